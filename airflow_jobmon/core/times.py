@@ -1,0 +1,88 @@
+"""Moments and durations as people write and read them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import overload
+
+from airflow_jobmon.errors import ConfigurationError
+
+_SHORT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_ISO = re.compile(
+    r"P(?:(?P<w>\d+(?:\.\d+)?)W)?(?:(?P<d>\d+(?:\.\d+)?)D)?"
+    r"(?:T(?:(?P<h>\d+(?:\.\d+)?)H)?(?:(?P<m>\d+(?:\.\d+)?)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?",
+    re.IGNORECASE,
+)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90s`, `1h`, `1h30m`, `2d`, or ISO 8601 (`PT1H`); a bare number is refused, since its unit is a guess."""
+    stripped = text.strip()
+    try:
+        if stripped[:1] in {"P", "p"} and (found := _ISO.fullmatch(stripped)) and any(found.groups()):
+            return timedelta(
+                seconds=sum(float(value) * _UNITS[unit] for unit, value in found.groupdict().items() if value)
+            )
+        parts = _SHORT.findall(stripped.lower())
+        if parts and _SHORT.sub("", stripped.lower()).strip() == "":
+            return timedelta(seconds=sum(float(value) * _UNITS[unit] for value, unit in parts))
+    except OverflowError:
+        pass
+    raise ConfigurationError(f"{text[:60]!r} is no duration; write it like 90s, 15m, 1h30m, 2d or PT1H")
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest exact form that `parse_duration` reads back: `1h30m`, `90s` becomes `1m30s`."""
+    seconds = value.total_seconds()
+    if seconds < 0:
+        return "-" + format_duration(-value)
+    parts: list[str] = []
+    whole = int(seconds)
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    rest = whole + round(seconds - int(seconds), 6)
+    if rest or not parts:
+        parts.append(f"{rest:g}s")
+    return "".join(parts)
+
+
+def roughly(value: timedelta) -> str:
+    """For reading, two units at most: `3 s`, `2 min 5 s`, `26.2 h`, `3 d 4 h`."""
+    seconds = max(value.total_seconds(), 0.0)
+    if seconds < 10:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    if seconds < 3600:  # noqa: PLR2004
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds // 86400:.0f} d {seconds % 86400 // 3600:.0f} h"
+
+
+@overload
+def iso(moment: datetime) -> str: ...
+@overload
+def iso(moment: None) -> None: ...
+@overload
+def iso(moment: datetime | None) -> str | None: ...
+def iso(moment: datetime | None) -> str | None:
+    """ISO 8601 in UTC with a Z; whole seconds where there is no fraction."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_moment(text: str) -> datetime:
+    """ISO 8601; a time without an offset is UTC."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigurationError(
+            f"{text[:60]!r} is no time; write it in ISO 8601, like 2025-11-13T02:05:00Z"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
