@@ -1,0 +1,149 @@
+"""Findings and health: the vocabulary of a verdict, and the facts it is reached from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.times import iso
+
+
+class Health(StrEnum):
+    """From best to worst; `unknown` is worse than ok, since it may hide anything, and better than a known fault."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return list(Health).index(self)
+
+
+class Kind(StrEnum):
+    """What can be wrong with a job."""
+
+    FAILED = "failed"
+    MISSED = "missed"
+    STUCK = "stuck"
+    LATE = "late"
+    SLOW = "slow"
+    LOW_SUCCESS_RATE = "low_success_rate"
+    UNKNOWN_STATUS = "unknown_status"
+
+
+ALERTING = (Kind.FAILED, Kind.MISSED, Kind.STUCK, Kind.SLOW, Kind.LOW_SUCCESS_RATE)
+"""Kinds that open an incident and are told; the others are shown only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with a job now.
+
+    `observed` and `threshold` are in seconds for missed, late, stuck and slow, in percent for low_success_rate,
+    and a count of failures in a row for failed. `since` is when it became true. `alerts` is false for what is only shown.
+    """
+
+    kind: Kind
+    severity: Health
+    message: str
+    observed: Any
+    threshold: Any
+    since: datetime
+    alerts: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind.value,
+            "severity": self.severity.value,
+            "message": self.message,
+            "observed": self.observed,
+            "threshold": self.threshold,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Finished runs of the last `days` days, drills left out."""
+
+    days: int
+    finished: int
+    succeeded: int
+
+    @property
+    def success_rate(self) -> float | None:
+        """Percent; None without a finished run."""
+        return 100.0 * self.succeeded / self.finished if self.finished else None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What the log shows of one job; drills are left out of all of it.
+
+    newest: the newest started run, running or not. last_finished, last_success: the newest by (started_at, completed_at).
+    failed_in_a_row: finished runs that failed since the last success; failing_since: the end of the first of them.
+    registered_at: when the registry took the job in, or when we first saw it.
+    """
+
+    job_name: str
+    registered_at: datetime
+    newest: Run | None = None
+    last_finished: Run | None = None
+    last_success: Run | None = None
+    failed_in_a_row: int = 0
+    failing_since: datetime | None = None
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobHealth:
+    """The verdict on one job at one moment.
+
+    next_due_at is the moment after which its next run is missed (None where none can be reckoned). judge_at is the next
+    moment at which time alone could change the verdict.
+    """
+
+    job_name: str
+    status: Health
+    findings: tuple[Finding, ...]
+    last_run: Run | None
+    hours_since_last_run: float | None
+    next_due_at: datetime | None
+    consecutive_failures: int
+    success_rate: float | None
+    judge_at: datetime | None = None
+
+    def finding(self, kind: Kind) -> Finding | None:
+        return next((found for found in self.findings if found.kind is kind), None)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "job_name": self.job_name,
+            "status": self.status.value,
+            "last_run": self.last_run.as_json() if self.last_run else None,
+            "hours_since_last_run": self.hours_since_last_run,
+            "next_due_at": iso(self.next_due_at),
+            "consecutive_failures": self.consecutive_failures,
+            "success_rate": self.success_rate,
+            "findings": [found.as_json() for found in self.findings],
+        }
+
+
+def worst(healths: Sequence[Health]) -> Health:
+    """The worst of several; `unknown` for none at all, since nothing was looked at."""
+    return max(healths, key=lambda health: health.rank, default=Health.UNKNOWN)
+
+
+def health_report(jobs: Sequence[JobHealth], checked_at: datetime) -> dict[str, Any]:
+    """The shape that operator, API and command line share: all jobs, worst first, then by name."""
+    ordered = sorted(jobs, key=lambda job: (-job.status.rank, job.job_name))
+    return {
+        "status": worst([job.status for job in jobs]).value,
+        "checked_at": iso(checked_at),
+        "jobs": [job.as_json() for job in ordered],
+    }
