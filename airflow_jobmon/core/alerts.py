@@ -28,7 +28,10 @@ KIND_TITLES = {
     "undelivered": "Alert Not Delivered",
     "succeeded": "Job Succeeded",
 }
-"""Kinds as people read them. `undelivered` tells of a channel that refuses for good; `succeeded` is for on_success callbacks."""
+"""Kinds as people read them.
+
+`undelivered` tells of a channel that refuses for good; `succeeded` is for on_success callbacks.
+"""
 
 
 @dataclass(frozen=True, slots=True)

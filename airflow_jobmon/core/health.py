@@ -46,7 +46,8 @@ class Finding:
     """One thing wrong with a job now.
 
     `observed` and `threshold` are in seconds for missed, late, stuck and slow, in percent for low_success_rate,
-    and a count of failures in a row for failed. `since` is when it became true. `alerts` is false for what is only shown.
+    and a count of failures in a row for failed. `since` is when it became true. `alerts` is false for what is
+    only shown.
     """
 
     kind: Kind
@@ -85,7 +86,8 @@ class Window:
 class JobFacts:
     """What the log shows of one job; drills are left out of all of it.
 
-    newest: the newest started run, running or not. last_finished, last_success: the newest by (started_at, completed_at).
+    newest: the newest started run, running or not.
+    last_finished, last_success: the newest by (started_at, completed_at).
     failed_in_a_row: finished runs that failed since the last success; failing_since: the end of the first of them.
     registered_at: when the registry took the job in, or when we first saw it.
     """

@@ -53,11 +53,11 @@ def format_duration(value: timedelta) -> str:
 def roughly(value: timedelta) -> str:
     """For reading, two units at most: `3 s`, `2 min 5 s`, `26.2 h`, `3 d 4 h`."""
     seconds = max(value.total_seconds(), 0.0)
-    if seconds < 10:  # noqa: PLR2004
+    if seconds < 10:
         return f"{seconds:.1f} s"
-    if seconds < 60:  # noqa: PLR2004
+    if seconds < 60:
         return f"{seconds:.0f} s"
-    if seconds < 3600:  # noqa: PLR2004
+    if seconds < 3600:
         return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
     if seconds < 2 * 86400:
         return f"{seconds / 3600:.1f} h"
@@ -82,7 +82,5 @@ def parse_moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigurationError(
-            f"{text[:60]!r} is no time; write it in ISO 8601, like 2025-11-13T02:05:00Z"
-        ) from None
+        raise ConfigurationError(f"{text[:60]!r} is no time; write it in ISO 8601, like 2025-11-13T02:05:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
