@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -46,8 +46,8 @@ class Finding:
     """One thing wrong with a job now.
 
     `observed` and `threshold` are in seconds for missed, late, stuck and slow, in percent for low_success_rate,
-    and a count of failures in a row for failed. `since` is when it became true. `alerts` is false for what is
-    only shown.
+    and a count of failures in a row for failed. `since` is when it became true, `evidence_at` when its newest
+    evidence did (a third failure in a row: the end of the third run). `alerts` is false for what is only shown.
     """
 
     kind: Kind
@@ -56,6 +56,7 @@ class Finding:
     observed: Any
     threshold: Any
     since: datetime
+    evidence_at: datetime
     alerts: bool = True
 
     def as_json(self) -> dict[str, Any]:
@@ -89,7 +90,8 @@ class JobFacts:
     newest: the newest started run, running or not.
     last_finished, last_success: the newest by (started_at, completed_at).
     failed_in_a_row: finished runs that failed since the last success; failing_since: the end of the first of them.
-    registered_at: when the registry took the job in, or when we first saw it.
+    longest_success: the longest of its recent successes, gathered only where a run of an unregistered job is running.
+    registered_at: when the registry took the job in, or when we first saw it. window is None where it was not counted.
     """
 
     job_name: str
@@ -99,6 +101,7 @@ class JobFacts:
     last_success: Run | None = None
     failed_in_a_row: int = 0
     failing_since: datetime | None = None
+    longest_success: timedelta | None = None
     window: Window | None = None
 
 

@@ -1,0 +1,195 @@
+"""The one function that decides how a job is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from airflow_jobmon.core.health import Finding, Health, JobFacts, JobHealth, Kind, worst
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.runs import FAILED, RUNNING, SUCCESS, Run
+from airflow_jobmon.core.times import format_duration, iso, roughly
+
+FEWEST_RUNS = 5
+"""A success rate over fewer finished runs than this says nothing."""
+
+DORMANT_AFTER = timedelta(days=7)
+"""An unregistered job silent for this long is taken for retired: what it last did is shown, not alerted."""
+
+_STUCK_FACTOR = 3
+"""An unregistered job is stuck only past this many times its longest success, since nobody stated its timeout."""
+
+
+def assess(facts: JobFacts, job: MonitoredJob, *, now: datetime, registered: bool = True) -> JobHealth:
+    """Judge one job at `now` from what its log shows.
+
+    A deadline belongs to the healthy side: a run due at 03:00 is missed at 03:00:00.000001. An unregistered job
+    (`registered=False`) is judged by its failures and stuck runs only. A run in progress within its timeout leaves
+    the verdict as the last finished run left it.
+    """
+    findings = tuple(_findings(facts, job, now, registered=registered))
+    newest = facts.newest
+    due = _expected(facts, job, now) + job.grace if registered else None
+    quiet_health = Health.OK if facts.last_finished else Health.UNKNOWN
+    return JobHealth(
+        job_name=facts.job_name,
+        status=worst([found.severity for found in findings]) if findings else quiet_health,
+        findings=findings,
+        last_run=newest,
+        hours_since_last_run=_hours(now - newest.started_at) if newest else None,
+        next_due_at=due,
+        consecutive_failures=facts.failed_in_a_row,
+        success_rate=None
+        if facts.window is None or facts.window.success_rate is None
+        else round(facts.window.success_rate, 2),
+        judge_at=_next_moment(facts, job, now, registered=registered),
+    )
+
+
+def _findings(facts: JobFacts, job: MonitoredJob, now: datetime, *, registered: bool) -> Iterator[Finding]:
+    dormant = not registered and facts.newest is not None and now - facts.newest.started_at > DORMANT_AFTER
+    if facts.last_finished is not None and facts.last_finished.status == FAILED:
+        yield _failed(facts, facts.last_finished, job, dormant=dormant)
+    if registered and (overdue := _overdue(facts, job, now)):
+        yield overdue
+    newest = facts.newest
+    if newest is not None and newest.status == RUNNING:
+        limit = _stuck_after(facts, job, registered=registered)
+        if now - newest.started_at > limit:
+            yield _stuck(newest, limit, now, dormant=dormant)
+    if newest is not None and newest.status not in {RUNNING, SUCCESS, FAILED}:
+        yield _unknown_status(newest)
+    if registered and (slow := _slow(facts, job)):
+        yield slow
+    if registered and (low := _low_success_rate(facts, job, now)):
+        yield low
+
+
+def _failed(facts: JobFacts, run: Run, job: MonitoredJob, *, dormant: bool) -> Finding:
+    in_a_row = max(facts.failed_in_a_row, 1)
+    ended = run.completed_at or run.started_at
+    counts = in_a_row >= job.failures_to_alert
+    message = f"the run started {iso(run.started_at)} failed"
+    if in_a_row > 1:
+        message = f"{in_a_row} runs in a row failed, the last one started {iso(run.started_at)}"
+    return Finding(
+        kind=Kind.FAILED,
+        severity=Health.CRITICAL if counts else Health.WARNING,
+        message=message,
+        observed=in_a_row,
+        threshold=job.failures_to_alert,
+        since=facts.failing_since or ended,
+        evidence_at=ended,
+        alerts=counts and not dormant,
+    )
+
+
+def _expected(facts: JobFacts, job: MonitoredJob, now: datetime) -> datetime:
+    last_start = min(facts.newest.started_at, now) if facts.newest else facts.registered_at
+    return job.expected_after(last_start)
+
+
+def _overdue(facts: JobFacts, job: MonitoredJob, now: datetime) -> Finding | None:
+    expected = _expected(facts, job, now)
+    due = expected + job.grace
+    if now <= expected or (facts.newest is None and now <= due):
+        return None
+    since_last = now - (facts.newest.started_at if facts.newest else facts.registered_at)
+    ago = f"no run for {_hours(since_last)} hours" if facts.newest else f"never run in {_hours(since_last)} hours"
+    missed = now > due
+    return Finding(
+        kind=Kind.MISSED if missed else Kind.LATE,
+        severity=Health.CRITICAL if missed else Health.WARNING,
+        message=f"{ago}; one was expected at {iso(expected)}"
+        + (f" and due by {iso(due)}" if missed else f" and is late, missed after {iso(due)}"),
+        observed=round(since_last.total_seconds(), 3),
+        threshold=round((due - (now - since_last)).total_seconds(), 3),
+        since=due if missed else expected,
+        evidence_at=due if missed else expected,
+        alerts=missed,
+    )
+
+
+def _stuck_after(facts: JobFacts, job: MonitoredJob, *, registered: bool) -> timedelta:
+    if registered or facts.longest_success is None:
+        return job.timeout
+    return max(job.timeout, _STUCK_FACTOR * facts.longest_success)
+
+
+def _stuck(run: Run, limit: timedelta, now: datetime, *, dormant: bool) -> Finding:
+    running = now - run.started_at
+    return Finding(
+        kind=Kind.STUCK,
+        severity=Health.CRITICAL,
+        message=f"running for {roughly(running)} since {iso(run.started_at)}, over its limit of {format_duration(limit)}",
+        observed=round(running.total_seconds(), 3),
+        threshold=limit.total_seconds(),
+        since=run.started_at + limit,
+        evidence_at=run.started_at + limit,
+        alerts=not dormant,
+    )
+
+
+def _unknown_status(run: Run) -> Finding:
+    return Finding(
+        kind=Kind.UNKNOWN_STATUS,
+        severity=Health.UNKNOWN,
+        message=f"status {run.status[:60]!r} is unknown; map it in [jobmon] status_words and run airflow jobmon migrate",
+        observed=run.status[:60],
+        threshold=None,
+        since=run.started_at,
+        evidence_at=run.started_at,
+        alerts=False,
+    )
+
+
+def _slow(facts: JobFacts, job: MonitoredJob) -> Finding | None:
+    run = facts.last_success
+    if run is None or run.completed_at is None or run.completed_at - run.started_at <= job.max_duration:
+        return None
+    took = run.completed_at - run.started_at
+    return Finding(
+        kind=Kind.SLOW,
+        severity=Health.WARNING,
+        message=f"the run started {iso(run.started_at)} took {roughly(took)}, "
+        f"over its limit of {format_duration(job.max_duration)}",
+        observed=round(took.total_seconds(), 3),
+        threshold=job.max_duration.total_seconds(),
+        since=run.completed_at,
+        evidence_at=run.completed_at,
+    )
+
+
+def _low_success_rate(facts: JobFacts, job: MonitoredJob, now: datetime) -> Finding | None:
+    window = facts.window
+    if window is None or window.success_rate is None or window.finished < FEWEST_RUNS:
+        return None
+    if window.success_rate >= job.min_success_rate:
+        return None
+    last = facts.last_finished
+    seen = (last.completed_at or last.started_at) if last else now
+    return Finding(
+        kind=Kind.LOW_SUCCESS_RATE,
+        severity=Health.WARNING,
+        message=f"{window.success_rate:.2f} % of {window.finished} runs in {window.days} days succeeded, "
+        f"below {job.min_success_rate:g} %",
+        observed=round(window.success_rate, 2),
+        threshold=job.min_success_rate,
+        since=seen,
+        evidence_at=seen,
+    )
+
+
+def _next_moment(facts: JobFacts, job: MonitoredJob, now: datetime, *, registered: bool) -> datetime | None:
+    """When time alone may next change the verdict: late, missed or stuck; None where only a new run can."""
+    moments: list[datetime] = []
+    if registered:
+        expected = _expected(facts, job, now)
+        moments += [expected, expected + job.grace]
+    if facts.newest is not None and facts.newest.status == RUNNING:
+        moments.append(facts.newest.started_at + _stuck_after(facts, job, registered=registered))
+    return min((moment for moment in moments if moment >= now), default=None)
+
+
+def _hours(duration: timedelta) -> float:
+    return round(duration.total_seconds() / 3600, 1)
