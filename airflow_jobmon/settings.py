@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
+
+from airflow_jobmon.core.times import format_duration, parse_duration
+from airflow_jobmon.errors import ConfigurationError
 
 UNREGISTERED = ("learn", "defaults", "ignore")
+
+COLUMNS = ("id", "job_name", "started_at", "completed_at", "records_updated", "status", "error_message")
+"""What we call the columns of the job log; `jobs_log_columns` says what they are called there."""
+
+STATUSES = ("running", "success", "failed")
+"""Our status words; `status_words` says which words the log uses for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +39,123 @@ class Settings:
     api_token: str | None = None
     heartbeat_conn_id: str | None = None
     base_url: str | None = None
+
+
+def load() -> Settings:
+    """The settings as Airflow's configuration has them now: environment, airflow.cfg, `_CMD`, `_SECRET`.
+
+    Raises ConfigurationError with the option, its value and how to write it.
+    """
+    from airflow.sdk import conf  # noqa: PLC0415 - a second of imports, and pure code reads Settings too
+
+    texts = {option: conf.get("jobmon", option, fallback=None) for option in OPTIONS}
+    base_url = conf.get("api", "base_url", fallback=None)
+    return read_settings(texts, base_url=base_url)
+
+
+def read_settings(texts: Mapping[str, str | None], *, base_url: str | None = None) -> Settings:
+    """Settings from the text of each option; an absent or empty one keeps its default."""
+    values: dict[str, Any] = {}
+    for option, text in texts.items():
+        if text is None or not text.strip():
+            continue
+        try:
+            values[option] = OPTIONS[option](text.strip())
+        except ValueError as error:
+            raise ConfigurationError(
+                f"[jobmon] {option}: {error} (set in airflow.cfg or as AIRFLOW__JOBMON__{option.upper()})"
+            ) from None
+    return Settings(**values, base_url=(base_url or "").strip().rstrip("/") or None)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        duration = parse_duration(text)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+    if duration <= timedelta(0):
+        raise ValueError(f"{format_duration(duration)} is not more than nothing; write it like 30s, 15m or 24h")
+    return duration
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Comma-separated names, in the order given, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _unregistered(text: str) -> str:
+    return _known(text.lower(), UNREGISTERED, "way to treat unregistered jobs")
+
+
+def _columns(text: str) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for ours, theirs in _pairs(text, example="job_name=name, started_at=start_time"):
+        if not isinstance(theirs, str) or not theirs:
+            raise ValueError(f"{ours[:60]} needs the name of a column, not {theirs!r:.60}")
+        columns[_known(ours, COLUMNS, "column of ours")] = theirs
+    return columns
+
+
+def _status_words(text: str) -> dict[str, tuple[str, ...]]:
+    """Words may be a list in JSON, or joined by `|`; one word means one status only."""
+    words: dict[str, tuple[str, ...]] = {}
+    taken: dict[str, str] = {}
+    for ours, theirs in _pairs(text, example="failed=error|aborted, success=ok"):
+        status = _known(ours, STATUSES, "status of ours")
+        listed = theirs.split("|") if isinstance(theirs, str) else theirs
+        if not isinstance(listed, list) or not all(isinstance(word, str) and word.strip() for word in listed):
+            raise ValueError(f"{status} needs the words the log uses for it, like error|aborted, not {theirs!r:.60}")
+        words[status] = tuple(dict.fromkeys(word.strip() for word in listed))
+        for word in words[status]:
+            if taken.setdefault(word, status) != status:
+                raise ValueError(f"{word[:60]!r} is listed for both {taken[word]} and {status}; keep it in one")
+    return words
+
+
+def _pairs(text: str, *, example: str) -> list[tuple[str, Any]]:
+    """`a=b, c=d`, or a JSON object for names that hold commas or equals signs; no key twice."""
+    pairs: list[tuple[str, Any]]
+    if text.startswith(("{", "[")):
+        try:
+            read = json.loads(text, object_pairs_hook=lambda found: found)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"malformed JSON at character {error.pos + 1}: {error.msg}") from None
+        if not text.startswith("{"):
+            raise ValueError(f"{text[:60]!r} is not a JSON object; write {example}, or an object")
+        pairs = read
+    else:
+        pairs = []
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            ours, equals, theirs = part.partition("=")
+            if not (equals and ours.strip() and theirs.strip()):
+                raise ValueError(f"{part[:60]!r} is not of the form ours=theirs; write it like {example}")
+            pairs.append((ours.strip(), theirs.strip()))
+    keys = [ours for ours, _ in pairs]
+    if repeated := next((ours for ours in keys if keys.count(ours) > 1), None):
+        raise ValueError(f"{repeated[:60]!r} is given twice; keep one")
+    return pairs
+
+
+def _known(word: str, words: tuple[str, ...], what: str) -> str:
+    if word in words:
+        return word
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
+    near = get_close_matches(word, words, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{word[:60]!r} is no {what}{hint} (one of {', '.join(words)})")
+
+
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "conn_id": str,
+    "jobs_log_table": str,
+    "jobs_log_columns": _columns,
+    "status_words": _status_words,
+    "channels": _names,
+    "unregistered_jobs": _unregistered,
+    "sweep_interval": _duration,
+    "realert_interval": _duration,
+    "api_token": str,
+    "heartbeat_conn_id": str,
+}
+"""Every option of the section and what reads it; each is a field of Settings."""
