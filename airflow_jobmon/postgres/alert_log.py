@@ -1,0 +1,37 @@
+"""Incidents, alerts and deliveries, as people ask for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from airflow_jobmon.postgres.queries import load_queries
+
+
+def list_alerts(conn: Connection[Any], *, job: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
+    """Newest first, a row per alert and channel."""
+    return _rows(conn, "alerts", {"job": job, "state": state, "limit": limit})
+
+
+def list_incidents(conn: Connection[Any], *, job: str | None, resolved: bool, limit: int) -> list[dict[str, Any]]:
+    """Newest first; `resolved` adds those that are over."""
+    return _rows(conn, "incidents", {"job": job, "all": resolved, "limit": limit})
+
+
+def retry_dead(conn: Connection[Any], *, job: str | None) -> int:
+    """Put dead deliveries back to pending, due now, and wake the watchers; how many."""
+    queries = load_queries("alert_log")
+    with conn.transaction(), conn.cursor() as cursor:
+        row = cursor.execute(queries["retry_dead"], {"job": job}).fetchone()
+        count, channels = row or (0, [])
+        if count:
+            cursor.execute(queries["forget_deaths"], {"channels": channels})
+            cursor.execute(queries["wake_watchers"])
+    return int(count)
+
+
+def _rows(conn: Connection[Any], query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(load_queries("alert_log")[query], parameters).fetchall()

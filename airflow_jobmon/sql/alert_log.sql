@@ -1,0 +1,40 @@
+-- What the command line shows of incidents, alerts and deliveries.
+
+-- name: alerts
+-- An alert without deliveries had no channel when it was created; it is listed too, with none.
+SELECT alert.id, alert.created_at, alert.job_name, alert.kind, alert.event, alert.severity,
+       delivery.channel, delivery.state, delivery.attempts,
+       CASE WHEN delivery.state = 'pending' THEN delivery.next_attempt_at END AS next_attempt_at,
+       delivery.sent_at, delivery.last_error
+FROM airflow_jobmon.alerts AS alert
+LEFT JOIN airflow_jobmon.deliveries AS delivery ON delivery.alert_id = alert.id
+WHERE (%(job)s::text IS NULL OR alert.job_name = %(job)s)
+  AND (%(state)s::text IS NULL OR delivery.state = %(state)s)
+ORDER BY alert.id DESC, delivery.channel
+LIMIT %(limit)s
+
+-- name: retry_dead
+-- Attempts start again from nothing. The message is let go: it was refused for good, so nobody has it.
+WITH retried AS (
+    UPDATE airflow_jobmon.deliveries
+    SET state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
+        message_id = NULL, leased_by = NULL, leased_until = NULL
+    WHERE state = 'dead' AND (%(job)s::text IS NULL OR job_name = %(job)s)
+    RETURNING alert_id, channel
+)
+SELECT count(*), coalesce(array_agg(DISTINCT channel), '{}') FROM retried
+
+-- name: forget_deaths
+-- A channel that dies again after a retry is told about again.
+UPDATE airflow_jobmon.channels SET dead_told_at = NULL, paused_until = NULL WHERE name = ANY (%(channels)s)
+
+-- name: wake_watchers
+SELECT pg_notify('airflow_jobmon', '')
+
+-- name: incidents
+SELECT id, job_name, kind, severity, opened_at, resolved_at, occurrences, message, error_message
+FROM airflow_jobmon.incidents
+WHERE (%(job)s::text IS NULL OR job_name = %(job)s)
+  AND (%(all)s OR resolved_at IS NULL)
+ORDER BY opened_at DESC, id DESC
+LIMIT %(limit)s
