@@ -88,8 +88,8 @@ def _options() -> dict[str, dict[str, Any]]:
             example="job_name=name, started_at=start_time",
         ),
         "status_words": _option(
-            "Where the log has other words for running, success and failed: ours=theirs, comma-separated, several words "
-            "joined by |, or a JSON object. Read by `airflow jobmon migrate`.",
+            "Where the log has other words for running, success and failed: ours=theirs, comma-separated, several "
+            "words joined by |, or a JSON object. Read by `airflow jobmon migrate`.",
             example="failed=error|aborted, success=ok",
         ),
         "channels": _option(

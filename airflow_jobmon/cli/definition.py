@@ -7,7 +7,7 @@ from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, Arg, GroupCommand,
 CONN_ID = Arg(
     ("--conn-id",),
     metavar="ID",
-    help="Connection (type postgres) to the job log's database (default: [jobmon] conn_id)",
+    help="Connection (type postgres) to the job log's database (default: conn_id of section jobmon)",
 )
 ONLY_JOB = Arg(("--job",), metavar="JOB", help="Only this job")
 LIMIT = Arg(("--limit",), metavar="N", type=int, default=50, help="At most this many, newest first (default: 50)")
@@ -89,7 +89,7 @@ DELIVER = ActionCommand(
     name="deliver",
     help="Send every alert that is due, once, and say what became of it",
     func=lazy_load_command("airflow_jobmon.cli.deliver.deliver"),
-    description="Sends every alert that is due on the channels of [jobmon] channels and of the registered jobs.",
+    description="Sends every alert that is due on the channels that the configuration and the registered jobs name.",
     epilog=(
         "Example:\n"
         "  airflow jobmon deliver -o json\n\n"
