@@ -1,0 +1,53 @@
+# Needs git, make, and Python 3.11 to 3.13 with venv; everything else is installed into .venv and .cache.
+# make help lists the targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := .cache
+INSTALLED := $(VENV)/.installed
+EXTRAS := $(CACHE)/.extras
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help demo test lint unit extras lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(INSTALLED) ## Airflow, Postgres, an inbox and six jobs; ONCE=1 checks every alert and exits
+	@$(BIN)/python -m demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: lint $(EXTRAS) ## lint, types, boundaries and all tests
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(INSTALLED) ## ruff, mypy and the boundaries between modules
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+unit: $(INSTALLED) ## the tests that need neither Postgres nor Airflow
+	@$(BIN)/pytest tests/unit $(ARGS)
+
+extras: ## what tests need beyond PyPI: pgbouncer, chromium, emulate
+	@rm -f $(EXTRAS)
+	@$(MAKE) --no-print-directory $(EXTRAS)
+
+lock: $(INSTALLED) ## pin the newest versions that pyproject.toml allows in requirements-dev.txt
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --quiet \
+	  --no-annotate --no-emit-index-url --custom-compile-command "make lock" -o requirements-dev.txt
+
+clean: ## remove everything that make made
+	@rm -rf $(VENV) $(CACHE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+
+$(INSTALLED): requirements-dev.txt pyproject.toml tools/make-venv
+	@tools/make-venv $(VENV)
+	@touch $@
+
+$(EXTRAS): $(INSTALLED) tools/install-extras
+	@mkdir -p $(CACHE)
+	@tools/install-extras $(VENV) $(CACHE)
+	@touch $@
