@@ -27,10 +27,13 @@ KIND_TITLES = {
     "low_success_rate": "Low Success Rate",
     "undelivered": "Alert Not Delivered",
     "succeeded": "Job Succeeded",
+    "retrying": "Job Retrying",
+    "skipped": "Job Skipped",
+    "deadline": "Deadline Missed",
 }
 """Kinds as people read them.
 
-`undelivered` tells of a channel that refuses for good; `succeeded` is for on_success callbacks.
+`undelivered` tells of a channel that refuses for good; `succeeded` and those below it are for callbacks.
 """
 
 

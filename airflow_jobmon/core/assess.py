@@ -121,7 +121,8 @@ def _stuck(run: Run, limit: timedelta, now: datetime, *, dormant: bool) -> Findi
     return Finding(
         kind=Kind.STUCK,
         severity=Health.CRITICAL,
-        message=f"running for {roughly(running)} since {iso(run.started_at)}, over its limit of {format_duration(limit)}",
+        message=f"running for {roughly(running)} since {iso(run.started_at)}, "
+        f"over its limit of {format_duration(limit)}",
         observed=round(running.total_seconds(), 3),
         threshold=limit.total_seconds(),
         since=run.started_at + limit,
@@ -134,7 +135,8 @@ def _unknown_status(run: Run) -> Finding:
     return Finding(
         kind=Kind.UNKNOWN_STATUS,
         severity=Health.UNKNOWN,
-        message=f"status {run.status[:60]!r} is unknown; map it in [jobmon] status_words and run airflow jobmon migrate",
+        message=f"status {run.status[:60]!r} is unknown; "
+        "map it in [jobmon] status_words and run airflow jobmon migrate",
         observed=run.status[:60],
         threshold=None,
         since=run.started_at,

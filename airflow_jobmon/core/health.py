@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -92,6 +92,7 @@ class JobFacts:
     failed_in_a_row: finished runs that failed since the last success; failing_since: the end of the first of them.
     longest_success: the longest of its recent successes, gathered only where a run of an unregistered job is running.
     registered_at: when the registry took the job in, or when we first saw it. window is None where it was not counted.
+    newest_run: an opaque key of the newest runs, to notice later that they are no longer the newest.
     """
 
     job_name: str
@@ -103,6 +104,11 @@ class JobFacts:
     failing_since: datetime | None = None
     longest_success: timedelta | None = None
     window: Window | None = None
+    newest_run: str = ""
+
+    def with_window(self, window: Window | None) -> JobFacts:
+        """The same facts with a window that was counted earlier."""
+        return replace(self, window=window)
 
 
 @dataclass(frozen=True, slots=True)

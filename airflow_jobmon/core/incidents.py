@@ -69,20 +69,21 @@ def next_step(
     never. One that was recorded in silence is told as opened, once it occurs again or the interval has passed.
     """
     if finding is None:
-        if incident is None:
-            return Step(Change.NONE)
-        return Step(Change.RESOLVE, AlertEvent.RESOLVED if incident.told_at else None)
+        told = incident is not None and incident.told_at is not None
+        return Step(Change.RESOLVE if incident else Change.NONE, AlertEvent.RESOLVED if told else None)
     if incident is None:
-        if not finding.alerts:
-            return Step(Change.NONE)
-        return Step(Change.OPEN, None if finding.evidence_at <= installed_at else AlertEvent.OPENED)
+        known_before = finding.evidence_at <= installed_at
+        return _open(known_before=known_before) if finding.alerts else Step(Change.NONE)
     if not finding.alerts:
         return Step(Change.UPDATE)
-    if finding.severity is not Health.CRITICAL:
-        first_told = incident.told_at is None and finding.evidence_at > installed_at
-        return Step(Change.UPDATE, AlertEvent.OPENED if first_told else None)
     interval_passed = now - (incident.told_at or incident.detected_at) >= realert_interval
+    if finding.severity is not Health.CRITICAL:
+        interval_passed = False
     if incident.told_at is None:
         return Step(Change.UPDATE, AlertEvent.OPENED if new_occurrences or interval_passed else None)
     new_text = new_occurrences > 0 and fingerprint(error) not in incident.error_texts
     return Step(Change.UPDATE, AlertEvent.REPEATED if new_text or interval_passed else None)
+
+
+def _open(*, known_before: bool) -> Step:
+    return Step(Change.OPEN, None if known_before else AlertEvent.OPENED)

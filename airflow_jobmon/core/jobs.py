@@ -66,25 +66,27 @@ class MonitoredJob(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, description="The job_name its runs are logged under.")
-    schedule: str | None = Field(None, description="Cron expression of when a run should start.")
-    timezone: str = Field("UTC", description="IANA zone the schedule is read in.")
-    every: Duration = Field(timedelta(hours=24), description="Time between starts where there is no schedule.")
-    grace: Duration = Field(timedelta(hours=1), description="How much later than expected is not yet missed.")
+    schedule: str | None = Field(default=None, description="Cron expression of when a run should start.")
+    timezone: str = Field(default="UTC", description="IANA zone the schedule is read in.")
+    every: Duration = Field(default=timedelta(hours=24), description="Time between starts where there is no schedule.")
+    grace: Duration = Field(default=timedelta(hours=1), description="How much later than expected is not yet missed.")
     early: Duration = Field(
-        timedelta(minutes=5), description="A run that starts this much before a slot counts for that slot."
+        default=timedelta(minutes=5), description="A run that starts this much before a slot counts for that slot."
     )
-    timeout: Duration = Field(timedelta(hours=1), description="Running longer than this is stuck.")
-    max_duration: Duration = Field(timedelta(seconds=60), description="A success that took longer is slow.")
-    min_success_rate: float = Field(95.0, ge=0, le=100, description="Percent; below is a warning.")
-    target_success_rate: float = Field(98.0, ge=0, le=100, description="Percent; what reports compare with.")
-    window_days: int = Field(30, ge=1, le=400, description="Days over which the success rate is taken.")
-    failures_to_alert: int = Field(1, ge=1, description="Failures in a row before failed is critical.")
-    zero_records_days: int = Field(3, ge=0, description="Days without a record before it is a finding; 0 = off.")
-    realert_interval: Duration | None = Field(None, description="Beats [jobmon] realert_interval.")
-    channels: tuple[str, ...] | None = Field(None, description="Beats [jobmon] channels.")
-    tags: tuple[str, ...] = Field((), description="Free words to group jobs by.")
+    timeout: Duration = Field(default=timedelta(hours=1), description="Running longer than this is stuck.")
+    max_duration: Duration = Field(default=timedelta(seconds=60), description="A success that took longer is slow.")
+    min_success_rate: float = Field(default=95.0, ge=0, le=100, description="Percent; below is a warning.")
+    target_success_rate: float = Field(default=98.0, ge=0, le=100, description="Percent; what reports compare with.")
+    window_days: int = Field(default=30, ge=1, le=400, description="Days over which the success rate is taken.")
+    failures_to_alert: int = Field(default=1, ge=1, description="Failures in a row before failed is critical.")
+    zero_records_days: int = Field(
+        default=3, ge=0, description="Days without a record before it is a finding; 0 = off."
+    )
+    realert_interval: Duration | None = Field(default=None, description="Beats [jobmon] realert_interval.")
+    channels: tuple[str, ...] | None = Field(default=None, description="Beats [jobmon] channels.")
+    tags: tuple[str, ...] = Field(default=(), description="Free words to group jobs by.")
     owner: str | None = None
-    logs_url: str | None = Field(None, description="Where View Logs leads; default is the job's own page.")
+    logs_url: str | None = Field(default=None, description="Where View Logs leads; default is the job's own page.")
     runbook_url: str | None = None
     enabled: bool = True
 

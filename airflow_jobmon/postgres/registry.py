@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from psycopg import Connection
@@ -39,10 +41,18 @@ def list_jobs(conn: Connection[Any]) -> list[RegisteredJob]:
     """All entries, by name. Fields that a newer package stored and this one does not know are left out."""
     with conn.cursor() as cursor:
         rows = cursor.execute(load_queries("registry")["list"]).fetchall()
-    return [
-        RegisteredJob(read_job({key: config[key] for key in config if key in MonitoredJob.model_fields}), source, at)
-        for _, source, config, at in rows
-    ]
+    return [RegisteredJob(stored_job(config), source, at) for _, source, config, at in rows]
+
+
+def stored_job(config: dict[str, Any]) -> MonitoredJob:
+    """The MonitoredJob that `config` stores. Kept per content, since ten thousand are read at every check."""
+    return _stored_job(json.dumps(config, sort_keys=True))
+
+
+@lru_cache(maxsize=20_000)
+def _stored_job(config: str) -> MonitoredJob:
+    fields = json.loads(config)
+    return read_job({key: fields[key] for key in fields if key in MonitoredJob.model_fields})
 
 
 def apply_jobs(conn: Connection[Any], jobs: Iterable[MonitoredJob], *, source: str, prune: bool = False) -> AppliedJobs:

@@ -104,12 +104,18 @@ CREATE INDEX alerts_job_name ON airflow_jobmon.alerts (job_name, id);
 CREATE TABLE airflow_jobmon.messages (
     id uuid PRIMARY KEY,
     channel text NOT NULL,
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'sent', 'dead', 'regrouped')),
     body bytea NOT NULL,
     recipients text[],                    -- left to reach; null = all
+    attempts integer NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    leased_by uuid,
+    leased_until timestamptz,             -- past this, the holder is taken for dead
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     sent_at timestamptz
-);
+) WITH (vacuum_truncate = off);
 CREATE INDEX messages_created_at ON airflow_jobmon.messages (created_at);
+CREATE INDEX messages_open ON airflow_jobmon.messages (channel, next_attempt_at) WHERE state = 'open';
 
 CREATE TABLE airflow_jobmon.deliveries (
     alert_id bigint NOT NULL REFERENCES airflow_jobmon.alerts ON DELETE CASCADE,
@@ -118,8 +124,6 @@ CREATE TABLE airflow_jobmon.deliveries (
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'sent', 'dead', 'silenced')),
     attempts integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    leased_by uuid,
-    leased_until timestamptz,
     message_id uuid REFERENCES airflow_jobmon.messages,
     sent_at timestamptz,
     last_error text,
@@ -135,6 +139,7 @@ CREATE TABLE airflow_jobmon.channels (
     added_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     notifier_seen_at timestamptz,         -- last given to DeliverAlertsOperator(notifiers=)
     paused_until timestamptz,
+    failures integer NOT NULL DEFAULT 0,  -- temporary ones in a row
     last_sent_at timestamptz,
     last_error text,
     last_error_at timestamptz,

@@ -1,0 +1,127 @@
+"""Text that came from outside, made fit for people: secrets masked, nothing invisible, cut where no character breaks.
+
+Everything here comes before a sink's own escaping; the order is mask, show, cut, escape.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+ELLIPSIS = "…"
+MASK = "***"
+
+_LONGEST = 20_000
+"""Characters of any one text that are looked at; no sink shows as many, and patterns stay cheap on a 1 MB error."""
+
+_PORT = r"\d{1,5}(?:[/?#\s\"'<>,;:.)\]]|$)"
+_USERINFO = re.compile(r"(?<=://)[^\s/?#@\"'<>]+(?=@)")
+# A password may hold a raw slash or @, which ends the authority for a parser but not for whoever typed it.
+_ODD_USERINFO = re.compile(rf"(?<=://)([^\s:/?#@\[]*):(?!{_PORT})\S*(?=@)")
+# The log's text may have been cut inside a URL, before the @ that tells a password from a port.
+_CUT_USERINFO = re.compile(rf"(?<=://)([^\s:/?#@\[]*):(?!{_PORT})[^\s@]*$")
+_QUERY_SECRET = re.compile(
+    r"(?i)([?&;#](?:[\w.\-\[\]]*(?:token|secret|passw(?:or)?d|passwd|pwd|passphrase|api[_-]?key|access[_-]?key|signature"
+    r"|credential|session|jwt)[\w.\-\[\]]*|key|sig|auth|code|sas|pass)=)[^\s&#\"'<>]+"
+)
+# A colon counts only behind a quoted key: "Unexpected token: }" is no secret.
+_ASSIGNED_SECRET = re.compile(
+    r"(?i)((?:password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|token)(?:[\"']?\s?=\s?|[\"']\s?:\s?))"
+    r"(?:\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,;&\"'@]+)"
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=\-]{8,}")
+_SECRET_PATH = re.compile(
+    r"(?i)(hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)"
+    r"[^\s\"'<>]+"
+)
+
+_INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800")
+_JOINERS = frozenset("\u200c\u200d\u00ad")
+_SPACES = re.compile(r"\s+")
+
+
+def mask_secrets(text: str) -> str:
+    """Passwords, tokens and keys in URLs and `password=` pairs become `***`; over-masking is the safe side.
+
+    A user name stays (`postgres://app:***@host`), since it says which login failed.
+    """
+    text = text[:_LONGEST]
+    text = _SECRET_PATH.sub(rf"\1{MASK}", text)
+    text = _USERINFO.sub(_mask_userinfo, text)
+    text = _ODD_USERINFO.sub(rf"\1:{MASK}", text)
+    text = _CUT_USERINFO.sub(rf"\1:{MASK}", text)
+    text = _QUERY_SECRET.sub(rf"\1{MASK}", text)
+    text = _BEARER.sub(rf"\1 {MASK}", text)
+    return _ASSIGNED_SECRET.sub(rf"\1{MASK}", text)
+
+
+def _mask_userinfo(found: re.Match[str]) -> str:
+    user, colon, _ = found[0].partition(":")
+    return f"{user}:{MASK}" if colon else MASK  # a lone name may be a token: https://TOKEN@host
+
+
+def show_invisible(text: str) -> str:
+    r"""Controls, bidi overrides, zero-width and unassigned characters as `\u202e`; newline and tab stay.
+
+    Joiners and soft hyphens are dropped: they only shape neighbours, and in an emoji or a Persian word they are meant.
+    """
+    return "".join(_shown(char) for char in text)
+
+
+def _shown(char: str) -> str:
+    if " " <= char <= "~" or char in "\n\t":
+        return char
+    if char in _JOINERS:
+        return ""
+    if char in _INVISIBLE_LETTERS or unicodedata.category(char) in {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}:
+        code = ord(char)
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return char
+
+
+def paragraph(text: str) -> str:
+    """Safe to show over several lines: masked, nothing invisible, newlines unified, no more than one empty line."""
+    text = mask_secrets(text).replace("\r\n", "\n").replace("\r", "\n")
+    text = show_invisible(text).replace("\t", "    ")
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n ")
+
+
+def one_line(text: str) -> str:
+    """Safe to show on one line: as `paragraph`, with every run of white space one space."""
+    return show_invisible(_SPACES.sub(" ", mask_secrets(text))).strip()
+
+
+def code_points(char: str) -> int:
+    """The size of a character where a sink counts characters; two beyond the BMP, as UTF-16 counts them."""
+    return 2 if char > "\uffff" else 1
+
+
+def fit(text: str, limit: int, size: Callable[[str], int] = code_points) -> str:
+    """`text`, or its longest beginning and an ellipsis, of at most `limit` by `size`.
+
+    `size` is what a character takes up once escaped, so that nothing is cut afterwards, inside an entity. A letter is
+    not parted from its accents.
+    """
+    room = limit - size(ELLIPSIS)
+    used = 0
+    keep = 0
+    for index, char in enumerate(text):
+        used += size(char)
+        if used <= room:
+            keep = index + 1
+        elif used > limit:
+            break
+    else:
+        return text
+    if room < 0:
+        return ""
+    start = keep
+    while 0 < keep < len(text) and start - keep < 32 and unicodedata.combining(text[keep]):
+        keep -= 1
+    return text[:keep].rstrip() + ELLIPSIS
+
+
+def plain_json(value: str) -> str:
+    """For a machine: masked, whole, and without the lone surrogates that strict JSON readers refuse."""
+    return mask_secrets(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

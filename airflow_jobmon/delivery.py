@@ -1,0 +1,238 @@
+"""Delivers what is due: one thread and one connection per channel, so that a hanging channel delays no other.
+
+At least once: a message's bytes are stored before the first sending, sent outside any transaction, and marked
+afterwards; a crash in between costs one repeat, under the same key.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+
+from airflow_jobmon.channels import Accepted, Channel
+from airflow_jobmon.core.backoff import LONGEST, backoff
+from airflow_jobmon.core.telling import tell_undelivered
+from airflow_jobmon.errors import ConnectionProblem, DeliveryError
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.incidents import IncidentBook
+from airflow_jobmon.postgres.outbox import Leased, Outbox, RenderFailed, register_channels
+
+log = logging.getLogger(__name__)
+
+SEND_TIMEOUT = 15.0
+"""Seconds one sending may take, well within the lease."""
+
+PATIENCE = 3.0
+"""Seconds a one-off delivery waits for what comes due next, before it leaves the rest to the next one."""
+
+_LONGEST_ERROR = 500
+
+
+@dataclass(slots=True)
+class DeliveryReport:
+    """What was done, in messages, by channel; `alerts` counts the alerts in those that were sent."""
+
+    sent: dict[str, int] = field(default_factory=dict)
+    alerts: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    dead: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "sent": self.sent,
+            "alerts": self.alerts,
+            "failed": self.failed,
+            "dead": self.dead,
+            "errors": self.errors,
+        }
+
+
+class ChannelDelivery:
+    """Sends one channel's messages, one after the other."""
+
+    def __init__(self, channel: Channel, others: tuple[str, ...], report: DeliveryReport, holder: UUID) -> None:
+        self._channel = channel
+        self._others = others
+        self._report = report
+        self._holder = holder
+
+    def send_next(self, conn: psycopg.Connection[Any]) -> bool:
+        """Send one message that is due; False when there was none."""
+        name = self._channel.name
+        outbox = Outbox(conn, name, self._holder)
+        try:
+            message = outbox.lease(lambda alerts, key: self._channel.render(alerts, key=key))
+        except RenderFailed as failure:
+            log.exception("channel %s cannot render alerts %s", name, failure.alert_ids)
+            outbox.bury(failure.alert_ids, _short(f"cannot be rendered: {failure}"))
+            self._count(self._report.dead, str(failure))
+            return True
+        if message is None:
+            return False
+        try:
+            accepted = self._channel.send(message.body, key=message.id, timeout=SEND_TIMEOUT, only=message.only)
+        except DeliveryError as error:
+            self._refused(conn, outbox, message, error)
+        except Exception as error:  # noqa: BLE001 - whatever a hook raises, the alert stays and is tried again
+            self._refused(conn, outbox, message, DeliveryError(f"{type(error).__name__}: {error}"))
+        else:
+            self._accepted(outbox, message, accepted)
+        return True
+
+    def _accepted(self, outbox: Outbox, message: Leased, accepted: Accepted) -> None:
+        name = self._channel.name
+        notes = "; ".join(f"{who}: {why}" for who, why in (*accepted.refused.items(), *accepted.retry.items()))
+        if notes:
+            log.warning("channel %s: message %s was refused by %s", name, message.id, notes)
+        if accepted.retry:
+            wait = backoff(message.attempts, jitter=random.random())  # noqa: S311 - jitter needs no secrecy
+            outbox.mark_partly_sent(message, list(accepted.retry), _short(f"refused: {notes}"), wait)
+            return
+        if not outbox.mark_sent(message, _short(f"refused: {notes}") if notes else None):
+            log.warning("channel %s: message %s was sent, but its lease had been taken over", name, message.id)
+        self._count(self._report.sent)
+        self._report.alerts[name] = self._report.alerts.get(name, 0) + message.alerts
+        log.info("channel %s: sent message %s with %d alert(s)", name, message.id, message.alerts)
+
+    def _refused(self, conn: psycopg.Connection[Any], outbox: Outbox, message: Leased, error: DeliveryError) -> None:
+        text = _short(str(error))
+        if error.permanent:
+            self._count(self._report.dead, text)
+            log.error("channel %s refuses message %s for good: %s", self._channel.name, message.id, text)
+            with conn.transaction():
+                dead = outbox.mark_dead(message, text)
+                if dead and outbox.claim_death():
+                    self._tell_others(conn, text, dead[0][0])
+            return
+        self._count(self._report.failed, text)
+        jitter = random.random()  # noqa: S311 - jitter needs no secrecy
+        pause = backoff(message.failures + 1, jitter=jitter)
+        if error.retry_after is not None:
+            pause = min(max(timedelta(seconds=error.retry_after), timedelta(0)), timedelta(hours=1))
+        log.warning("channel %s: %s; next try in %.1f s", self._channel.name, text, pause.total_seconds())
+        if error.rejected and message.only is None:
+            outbox.mark_rejected(message, text, pause)
+        else:
+            outbox.mark_retry(message, text, max(pause, backoff(message.attempts, jitter=jitter)), pause)
+
+    def _tell_others(self, conn: psycopg.Connection[Any], error: str, job_name: str) -> None:
+        others = [name for name in self._others if name != self._channel.name]
+        if others:
+            alert = tell_undelivered(self._channel.name, error, job_name, datetime.now(UTC))
+            IncidentBook(conn).insert_alerts([(alert, None, others)])
+
+    def _count(self, counts: dict[str, int], error: str | None = None) -> None:
+        name = self._channel.name
+        counts[name] = counts.get(name, 0) + 1
+        if error is not None:
+            self._report.errors[name] = error
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
+
+
+def deliver_due(
+    conninfo: str, channels: Mapping[str, Channel], *, notifiers: tuple[str, ...] = (), patience: float = PATIENCE
+) -> DeliveryReport:
+    """Send everything that is due on these channels, and what comes due within `patience` seconds; then return.
+
+    A channel's failure is not an error here: it is counted in the report and tried again when its time comes. Raises
+    ConnectionProblem or psycopg.Error when the database is away.
+    """
+    report, holder, names = DeliveryReport(), uuid4(), tuple(channels)
+    if not channels:
+        return report
+    with connect(conninfo) as conn:
+        register_channels(conn, names, notifiers=notifiers)
+
+    def drain(channel: Channel) -> None:
+        delivery = ChannelDelivery(channel, names, report, holder)
+        with connect(conninfo) as conn:
+            outbox, pause = Outbox(conn, channel.name, holder), threading.Event()
+            while True:
+                while delivery.send_next(conn):
+                    pass
+                wait = outbox.next_moment()
+                if wait is None or wait > patience:
+                    return
+                pause.wait(max(wait, 0.02))
+
+    with ThreadPoolExecutor(max_workers=len(channels), thread_name_prefix="jobmon-deliver") as pool:
+        for done in [pool.submit(drain, channel) for channel in channels.values()]:
+            done.result()
+    return report
+
+
+class DeliveryService:
+    """Delivers until stopped: what `airflow jobmon listen` runs beside its watcher."""
+
+    def __init__(self, conninfo: str, channels: Mapping[str, Channel], *, prepare: Callable[[], bool]) -> None:
+        """`prepare` tells whether statements may be prepared, which a transaction pooler does not bear."""
+        self._conninfo = conninfo
+        self._channels = dict(channels)
+        self._prepare = prepare
+        self._stopping = threading.Event()
+        self._wakes = {name: threading.Event() for name in channels}
+        self._threads = [
+            threading.Thread(target=self._run, args=(channel,), name=f"jobmon-deliver-{name}", daemon=True)
+            for name, channel in self._channels.items()
+        ]
+        self.report = DeliveryReport()
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Look now; called whenever alerts may have come due."""
+        for event in self._wakes.values():
+            event.set()
+
+    def stop(self, timeout: float) -> None:
+        """Finish the messages being sent, at most `timeout` seconds each, and end."""
+        self._stopping.set()
+        self.wake()
+        for thread in self._threads:
+            thread.join(timeout)
+
+    def _run(self, channel: Channel) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                with connect(self._conninfo) as conn:
+                    conn.prepare_threshold = 2 if self._prepare() else None
+                    register_channels(conn, [channel.name])
+                    failures = 0
+                    self._deliver(conn, channel)
+            except (psycopg.Error, ConnectionProblem) as error:
+                failures += 1
+                wait = backoff(failures, jitter=random.random(), longest=min(LONGEST, timedelta(seconds=15)))  # noqa: S311
+                log.warning(
+                    "channel %s: database is away (%s); next try in %.1f s",
+                    channel.name,
+                    str(error).splitlines()[0],
+                    wait.total_seconds(),
+                )
+                self._stopping.wait(wait.total_seconds())
+
+    def _deliver(self, conn: psycopg.Connection[Any], channel: Channel) -> None:
+        holder = uuid4()
+        delivery = ChannelDelivery(channel, tuple(self._channels), self.report, holder)
+        outbox, wake = Outbox(conn, channel.name, holder), self._wakes[channel.name]
+        while not self._stopping.is_set():
+            wake.clear()
+            while not self._stopping.is_set() and delivery.send_next(conn):
+                pass
+            wait = outbox.next_moment()
+            wake.wait(30.0 if wait is None else min(max(wait, 0.02), 30.0))

@@ -1,0 +1,258 @@
+"""The book of incidents: everything a judge reads and writes besides the log itself."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.health import Health, Window
+from airflow_jobmon.core.incidents import Change, OpenIncident, fingerprint
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.runs import FAILED, Run
+from airflow_jobmon.core.times import iso
+from airflow_jobmon.core.verdicts import Outcome, Ruling
+from airflow_jobmon.errors import SchemaProblem
+from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.registry import stored_job
+
+Addressed = tuple[Alert, int | None, Sequence[str] | None]
+"""An alert, its incident, and its channels; None for the channels means: whoever was told of the incident before."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is stored of a job: its registry entry (or the defaults), since when we know it, its last counted window."""
+
+    job: MonitoredJob
+    registered: bool
+    known_since: datetime
+    window: Window | None
+
+
+class IncidentBook:
+    """One judge's view of our tables, within its transaction."""
+
+    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+        self.conn = conn
+        self._sql = load_queries("judging")
+
+    @cached_property
+    def installed_at(self) -> datetime:
+        row = self.conn.execute(self._sql["installed_at"]).fetchone()
+        if row is None:
+            raise SchemaProblem("table airflow_jobmon.installation is empty; run: airflow jobmon migrate")
+        return datetime.astimezone(row[0], UTC)
+
+    @cached_property
+    def notifier_channels(self) -> tuple[str, ...]:
+        return tuple(name for (name,) in self.conn.execute(self._sql["notifier_channels"]))
+
+    def registered_names(self) -> set[str]:
+        return {name for (name,) in self.conn.execute(self._sql["registered_names"])}
+
+    def claim_events(self, limit: int) -> list[Run]:
+        rows = self.conn.execute(self._sql["claim_events"], {"limit": limit}).fetchall()
+        return [
+            Run(run_id, job_name, started_at, completed_at, FAILED, None, error)
+            for run_id, job_name, started_at, completed_at, error in rows
+        ]
+
+    def lock_states(self, names: Iterable[str]) -> dict[str, State]:
+        """Lock these jobs for judging, in order of name; a job seen for the first time is known from now on."""
+        given = {"names": sorted(names)}
+        rows = self.conn.execute(self._sql["lock_states"], given).fetchall()
+        if len(rows) < len(given["names"]):
+            self.conn.execute(self._sql["ensure_states"], given)
+            rows = self.conn.execute(self._sql["lock_states"], given).fetchall()
+        return {row[0]: _state(*row) for row in rows}
+
+    def read_states(self, names: Sequence[str]) -> list[State]:
+        rows = self.conn.execute(self._sql["read_states"], {"names": list(names)}).fetchall()
+        return [_state(*row) for row in rows]
+
+    def open_incidents(self, names: Sequence[str]) -> dict[str, dict[str, OpenIncident]]:
+        """By job, by kind."""
+        found: dict[str, dict[str, OpenIncident]] = defaultdict(dict)
+        for row in self.conn.execute(self._sql["open_incidents"], {"names": list(names)}):
+            incident_id, job_name, kind, severity, opened_at, detected_at, told_at, occurrences, texts = row
+            found[job_name][kind] = OpenIncident(
+                incident_id, kind, Health(severity), opened_at, detected_at, told_at, occurrences, frozenset(texts)
+            )
+        return found
+
+    def without_known(self, runs: Sequence[Run]) -> dict[str, list[Run]]:
+        """Those of these failed runs that were not counted before and that the log still holds as failed, by job."""
+        if not runs:
+            return {}
+        known = self._matching("known_occurrences", runs)
+        standing = self._matching("still_failed", [run for run in runs if not run.is_drill])
+        fresh: dict[str, list[Run]] = defaultdict(list)
+        for run in runs:
+            key = (run.job_name, run.id)
+            if key not in known and (run.is_drill or key in standing):
+                fresh[run.job_name].append(run)
+        return fresh
+
+    def _matching(self, query: str, runs: Sequence[Run]) -> set[tuple[str, str]]:
+        given = {
+            "job_names": [run.job_name for run in runs],
+            "run_ids": [run.id for run in runs],
+            "started_at": [run.started_at for run in runs],
+        }
+        return set(self.conn.execute(self._sql[query], given).fetchall()) if runs else set()
+
+    def record(
+        self,
+        rulings: Sequence[Ruling],
+        channels_of: Callable[[MonitoredJob], Sequence[str]],
+        *,
+        now: datetime,
+        window_counted: bool,
+    ) -> int:
+        """Write what was ruled: incidents, counted runs, alerts with their deliveries, verdicts. Returns the alerts."""
+        outcomes = [(ruling, outcome) for ruling in rulings for outcome in ruling.outcomes]
+        opened = self._open([(r.job, o) for r, o in outcomes if o.change is Change.OPEN])
+        self._execute("update_incidents", [_update(o) for _, o in outcomes if o.change is Change.UPDATE])
+        self._execute(
+            "resolve_incidents",
+            [
+                {"id": o.incident.id, "resolved_at": iso(o.resolved_at)}
+                for _, o in outcomes
+                if o.change is Change.RESOLVE and o.incident
+            ],
+        )
+        counted: list[tuple[Run, int | None]] = [(run, None) for ruling in rulings for run in ruling.uncounted]
+        alerts: list[Addressed] = []
+        for ruling, outcome in outcomes:
+            incident_id = outcome.incident.id if outcome.incident else opened[ruling.job.name, outcome.kind]
+            counted += [(run, incident_id) for run in outcome.failures]
+            if outcome.alert is not None:
+                channels = None if outcome.change is Change.RESOLVE else channels_of(ruling.job)
+                alerts.append((outcome.alert, incident_id, channels))
+        self.insert_occurrences(counted)
+        written = self.insert_alerts(alerts)
+        rows = Jsonb([_verdict(ruling, window_counted=window_counted) for ruling in rulings], dumps=_dumps)
+        self.conn.execute(self._sql["store_verdicts"], {"now": now, "rows": rows})
+        return written
+
+    def _open(self, opened: Sequence[tuple[MonitoredJob, Outcome]]) -> dict[tuple[str, str], int]:
+        if not opened:
+            return {}
+        rows = [_opening(n, job, outcome) for n, (job, outcome) in enumerate(opened)]
+        found = self.conn.execute(self._sql["insert_incidents"], {"rows": Jsonb(rows, dumps=_dumps)}).fetchall()
+        return {(job_name, kind): incident_id for job_name, kind, incident_id in found}
+
+    def insert_occurrences(self, counted: Sequence[tuple[Run, int | None]]) -> None:
+        self._execute(
+            "insert_occurrences",
+            [
+                {"job_name": run.job_name, "run_id": run.id, "started_at": iso(run.started_at), "incident_id": incident}
+                for run, incident in counted
+            ],
+        )
+
+    def insert_alerts(self, alerts: Sequence[Addressed]) -> int:
+        """Write alerts and their deliveries, and wake whoever delivers, at commit."""
+        if not alerts:
+            return 0
+        rows = [
+            {
+                "n": n,
+                "incident_id": incident_id,
+                "job_name": alert.job_name,
+                "kind": alert.kind,
+                "event": alert.event.value,
+                "severity": alert.severity.value,
+                "details": alert.as_json(),
+                "channels": None if channels is None else list(channels),
+            }
+            for n, (alert, incident_id, channels) in enumerate(alerts)
+        ]
+        self._execute("insert_alerts", rows)
+        self.conn.execute(self._sql["wake"])
+        return len(rows)
+
+    def _execute(self, query: str, rows: Sequence[dict[str, Any]]) -> None:
+        if rows:
+            self.conn.execute(self._sql[query], {"rows": Jsonb(rows, dumps=_dumps)})
+
+
+def _state(
+    job_name: str,
+    first_seen_at: datetime,
+    finished: int | None,
+    succeeded: int | None,
+    config: dict[str, Any] | None,
+    registered_at: datetime | None,
+) -> State:
+    job = stored_job(config) if config is not None else _defaults(job_name)
+    window = Window(job.window_days, finished, succeeded) if finished is not None and succeeded is not None else None
+    return State(job, config is not None, registered_at or first_seen_at, window)
+
+
+@lru_cache(maxsize=20_000)
+def _defaults(job_name: str) -> MonitoredJob:
+    return MonitoredJob(name=job_name)
+
+
+def _opening(n: int, job: MonitoredJob, outcome: Outcome) -> dict[str, Any]:
+    finding, alert = outcome.finding, outcome.alert
+    error = outcome.failures[-1].error_message if outcome.failures else None
+    return {
+        "n": n,
+        "job_name": job.name,
+        "kind": outcome.kind,
+        "severity": finding.severity.value if finding else "critical",
+        "opened_at": iso(outcome.opened_at),
+        "resolved_at": iso(outcome.resolved_at),
+        "occurrences": max(len(outcome.failures), 1),
+        "message": finding.message if finding else alert.message if alert else "",
+        "observed": finding.observed if finding else None,
+        "threshold": finding.threshold if finding else None,
+        "error_message": error,
+        "error_texts": [fingerprint(error)] if error is not None and alert else [],
+        "told": alert is not None,
+    }
+
+
+def _update(outcome: Outcome) -> dict[str, Any]:
+    finding = outcome.finding
+    error = outcome.failures[-1].error_message if outcome.failures else None
+    return {
+        "id": outcome.incident.id if outcome.incident else None,
+        "severity": finding.severity.value if finding else None,
+        "new_occurrences": len(outcome.failures),
+        "message": finding.message if finding else None,
+        "observed": finding.observed if finding else None,
+        "threshold": finding.threshold if finding else None,
+        "error_message": error,
+        "error_text": fingerprint(error) if error is not None and outcome.alert else None,
+        "told": outcome.alert is not None,
+    }
+
+
+def _verdict(ruling: Ruling, *, window_counted: bool) -> dict[str, Any]:
+    health, window = ruling.health, ruling.facts.window if window_counted else None
+    return {
+        "job_name": health.job_name,
+        "health": health.status.value,
+        "verdict": health.as_json(),
+        "due_at": iso(health.next_due_at),
+        "judge_at": iso(health.judge_at),
+        "newest_run": ruling.facts.newest_run,
+        "window_finished": window.finished if window else None,
+        "window_succeeded": window.succeeded if window else None,
+    }
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

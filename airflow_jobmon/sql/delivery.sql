@@ -1,0 +1,174 @@
+-- name: ensure_channels
+INSERT INTO airflow_jobmon.channels (name) SELECT unnest(%(names)s::text[]) ON CONFLICT DO NOTHING
+
+-- name: ensure_notifiers
+INSERT INTO airflow_jobmon.channels (name, notifier_seen_at) SELECT unnest(%(names)s::text[]), clock_timestamp()
+ON CONFLICT (name) DO UPDATE SET notifier_seen_at = excluded.notifier_seen_at
+
+-- name: lock_channel
+-- Who groups alerts into messages for a channel does so alone, so that a resolution never overtakes what it resolves.
+-- No row: another deliverer is at it this moment, or the channel is paused.
+SELECT failures FROM airflow_jobmon.channels
+WHERE name = %(channel)s AND coalesce(paused_until, '-infinity') <= clock_timestamp()
+FOR UPDATE SKIP LOCKED
+
+-- name: lease_message
+-- A stored message whose time has come, or whose holder is dead.
+UPDATE airflow_jobmon.messages m
+SET leased_by = %(holder)s, leased_until = clock_timestamp() + %(lease)s, attempts = m.attempts + 1
+WHERE m.id = (
+    SELECT c.id FROM airflow_jobmon.messages c
+    WHERE c.channel = %(channel)s AND c.state = 'open' AND c.next_attempt_at <= clock_timestamp()
+        AND coalesce(c.leased_until, '-infinity') < clock_timestamp()
+    ORDER BY c.next_attempt_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING m.id, m.body, m.recipients, m.attempts,
+    (SELECT count(*) FROM airflow_jobmon.deliveries d WHERE d.message_id = m.id)
+
+-- name: due_alerts
+-- Alerts in no message yet, in order; one whose job has an earlier alert under way on this channel waits for it.
+SELECT d.alert_id, a.details
+FROM airflow_jobmon.deliveries d
+JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
+WHERE d.channel = %(channel)s AND d.state = 'pending' AND d.message_id IS NULL
+    AND d.next_attempt_at <= clock_timestamp()
+    AND NOT EXISTS (
+        SELECT FROM airflow_jobmon.deliveries e
+        WHERE e.channel = d.channel AND e.job_name = d.job_name AND e.state = 'pending' AND e.alert_id < d.alert_id
+            AND (e.message_id IS NOT NULL OR e.next_attempt_at > clock_timestamp())
+    )
+ORDER BY d.alert_id
+LIMIT %(limit)s
+FOR UPDATE OF d
+
+-- name: store_message
+WITH message AS (
+    INSERT INTO airflow_jobmon.messages (id, channel, body, attempts, leased_by, leased_until)
+    VALUES (%(id)s, %(channel)s, %(body)s, 1, %(holder)s, clock_timestamp() + %(lease)s)
+)
+UPDATE airflow_jobmon.deliveries SET message_id = %(id)s, attempts = attempts + 1
+WHERE channel = %(channel)s AND alert_id = ANY (%(alert_ids)s)
+
+-- name: pause_channel
+UPDATE airflow_jobmon.channels SET paused_until = greatest(paused_until, clock_timestamp() + %(pause)s)
+WHERE name = %(channel)s
+
+-- name: mark_sent
+-- Only where the lease is still ours: whoever took it over decides.
+WITH message AS (
+    UPDATE airflow_jobmon.messages SET state = 'sent', sent_at = clock_timestamp(), leased_by = NULL, leased_until = NULL
+    WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
+    RETURNING id, channel
+), channel AS (
+    UPDATE airflow_jobmon.channels c
+    SET failures = 0, last_sent_at = clock_timestamp(), dead_told_at = NULL
+    FROM message WHERE c.name = message.channel
+)
+UPDATE airflow_jobmon.deliveries d
+SET state = 'sent', sent_at = clock_timestamp(), last_error = %(error)s
+FROM message
+WHERE d.message_id = message.id AND d.state = 'pending'
+
+-- name: mark_partly_sent
+-- Some recipients have it, the named ones get the same bytes again.
+WITH message AS (
+    UPDATE airflow_jobmon.messages
+    SET recipients = %(recipients)s, next_attempt_at = clock_timestamp() + %(wait)s, leased_by = NULL, leased_until = NULL
+    WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
+    RETURNING id
+)
+UPDATE airflow_jobmon.deliveries d
+SET last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s
+FROM message
+WHERE d.message_id = message.id AND d.state = 'pending'
+
+-- name: mark_retry
+-- Perhaps it was taken: the same bytes go again.
+WITH message AS (
+    UPDATE airflow_jobmon.messages
+    SET next_attempt_at = clock_timestamp() + %(wait)s, leased_by = NULL, leased_until = NULL
+    WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
+    RETURNING id, channel
+), channel AS (
+    UPDATE airflow_jobmon.channels c
+    SET failures = c.failures + 1, last_error = %(error)s, last_error_at = clock_timestamp(),
+        paused_until = greatest(c.paused_until, clock_timestamp() + %(pause)s)
+    FROM message WHERE c.name = message.channel
+)
+UPDATE airflow_jobmon.deliveries d
+SET last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s
+FROM message
+WHERE d.message_id = message.id AND d.state = 'pending'
+
+-- name: mark_rejected
+-- It was certainly not taken: its alerts may be grouped anew, with what came meanwhile.
+WITH message AS (
+    UPDATE airflow_jobmon.messages SET state = 'regrouped', leased_by = NULL, leased_until = NULL
+    WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
+    RETURNING id, channel
+), channel AS (
+    UPDATE airflow_jobmon.channels c
+    SET failures = c.failures + 1, last_error = %(error)s, last_error_at = clock_timestamp(),
+        paused_until = greatest(c.paused_until, clock_timestamp() + %(pause)s)
+    FROM message WHERE c.name = message.channel
+)
+UPDATE airflow_jobmon.deliveries d
+SET last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s, message_id = NULL
+FROM message
+WHERE d.message_id = message.id AND d.state = 'pending'
+
+-- name: mark_dead
+WITH message AS (
+    UPDATE airflow_jobmon.messages SET state = 'dead', leased_by = NULL, leased_until = NULL
+    WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
+    RETURNING id, channel
+), channel AS (
+    UPDATE airflow_jobmon.channels c SET last_error = %(error)s, last_error_at = clock_timestamp()
+    FROM message WHERE c.name = message.channel
+)
+UPDATE airflow_jobmon.deliveries d
+SET state = 'dead', last_error = %(error)s
+FROM message
+WHERE d.message_id = message.id AND d.state = 'pending'
+RETURNING d.job_name, d.alert_id
+
+-- name: claim_dead_channel
+-- Whether this channel's death is to be told now: once, and again only after it worked, or after a day.
+UPDATE airflow_jobmon.channels SET dead_told_at = clock_timestamp()
+WHERE name = %(channel)s AND coalesce(dead_told_at, '-infinity') < clock_timestamp() - interval '24 hours'
+RETURNING name
+
+-- name: bury
+-- Alerts that cannot even be rendered: dead, and visible as such.
+UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = %(error)s
+WHERE channel = %(channel)s AND alert_id = ANY (%(alert_ids)s)
+
+-- name: next_moment
+-- Seconds until this channel has something to send that nobody holds; null: nothing is pending.
+SELECT extract(epoch FROM greatest(
+    coalesce((SELECT paused_until FROM airflow_jobmon.channels WHERE name = %(channel)s), '-infinity'),
+    least(
+        (SELECT min(greatest(m.next_attempt_at, coalesce(m.leased_until, '-infinity')))
+            FROM airflow_jobmon.messages m WHERE m.channel = %(channel)s AND m.state = 'open'),
+        (SELECT min(d.next_attempt_at) FROM airflow_jobmon.deliveries d
+            WHERE d.channel = %(channel)s AND d.state = 'pending' AND d.message_id IS NULL)
+    ),
+    clock_timestamp()
+) - clock_timestamp())::float8
+WHERE EXISTS (
+    SELECT FROM airflow_jobmon.deliveries d WHERE d.channel = %(channel)s AND d.state = 'pending'
+)
+
+-- name: due
+-- The newest alert that is due and in nobody's hands, over all channels; null: none.
+SELECT max(alert_id) FROM (
+    SELECT d.alert_id
+    FROM airflow_jobmon.deliveries d
+    LEFT JOIN airflow_jobmon.messages m ON m.id = d.message_id
+    LEFT JOIN airflow_jobmon.channels c ON c.name = d.channel
+    WHERE d.state = 'pending' AND d.next_attempt_at <= clock_timestamp()
+        AND coalesce(c.paused_until, '-infinity') <= clock_timestamp()
+        AND coalesce(m.leased_until, '-infinity') < clock_timestamp()
+) pending

@@ -1,0 +1,146 @@
+-- name: job_names
+-- Every name in the log, by a loose scan of the (job_name, started_at) index: one probe a name, not a row.
+WITH RECURSIVE name AS (
+    (SELECT job_name FROM airflow_jobmon.runs ORDER BY job_name LIMIT 1)
+    UNION ALL
+    SELECT (SELECT r.job_name FROM airflow_jobmon.runs r WHERE r.job_name > name.job_name ORDER BY r.job_name LIMIT 1)
+    FROM name
+    WHERE name.job_name IS NOT NULL
+)
+SELECT job_name FROM name WHERE job_name IS NOT NULL
+
+-- name: known_names
+SELECT given.name
+FROM unnest(%(names)s::text[]) AS given (name)
+WHERE EXISTS (SELECT FROM airflow_jobmon.runs r WHERE r.job_name = given.name)
+
+-- name: facts
+-- What the log shows of each given job, drills left out, as it stood at %(at)s (null: now).
+-- A run that ended after `at` was still running then. The walks back are bounded, so that a job which failed
+-- a million times costs no more than one that failed a thousand times.
+SELECT
+    j.name,
+    n.id, n.started_at, n.completed_at, n.status, n.records_updated, n.error_message,
+    f.id, f.started_at, f.completed_at, f.status, f.records_updated, f.error_message,
+    s.id, s.started_at, s.completed_at, s.status, s.records_updated, s.error_message,
+    k.failed_in_a_row,
+    k.failing_since,
+    l.longest_success,
+    w.finished,
+    w.succeeded,
+    concat_ws(
+        ' ',
+        CASE WHEN n.id IS NULL THEN '-' ELSE
+            concat_ws('|', n.id, extract(epoch FROM n.started_at), extract(epoch FROM n.completed_at), n.status) END,
+        CASE WHEN f.id IS NULL THEN '-' ELSE
+            concat_ws('|', f.id, extract(epoch FROM f.started_at), extract(epoch FROM f.completed_at), f.status) END
+    ) AS newest_run
+FROM unnest(%(names)s::text[], %(window_days)s::integer[], %(registered)s::boolean[])
+    AS j (name, window_days, registered)
+LEFT JOIN LATERAL (
+    SELECT r.id, r.started_at,
+        CASE WHEN r.completed_at <= coalesce(%(at)s::timestamptz, 'infinity') THEN r.completed_at END AS completed_at,
+        CASE WHEN r.completed_at > %(at)s::timestamptz THEN 'running' ELSE r.status END AS status,
+        r.records_updated, left(r.error_message, 4000) AS error_message
+    FROM airflow_jobmon.runs r
+    WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+    ORDER BY r.started_at DESC, r.completed_at DESC NULLS FIRST
+    LIMIT 1
+) n ON true
+LEFT JOIN LATERAL (
+    SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
+    FROM airflow_jobmon.runs r
+    WHERE r.job_name = j.name AND NOT r.drill AND r.status IN ('success', 'failed')
+        AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+        AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+    ORDER BY r.started_at DESC, r.completed_at DESC NULLS LAST
+    LIMIT 1
+) f ON true
+LEFT JOIN LATERAL (
+    SELECT recent.id, recent.started_at, recent.completed_at, recent.status, recent.records_updated,
+        left(recent.error_message, 4000) AS error_message
+    FROM (
+        SELECT r.*
+        FROM airflow_jobmon.runs r
+        WHERE r.job_name = j.name AND NOT r.drill
+            AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+        ORDER BY r.started_at DESC, r.completed_at DESC NULLS LAST
+        LIMIT 2000
+    ) recent
+    WHERE recent.status = 'success'
+        AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+    LIMIT 1
+) s ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) AS failed_in_a_row, min(coalesce(recent.completed_at, recent.started_at)) AS failing_since
+    FROM (
+        SELECT r.started_at, r.completed_at, r.status
+        FROM airflow_jobmon.runs r
+        WHERE r.job_name = j.name AND NOT r.drill
+            AND r.started_at >= coalesce(s.started_at, '-infinity')
+            AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+        ORDER BY r.started_at DESC
+        LIMIT 2000
+    ) recent
+    WHERE f.status = 'failed' AND recent.status = 'failed'
+        AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+        AND (s.started_at IS NULL
+            OR (recent.started_at, coalesce(recent.completed_at, recent.started_at))
+                > (s.started_at, coalesce(s.completed_at, s.started_at)))
+) k ON true
+LEFT JOIN LATERAL (
+    SELECT max(recent.completed_at - recent.started_at) AS longest_success
+    FROM (
+        SELECT r.started_at, r.completed_at, r.status
+        FROM airflow_jobmon.runs r
+        WHERE r.job_name = j.name AND NOT r.drill AND NOT j.registered AND n.status = 'running'
+        ORDER BY r.started_at DESC
+        LIMIT 1000
+    ) recent
+    WHERE recent.status = 'success'
+) l ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) AS finished, count(*) FILTER (WHERE r.status = 'success') AS succeeded
+    FROM airflow_jobmon.runs r
+    WHERE %(count_window)s AND r.job_name = j.name AND NOT r.drill AND r.status IN ('success', 'failed')
+        AND r.started_at > coalesce(%(at)s::timestamptz, clock_timestamp()) - make_interval(days => j.window_days)
+        AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+        AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+) w ON true
+
+-- name: changed_jobs
+-- Jobs whose newest or newest finished run is not the one judged last, or whose verdict time alone may have changed.
+WITH RECURSIVE name AS (
+    (SELECT job_name FROM airflow_jobmon.runs ORDER BY job_name LIMIT 1)
+    UNION ALL
+    SELECT (SELECT r.job_name FROM airflow_jobmon.runs r WHERE r.job_name > name.job_name ORDER BY r.job_name LIMIT 1)
+    FROM name
+    WHERE name.job_name IS NOT NULL
+), known AS (
+    SELECT job_name FROM name WHERE job_name IS NOT NULL
+    UNION
+    SELECT name FROM airflow_jobmon.jobs
+    UNION
+    SELECT job_name FROM airflow_jobmon.incidents WHERE resolved_at IS NULL
+)
+SELECT known.job_name
+FROM known
+LEFT JOIN airflow_jobmon.job_state st USING (job_name)
+LEFT JOIN LATERAL (
+    SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run
+    FROM airflow_jobmon.runs r
+    WHERE r.job_name = known.job_name AND NOT r.drill
+    ORDER BY r.started_at DESC, r.completed_at DESC NULLS FIRST
+    LIMIT 1
+) n ON true
+LEFT JOIN LATERAL (
+    SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run
+    FROM airflow_jobmon.runs r
+    WHERE r.job_name = known.job_name AND NOT r.drill AND r.status IN ('success', 'failed')
+    ORDER BY r.started_at DESC, r.completed_at DESC NULLS LAST
+    LIMIT 1
+) f ON true
+WHERE st.checked_at IS NULL
+    OR st.judge_at < clock_timestamp()
+    OR st.newest_run IS DISTINCT FROM concat_ws(' ', coalesce(n.run, '-'), coalesce(f.run, '-'))
+ORDER BY known.job_name

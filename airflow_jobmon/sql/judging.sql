@@ -1,0 +1,136 @@
+-- name: claim_events
+-- Takes the oldest events nobody else is judging; they are gone when the transaction that judged them commits.
+DELETE FROM airflow_jobmon.events
+WHERE id IN (SELECT id FROM airflow_jobmon.events ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING run_id, job_name, greatest(least(started_at, '9999-01-01'), '1900-01-01'),
+    CASE WHEN isfinite(completed_at) AND completed_at < '9999-01-01' THEN completed_at END, error_message
+
+-- name: ensure_states
+INSERT INTO airflow_jobmon.job_state (job_name)
+SELECT name FROM unnest(%(names)s::text[]) AS given (name) ORDER BY name
+ON CONFLICT DO NOTHING
+
+-- name: lock_states
+-- In order of name, so that two judges never wait for each other in a circle.
+SELECT st.job_name, st.first_seen_at, st.window_finished, st.window_succeeded, j.config, j.registered_at
+FROM airflow_jobmon.job_state st
+LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
+WHERE st.job_name = ANY (%(names)s)
+ORDER BY st.job_name
+FOR UPDATE OF st
+
+-- name: read_states
+SELECT given.name, coalesce(st.first_seen_at, clock_timestamp()), st.window_finished, st.window_succeeded,
+    j.config, j.registered_at
+FROM unnest(%(names)s::text[]) AS given (name)
+LEFT JOIN airflow_jobmon.job_state st ON st.job_name = given.name
+LEFT JOIN airflow_jobmon.jobs j ON j.name = given.name
+ORDER BY given.name
+
+-- name: registered_names
+SELECT name FROM airflow_jobmon.jobs
+
+-- name: installed_at
+SELECT installed_at FROM airflow_jobmon.installation
+
+-- name: open_incidents
+SELECT id, job_name, kind, severity, opened_at, detected_at, told_at, occurrences, error_texts
+FROM airflow_jobmon.incidents
+WHERE resolved_at IS NULL AND job_name = ANY (%(names)s)
+
+-- name: known_occurrences
+SELECT o.job_name, o.run_id
+FROM airflow_jobmon.occurrences o
+JOIN unnest(%(job_names)s::text[], %(run_ids)s::text[], %(started_at)s::timestamptz[]) AS given (job_name, run_id, started_at)
+    USING (job_name, run_id, started_at)
+
+-- name: still_failed
+-- Which of these runs the log still holds, and still as failed.
+SELECT given.job_name, given.run_id
+FROM unnest(%(job_names)s::text[], %(run_ids)s::text[], %(started_at)s::timestamptz[]) AS given (job_name, run_id, started_at)
+JOIN airflow_jobmon.runs r
+    ON r.job_name = given.job_name AND r.started_at = given.started_at AND r.id = given.run_id AND r.status = 'failed'
+
+-- name: insert_occurrences
+INSERT INTO airflow_jobmon.occurrences (job_name, run_id, started_at, incident_id)
+SELECT job_name, run_id, started_at, incident_id
+FROM jsonb_to_recordset(%(rows)s) AS given (job_name text, run_id text, started_at timestamptz, incident_id bigint)
+ON CONFLICT DO NOTHING
+
+-- name: insert_incidents
+INSERT INTO airflow_jobmon.incidents
+    (job_name, kind, severity, opened_at, resolved_at, occurrences, message, observed, threshold, error_message,
+     error_texts, told_at)
+SELECT job_name, kind, severity, opened_at, resolved_at, occurrences, message, observed, threshold, error_message,
+    ARRAY(SELECT jsonb_array_elements_text(error_texts)), CASE WHEN told THEN clock_timestamp() END
+FROM jsonb_to_recordset(%(rows)s) AS given (
+    n integer, job_name text, kind text, severity text, opened_at timestamptz, resolved_at timestamptz,
+    occurrences integer, message text, observed jsonb, threshold jsonb, error_message text, error_texts jsonb,
+    told boolean)
+ORDER BY n
+RETURNING job_name, kind, id
+
+-- name: update_incidents
+-- The texts told so far are kept to the newest fifty.
+UPDATE airflow_jobmon.incidents i
+SET severity = given.severity, occurrences = i.occurrences + given.new_occurrences, message = given.message,
+    observed = given.observed, threshold = given.threshold,
+    error_message = coalesce(given.error_message, i.error_message),
+    error_texts = CASE WHEN given.error_text IS NULL OR given.error_text = ANY (i.error_texts) THEN i.error_texts
+        ELSE (i.error_texts || given.error_text)[greatest(1, cardinality(i.error_texts) - 48):] END,
+    told_at = CASE WHEN given.told THEN clock_timestamp() ELSE i.told_at END
+FROM jsonb_to_recordset(%(rows)s) AS given (
+    id bigint, severity text, new_occurrences integer, message text, observed jsonb, threshold jsonb,
+    error_message text, error_text text, told boolean)
+WHERE i.id = given.id
+
+-- name: resolve_incidents
+UPDATE airflow_jobmon.incidents i
+SET resolved_at = greatest(given.resolved_at, i.opened_at)
+FROM jsonb_to_recordset(%(rows)s) AS given (id bigint, resolved_at timestamptz)
+WHERE i.id = given.id
+
+-- name: insert_alerts
+-- Each alert with its deliveries: one per channel it names, or, where it names none (null), per channel that was told
+-- of the incident before.
+WITH given AS MATERIALIZED (
+    SELECT nextval('airflow_jobmon.alerts_id_seq') AS id, t.*
+    FROM jsonb_to_recordset(%(rows)s) AS t (
+        n integer, incident_id bigint, job_name text, kind text, event text, severity text, details jsonb,
+        channels jsonb)
+    ORDER BY n
+), alert AS (
+    INSERT INTO airflow_jobmon.alerts (id, incident_id, job_name, kind, event, severity, details)
+    OVERRIDING SYSTEM VALUE
+    SELECT id, incident_id, job_name, kind, event, severity, details FROM given
+), addressed AS (
+    SELECT given.id, given.job_name, channel
+    FROM given, jsonb_array_elements_text(CASE jsonb_typeof(channels) WHEN 'array' THEN channels ELSE '[]' END) AS channel
+    UNION
+    SELECT given.id, given.job_name, d.channel
+    FROM given
+    JOIN airflow_jobmon.alerts a USING (incident_id)
+    JOIN airflow_jobmon.deliveries d ON d.alert_id = a.id
+    WHERE given.channels IS NULL AND d.state IN ('pending', 'sent')
+)
+INSERT INTO airflow_jobmon.deliveries (alert_id, channel, job_name)
+SELECT id, channel, job_name FROM addressed
+
+-- name: store_verdicts
+UPDATE airflow_jobmon.job_state st
+SET checked_at = %(now)s, health = given.health, verdict = given.verdict, due_at = given.due_at,
+    judge_at = given.judge_at, newest_run = given.newest_run,
+    window_finished = coalesce(given.window_finished, st.window_finished),
+    window_succeeded = coalesce(given.window_succeeded, st.window_succeeded),
+    window_at = CASE WHEN given.window_finished IS NULL THEN st.window_at ELSE %(now)s END
+FROM jsonb_to_recordset(%(rows)s) AS given (
+    job_name text, health text, verdict jsonb, due_at timestamptz, judge_at timestamptz, newest_run text,
+    window_finished integer, window_succeeded integer)
+WHERE st.job_name = given.job_name
+
+-- name: wake
+SELECT pg_notify('airflow_jobmon', '')
+
+-- name: notifier_channels
+-- Channels that an operator was given as notifiers lately; they have no Airflow connection to be configured by.
+SELECT name FROM airflow_jobmon.channels WHERE notifier_seen_at > clock_timestamp() - interval '30 days' ORDER BY name
