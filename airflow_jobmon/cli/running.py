@@ -17,6 +17,7 @@ from airflow_jobmon.errors import ConfigurationError, JobmonError
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from airflow_jobmon.channels import Channel
     from airflow_jobmon.settings import Settings
 
 
@@ -77,6 +78,15 @@ def target_of(args: Namespace) -> tuple[str, Settings]:
 
     settings = jobmon_settings.load()
     return conninfo(args.conn_id or settings.conn_id), settings
+
+
+def channels_of(conn: Connection[Any], settings: Settings) -> tuple[dict[str, Channel], dict[str, str]]:
+    """The channels that the configuration or a registered job names, and what is wrong with those that have none."""
+    from airflow_jobmon.connections import open_channels  # noqa: PLC0415
+    from airflow_jobmon.postgres.registry import list_jobs  # noqa: PLC0415
+
+    named = [name for entry in list_jobs(conn) for name in entry.job.channels or ()]
+    return open_channels(dict.fromkeys([*settings.channels, *named]))
 
 
 def wanted_limit(args: Namespace) -> int:

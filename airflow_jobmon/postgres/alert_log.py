@@ -27,7 +27,7 @@ def retry_dead(conn: Connection[Any], *, job: str | None) -> int:
         row = cursor.execute(queries["retry_dead"], {"job": job}).fetchone()
         count, channels = row or (0, [])
         if count:
-            cursor.execute(queries["forget_deaths"], {"channels": channels})
+            cursor.execute(queries["forgive_channels"], {"channels": channels})
             cursor.execute(queries["wake_watchers"])
     return int(count)
 

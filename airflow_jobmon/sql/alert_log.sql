@@ -14,19 +14,31 @@ ORDER BY alert.id DESC, delivery.channel
 LIMIT %(limit)s
 
 -- name: retry_dead
--- Attempts start again from nothing. The message is let go: it was refused for good, so nobody has it.
-WITH retried AS (
-    UPDATE airflow_jobmon.deliveries
-    SET state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
-        message_id = NULL, leased_by = NULL, leased_until = NULL
+-- Due now, with attempts counted anew. A message that nobody got is let go, so that its alerts are grouped afresh; one
+-- that some recipients have is opened again as it was, for the others.
+WITH dead AS (
+    SELECT alert_id, channel, message_id
+    FROM airflow_jobmon.deliveries
     WHERE state = 'dead' AND (%(job)s::text IS NULL OR job_name = %(job)s)
-    RETURNING alert_id, channel
+    FOR UPDATE
+), reopened AS (
+    UPDATE airflow_jobmon.messages AS message
+    SET state = 'open', attempts = 0, next_attempt_at = clock_timestamp(), leased_by = NULL, leased_until = NULL
+    WHERE message.id IN (SELECT message_id FROM dead) AND message.state = 'dead' AND message.recipients IS NOT NULL
+    RETURNING message.id
+), retried AS (
+    UPDATE airflow_jobmon.deliveries AS delivery
+    SET state = 'pending', attempts = 0, next_attempt_at = clock_timestamp(),
+        message_id = (SELECT id FROM reopened WHERE id = delivery.message_id)
+    FROM dead
+    WHERE delivery.alert_id = dead.alert_id AND delivery.channel = dead.channel
+    RETURNING delivery.channel
 )
 SELECT count(*), coalesce(array_agg(DISTINCT channel), '{}') FROM retried
 
--- name: forget_deaths
--- A channel that dies again after a retry is told about again.
-UPDATE airflow_jobmon.channels SET dead_told_at = NULL, paused_until = NULL WHERE name = ANY (%(channels)s)
+-- name: forgive_channels
+-- Tried at once; and a channel that dies again is told about again.
+UPDATE airflow_jobmon.channels SET dead_told_at = NULL, paused_until = NULL, failures = 0 WHERE name = ANY (%(channels)s)
 
 -- name: wake_watchers
 SELECT pg_notify('airflow_jobmon', '')

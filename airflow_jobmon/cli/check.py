@@ -1,0 +1,54 @@
+"""`airflow jobmon check`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_jobmon.cli.output import Outcome
+from airflow_jobmon.cli.running import command, database
+from airflow_jobmon.core.health import Health, JobHealth, health_report, worst
+from airflow_jobmon.core.times import parse_moment
+from airflow_jobmon.errors import ConfigurationError
+
+EXIT_CODES = {Health.OK: 0, Health.WARNING: 1, Health.CRITICAL: 2, Health.UNKNOWN: 3}
+"""As monitoring plugins have them."""
+
+
+@command(failure=EXIT_CODES[Health.UNKNOWN])
+def check(args: Namespace) -> Outcome:
+    from airflow_jobmon.judging import assess_jobs, judge_jobs  # noqa: PLC0415 - psycopg, only when it runs
+
+    if args.record and args.at is not None:
+        raise ConfigurationError("--record records what is true now, so it cannot go with --at; leave one of them out")
+    at = parse_moment(args.at) if args.at is not None else None
+    names = args.jobs or None
+    with database(args) as (conn, settings):
+        if args.record:
+            jobs = judge_jobs(conn, settings, names)
+        else:
+            jobs = assess_jobs(conn, settings, names, at=at)
+    return Outcome(
+        rows=_rows(jobs),
+        value=health_report(jobs, at or datetime.now(UTC)),
+        note=None if jobs else "unknown: there are no jobs, neither registered nor in the job log",
+        exit_code=EXIT_CODES[worst([job.status for job in jobs])],
+    )
+
+
+def _rows(jobs: Sequence[JobHealth]) -> list[dict[str, Any]]:
+    """Worst first, as in the report."""
+    return [
+        {
+            "status": job.status.value,
+            "job_name": job.job_name,
+            "last_run": job.last_run.started_at if job.last_run else None,
+            "last_status": job.last_run.status if job.last_run else None,
+            "next_due_at": job.next_due_at,
+            "success_rate": job.success_rate,
+            "findings": "; ".join(found.message for found in job.findings),
+        }
+        for job in sorted(jobs, key=lambda job: (-job.status.rank, job.job_name))
+    ]
