@@ -1,0 +1,217 @@
+"""The demo's inbox: plays Slack's incoming webhook and a mail server, and shows in a browser what arrived.
+
+Everything that comes in is somebody else's text: it is stored as data, sent to the page as JSON, and an email's HTML is
+served under a policy that lets nothing in it run or load.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from demo import slack_webhook
+from demo.mail import page_of_email, read_email
+
+KEPT, LARGEST = 2000, 5_000_000
+"""How many messages are remembered, and how many bytes one may have."""
+
+PAGE = Path(__file__).with_name("inbox_page")
+_FILES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/inbox.css": ("inbox.css", "text/css; charset=utf-8"),
+    "/inbox.js": ("inbox.js", "text/javascript; charset=utf-8"),
+}
+_PAGE_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'"
+_EMAIL_POLICY = (
+    "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; "
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
+)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z")
+
+
+class Inbox:
+    """A webhook, a mail server and a page on loopback; port 0 takes a free one. Use `start` and `stop`, or `with`."""
+
+    def __init__(self, http_port: int = 0, smtp_port: int = 0) -> None:
+        self._received: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._count = 0
+        self._arrived = threading.Condition()
+        self._http = ThreadingHTTPServer(("127.0.0.1", http_port), partial(_Handler, self))
+        self._http.daemon_threads = True
+        self._smtp = Controller(_Mailbox(self), hostname="127.0.0.1", port=smtp_port or _free_port())
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    @property
+    def webhook_host(self) -> str:
+        """The `host` of a Slack webhook connection; its password is `slack_webhook.TOKEN`."""
+        return f"{self.url}/services"
+
+    @property
+    def smtp_port(self) -> int:
+        return int(self._smtp.port)
+
+    def start(self) -> None:
+        self._smtp.start()
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+
+    def stop(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._smtp.stop()
+
+    def __enter__(self) -> Inbox:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def take(self, sink: str, content: dict[str, Any], text: str) -> None:
+        """Remember one message; `text` is all of its words, from which the moment that it tells of is read."""
+        now = time.time()
+        with self._arrived:
+            self._count += 1
+            self._received.append(
+                {
+                    "id": self._count,
+                    "sink": sink,
+                    "received_at": _iso(now),
+                    "received": now,
+                    "seconds": _seconds_since(text, now),
+                    **content,
+                }
+            )
+            self._arrived.notify_all()
+
+    def received(self, after: int = 0) -> list[dict[str, Any]]:
+        """Messages with an id above `after`, oldest first."""
+        with self._arrived:
+            return [message for message in self._received if message["id"] > after]
+
+    def email_html(self, number: int) -> str | None:
+        with self._arrived:
+            return next((message.get("html") for message in self._received if message["id"] == number), None)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "demo-inbox"
+    sys_version = ""
+    wbufsize = 65536  # one write for header and body: two would make the sender wait 40 ms for an acknowledgement
+    timeout = 60
+
+    def __init__(self, inbox: Inbox, *args: Any) -> None:
+        self._inbox = inbox
+        super().__init__(*args)
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > LARGEST:
+            self.close_connection = True
+            self._answer(400, "invalid_payload")
+            return
+        body = self.rfile.read(int(length))
+        status, text, payload = slack_webhook.answer(self.path, body, self.headers.get("Content-Type", ""))
+        if payload is not None:
+            self._inbox.take("slack", {"payload": payload}, json.dumps(payload))
+        self._answer(status, text)
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        email = re.fullmatch(r"/email/(\d{1,9})", url.path)
+        if url.path in _FILES:
+            name, kind = _FILES[url.path]
+            self._answer(200, (PAGE / name).read_text(), kind, _PAGE_POLICY)
+        elif url.path == "/api/received":
+            after = parse_qs(url.query).get("after", ["0"])[0]
+            found = self._inbox.received(int(after) if after.isdecimal() else 0)
+            self._answer(200, json.dumps({"now": time.time(), "received": found}), "application/json")
+        elif email and (html := self._inbox.email_html(int(email[1]))) is not None:
+            self._answer(200, page_of_email(html), "text/html; charset=utf-8", _EMAIL_POLICY)
+        else:
+            self._answer(404, "There is nothing here; the messages are at /")
+
+    def _answer(self, status: int, text: str, kind: str = "text/plain; charset=utf-8", policy: str = "") -> None:
+        body = text.encode("utf-8", "replace")
+        self.send_response(HTTPStatus(status))
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Content-Security-Policy", policy or "default-src 'none'")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet: what arrives is on the page."""
+
+
+class _Mailbox:
+    """aiosmtpd's handler: takes every email for every address."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        raw = envelope.original_content or b""
+        content = read_email(raw, [str(recipient) for recipient in envelope.rcpt_tos])
+        self._inbox.take("email", content, f"{content['text']}\n{content['html']}")
+        return "250 OK: taken by the demo's inbox"
+
+
+def _seconds_since(text: str, now: float) -> float | None:
+    """Seconds from the first moment named in the message to its arrival; None where none is named, or it is days off."""
+    found = _MOMENT.search(text)
+    if found is None:
+        return None
+    try:
+        seconds = now - datetime.fromisoformat(found.group()).timestamp()
+    except ValueError:
+        return None
+    return round(seconds, 3) if -1 < seconds < 86400 else None
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _free_port() -> int:
+    import socket  # noqa: PLC0415 - aiosmtpd cannot take port 0 itself
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    """`python -m demo.inbox [HTTP_PORT [SMTP_PORT]]`: the inbox alone, until Ctrl-C."""
+    import sys  # noqa: PLC0415
+
+    ports = [int(argument) for argument in sys.argv[1:3]]
+    with Inbox(*ports) as inbox:
+        print(f"inbox {inbox.url}, webhook {inbox.webhook_host}/{slack_webhook.TOKEN}, SMTP port {inbox.smtp_port}")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print("stopped")
+
+
+if __name__ == "__main__":
+    main()
