@@ -1,0 +1,46 @@
+"""Assets that what happens outside Airflow updates, so that it can start DAGs.
+
+Airflow tells watchers apart by the arguments of their triggers, so an asset here depends on its arguments only.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from airflow.sdk import Asset, AssetWatcher
+
+from airflow_jobmon.core.waits import check_job_name
+from airflow_jobmon.errors import ConfigurationError
+from airflow_jobmon.triggers import DEFAULT_CONN_ID, JobRunTrigger
+
+_LONGEST = 1500
+"""Characters that Airflow stores of an asset's name and URI."""
+
+
+def job_run_asset(job_name: str, *, conn_id: str = DEFAULT_CONN_ID) -> Asset:
+    """The asset that a successful run of an outside job updates: `schedule=[job_run_asset("nightly-load")]`.
+
+    Its event's `extra["payload"]` is the run, with `job_name` and `successes`, how many it stands for. Airflow may
+    lose an event or merge several: a DAG that must see every run waits with JobsLogSensor. Give the same `conn_id`
+    wherever the same job is named, or refer to it as `Asset.ref(name="jobmon:run:nightly-load")`.
+
+    Raises ConfigurationError for a name that no log could hold, or that is too long for Airflow's own tables.
+    """
+    check_job_name(job_name)
+    name = f"jobmon:run:{job_name}"
+    uri = "x-jobmon://run/" + quote(job_name, safe="")
+    if len(uri) > _LONGEST:
+        raise ConfigurationError(
+            f"job_name {job_name[:60]!r}... makes an asset URI of {len(uri)} characters, Airflow stores {_LONGEST}; "
+            "wait for this job with JobsLogSensor instead"
+        )
+    watcher = AssetWatcher(name=name, trigger=JobRunTrigger(job_name=job_name, conn_id=conn_id))
+    return Asset(name=name, uri=uri, group="jobmon", watchers=[watcher])
+
+
+def jobmon_alerts_asset(*, conn_id: str = DEFAULT_CONN_ID) -> Asset:
+    """The asset that is updated whenever alerts are due: it wakes the DAG that delivers them."""
+    from airflow_jobmon.triggers import JobAlertTrigger  # noqa: PLC0415
+
+    watcher = AssetWatcher(name="jobmon_alerts", trigger=JobAlertTrigger(conn_id=conn_id))
+    return Asset(name="jobmon_alerts", uri="x-jobmon://alerts", group="jobmon", watchers=[watcher])

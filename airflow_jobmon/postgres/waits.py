@@ -1,0 +1,161 @@
+"""Looks runs up for those who wait: one wait in a worker, or all waits of a triggerer in one query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from airflow_jobmon.core.jobs import MonitoredJob, read_job
+from airflow_jobmon.core.runs import SUCCESS, Run
+from airflow_jobmon.core.successes import WINDOW, Mark, Seen
+from airflow_jobmon.core.waits import Wait
+from airflow_jobmon.errors import ConfigurationError, ConnectionProblem, JobmonError, SchemaProblem
+from airflow_jobmon.postgres.connect import aconnect, connect
+from airflow_jobmon.postgres.queries import load_queries
+
+__all__ = ["TROUBLE", "aconnect", "connect"]
+
+TROUBLE = (psycopg.Error, OSError, JobmonError)
+"""What a database that is away, or answers with an error, is noticed by; anything else is a mistake in this package."""
+
+_FOR_NOW = ("starting up", "shutting down", "recovery", "too many", "connection slots", "terminating connection")
+"""In what a server says that cannot take us now but will."""
+
+AsyncConnection = psycopg.AsyncConnection[Any]
+
+
+def finished_run(conn: psycopg.Connection[Any], wait: Wait) -> Run | None:
+    """The run that ends this wait, or None while there is none. Raises a JobmonError of one line."""
+    try:
+        row = conn.execute(load_queries("waits")["finished_runs"], _wait_parameters([wait])).fetchone()
+    except psycopg.Error as error:
+        raise explained(error) from error
+    return None if row is None else _run(wait.job_name, row[1:])
+
+
+def registered_job(conn: psycopg.Connection[Any], job_name: str) -> MonitoredJob:
+    """What is expected of a job: its registry entry, or the defaults for a job that nobody registered."""
+    try:
+        row = conn.execute(load_queries("waits")["registered_job"], {"job_name": job_name}).fetchone()
+    except psycopg.Error as error:
+        raise explained(error) from error
+    config = {} if row is None else {key: row[0][key] for key in row[0] if key in MonitoredJob.model_fields}
+    return read_job({**config, "name": job_name})
+
+
+async def finished_runs(conn: AsyncConnection, waits: Sequence[Wait]) -> dict[Wait, Run | JobmonError]:
+    """The runs that end some of these waits; an error for a wait that the server cannot even look up.
+
+    Such a wait (a name that its encoding lacks, say) fails the query of all: the others are then looked up without it.
+    """
+    try:
+        rows = await (await conn.execute(load_queries("waits")["finished_runs"], _wait_parameters(waits))).fetchall()
+    except psycopg.DataError as error:
+        if len(waits) == 1:
+            return {
+                waits[0]: ConfigurationError(f"job {waits[0].job_name[:100]!r} cannot be looked up: {_line(error)}")
+            }
+        half = len(waits) // 2
+        return await finished_runs(conn, waits[:half]) | await finished_runs(conn, waits[half:])
+    return {waits[row[0] - 1]: _run(waits[row[0] - 1].job_name, row[1:]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessesLookedFor:
+    """A job whose successes are watched: where to look from, and what was there at the last look (None: none yet)."""
+
+    job_name: str
+    floor: datetime | None
+    fingerprint: int | None
+
+
+async def changed_successes(conn: AsyncConnection, jobs: Sequence[SuccessesLookedFor]) -> dict[int, tuple[int, Seen]]:
+    """By position in `jobs`, the new fingerprint and the successes of those where something changed."""
+    rows = await (
+        await conn.execute(
+            load_queries("waits")["changed_successes"],
+            {
+                "job_names": [job.job_name for job in jobs],
+                "floors": [job.floor for job in jobs],
+                "fingerprints": [job.fingerprint for job in jobs],
+                "window": WINDOW,
+            },
+        )
+    ).fetchall()
+    changed: dict[int, tuple[int, Seen]] = {}
+    for nth, fingerprint, oldest_start, *columns in rows:
+        job_name = jobs[nth - 1].job_name
+        runs = [
+            Run(run_id, job_name, started_at, completed_at, SUCCESS, records)
+            for run_id, started_at, completed_at, records in zip(*(column or () for column in columns), strict=True)
+        ]
+        runs.sort(key=lambda run: run.started_at, reverse=True)
+        changed[nth - 1] = fingerprint, Seen(runs, oldest_start)
+    return changed
+
+
+async def read_marks(conn: AsyncConnection, job_names: Sequence[str]) -> Mapping[str, Mark]:
+    """What has been announced of these jobs; a job never watched before is not in it."""
+    rows = await (await conn.execute(load_queries("waits")["marks"], {"job_names": list(job_names)})).fetchall()
+    return {job_name: Mark(frozenset(announced), floor) for job_name, announced, floor in rows}
+
+
+async def write_mark(conn: AsyncConnection, job_name: str, mark: Mark) -> None:
+    await conn.execute(
+        load_queries("waits")["write_mark"],
+        {"job_name": job_name, "announced": sorted(mark.announced), "floor": mark.floor},
+    )
+
+
+def explained(error: Exception) -> JobmonError:
+    """Any trouble with the database as one line that says what to do."""
+    match error:
+        case JobmonError():
+            return error
+        case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName() | psycopg.errors.UndefinedColumn():
+            return SchemaProblem(
+                f"the database lacks what this package reads ({_line(error)}); run `airflow jobmon migrate`"
+            )
+        case psycopg.errors.InsufficientPrivilege():
+            return SchemaProblem(
+                f"{_line(error)}; grant this user the role jobmon_operator, as the grants file of the package does"
+            )
+        case psycopg.OperationalError() | psycopg.InterfaceError() | OSError():
+            return ConnectionProblem(f"the database is away: {_line(error) or type(error).__name__}")
+        case _:
+            return JobmonError(f"the database refused to look up runs: {_line(error) or type(error).__name__}")
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether it takes a person to make this better; otherwise the server is away, or too busy, for now."""
+    if isinstance(error, ConnectionProblem):
+        cause = error.__cause__ or error.__context__
+        if not isinstance(cause, psycopg.Error):
+            return not isinstance(cause, OSError)  # no such connection, or one of the wrong kind
+        error = cause
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        # libpq tells no SQLSTATE of a refused connection, and the words after FATAL may be translated.
+        return "FATAL" in str(error) and not any(word in str(error) for word in _FOR_NOW)
+    return not isinstance(error, OSError)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:300]
+
+
+def _wait_parameters(waits: Sequence[Wait]) -> dict[str, list[Any]]:
+    return {
+        "job_names": [wait.job_name for wait in waits],
+        "sinces": [wait.since for wait in waits],
+        "good_only": [wait.good_only for wait in waits],
+        "min_records": [wait.min_records for wait in waits],
+    }
+
+
+def _run(job_name: str, row: Sequence[Any]) -> Run:
+    run_id, started_at, completed_at, status, records_updated, error_message = row
+    return Run(run_id, job_name, started_at, completed_at, status, records_updated, error_message)

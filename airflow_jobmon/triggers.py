@@ -1,0 +1,138 @@
+"""What runs in the triggerer.
+
+Airflow stores these classes' paths and arguments: never move a class; only add arguments, with defaults.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+
+from airflow_jobmon.core.backoff import backoff
+from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.times import iso, parse_moment
+from airflow_jobmon.core.waits import Wait
+from airflow_jobmon.errors import JobmonError
+
+DEFAULT_CONN_ID = "jobmon_default"
+
+_LONGEST_RETRY = timedelta(minutes=1)
+"""Between tries of an asset's trigger to use a database that refuses it."""
+
+
+class JobsLogTrigger(BaseTrigger):
+    """Waits for the run that a deferred JobsLogSensor is after.
+
+    Its event is `{"run": {...}}`, or `{"error": "one line"}` where the database cannot be used at all.
+    """
+
+    def __init__(
+        self,
+        *,
+        job_name: str,
+        since: str,
+        good_only: bool = False,
+        min_records: int | None = None,
+        conn_id: str = DEFAULT_CONN_ID,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.job_name = job_name
+        self.since = since
+        self.good_only = good_only
+        self.min_records = min_records
+        self.conn_id = conn_id
+
+    @classmethod
+    def waiting_for(cls, wait: Wait, conn_id: str) -> JobsLogTrigger:
+        return cls(
+            job_name=wait.job_name,
+            since=iso(wait.since),
+            good_only=wait.good_only,
+            min_records=wait.min_records,
+            conn_id=conn_id,
+        )
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            "airflow_jobmon.triggers.JobsLogTrigger",
+            {
+                "job_name": self.job_name,
+                "since": self.since,
+                "good_only": self.good_only,
+                "min_records": self.min_records,
+                "conn_id": self.conn_id,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        from airflow_jobmon.connections import aconninfo  # noqa: PLC0415
+        from airflow_jobmon.hub import wait_for_run  # noqa: PLC0415
+
+        wait = Wait(self.job_name, parse_moment(self.since), self.good_only, self.min_records)
+        try:
+            run = await wait_for_run(wait, conn_id=self.conn_id, resolve=aconninfo)
+        except JobmonError as error:
+            yield TriggerEvent({"error": f"connection {self.conn_id!r}: {error}"})
+        else:
+            yield TriggerEvent({"run": run_payload(run)})
+
+
+class JobRunTrigger(BaseEventTrigger):
+    """Tells an asset of each success of a job that runs outside Airflow; several that come at once are one event.
+
+    What was told is remembered in the job's database, so after a restart only what was missed is told. It never ends by
+    itself and never raises for trouble with the database: Airflow would start it again every two seconds.
+    """
+
+    def __init__(self, *, job_name: str, conn_id: str = DEFAULT_CONN_ID) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.job_name = job_name
+        self.conn_id = conn_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "airflow_jobmon.triggers.JobRunTrigger", {"job_name": self.job_name, "conn_id": self.conn_id}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        from airflow_jobmon.connections import aconninfo  # noqa: PLC0415
+        from airflow_jobmon.hub import new_successes  # noqa: PLC0415
+
+        told, failures = "", 0
+        while True:
+            try:
+                async with aclosing(
+                    new_successes(self.job_name, conn_id=self.conn_id, resolve=aconninfo)
+                ) as announcements:
+                    async for news in announcements:
+                        told, failures = "", 0
+                        yield TriggerEvent({**run_payload(news.run), "successes": news.successes})
+            except JobmonError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self.log.error("Job %s, connection %s: %s. Trying again.", self.job_name, self.conn_id, told)  # noqa: TRY400
+                failures += 1
+                pause = backoff(failures, jitter=random.random(), longest=_LONGEST_RETRY)  # noqa: S311 - jitter
+                await asyncio.sleep(pause.total_seconds())
+
+
+def run_payload(run: Run) -> dict[str, Any]:
+    """A run as XCom and asset events carry it, JSON-native."""
+    return {"job_name": run.job_name, **run.as_json()}
+
+
+def run_of(payload: dict[str, Any]) -> Run:
+    """The run that `run_payload` wrote."""
+    return Run(
+        id=payload["id"],
+        job_name=payload["job_name"],
+        started_at=parse_moment(payload["started_at"]),
+        completed_at=parse_moment(payload["completed_at"]) if payload["completed_at"] else None,
+        status=payload["status"],
+        records_updated=payload["records_updated"],
+        error_message=payload["error_message"],
+    )

@@ -1,0 +1,64 @@
+"""Every success is announced, alone or with others, and none twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.successes import WINDOW, Mark, Seen, moved, news, run_key
+
+START = datetime(2025, 11, 13, 2, tzinfo=UTC)
+
+
+def success(nth: int, minutes: float | None = None) -> Run:
+    at = START + timedelta(minutes=nth if minutes is None else minutes)
+    return Run(str(nth), "nightly", at, at, "success")
+
+
+def seen(*runs: Run) -> Seen:
+    newest = sorted(runs, key=lambda run: run.started_at, reverse=True)[:WINDOW]
+    return Seen(newest, newest[-1].started_at if len(newest) == WINDOW else None)
+
+
+@given(st.lists(st.sets(st.integers(0, 90), max_size=10), max_size=12))
+def test_runs_that_become_visible_in_any_order_are_each_announced_once(commits):
+    mark, visible, announced = moved(Mark(), seen()), {}, []
+    for nths in commits:
+        visible |= {nth: success(nth) for nth in nths}
+        look = seen(*visible.values())
+        announced += [run_key(run) for run in news(look, mark)]
+        mark = moved(mark, look)
+    assert sorted(announced) == sorted(map(run_key, visible.values()))
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_a_job_with_more_runs_than_are_looked_at_still_announces_only_new_ones(before, after):
+    old = [success(nth) for nth in range(before)]
+    mark = moved(Mark(), seen(*old))
+    new = [success(before + nth) for nth in range(after)]
+    assert {run.id for run in news(seen(*old, *new), mark)} <= {run.id for run in new}
+    assert bool(news(seen(*old, *new), mark)) == bool(new)
+
+
+def test_old_runs_that_come_into_view_when_newer_ones_are_deleted_are_no_news():
+    runs = [success(nth) for nth in range(150)]
+    mark = moved(Mark(), seen(*runs))
+    assert news(seen(*runs[:120]), mark) == []
+
+
+def test_history_loaded_later_is_no_news():
+    mark = moved(Mark(), seen(success(0)))
+    assert news(seen(success(0), success(1, minutes=-60 * 25)), mark) == []
+
+
+def test_a_long_run_that_ends_after_its_successors_is_news():
+    mark = moved(Mark(), seen(success(0)))
+    assert [run.id for run in news(seen(success(0), success(1, minutes=-60 * 23)), mark)] == ["1"]
+
+
+def test_an_id_used_again_is_another_run():
+    mark = moved(Mark(), seen(success(1)))
+    assert len(news(seen(success(1, minutes=60)), mark)) == 1
