@@ -97,7 +97,7 @@ def _conninfo_of(connection: Any, conn_id: str) -> str:
         )
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     parameters: dict[str, Any] = {
-        key: str(value).lower() if isinstance(value, bool) else value
+        key: int(value) if isinstance(value, bool) else value  # libpq writes true as 1
         for key, value in extras.items()
         if key in known and value is not None and not isinstance(value, (dict, list))
     }
