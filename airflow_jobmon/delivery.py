@@ -39,13 +39,17 @@ _LONGEST_ERROR = 500
 
 @dataclass(slots=True)
 class DeliveryReport:
-    """What was done, in messages, by channel; `alerts` counts the alerts in those that were sent."""
+    """What was done, in messages, by channel.
+
+    `alerts` counts the alerts in those that were sent; `unopened` are channels that could not even be opened, and why.
+    """
 
     sent: dict[str, int] = field(default_factory=dict)
     alerts: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
     dead: dict[str, int] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    unopened: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -54,6 +58,7 @@ class DeliveryReport:
             "failed": self.failed,
             "dead": self.dead,
             "errors": self.errors,
+            "unopened": self.unopened,
         }
 
 
@@ -142,9 +147,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_ERROR else text[: _LONGEST_ERROR - 1] + "…"
 
 
-def deliver_due(
-    conninfo: str, channels: Mapping[str, Channel], *, notifiers: tuple[str, ...] = (), patience: float = PATIENCE
-) -> DeliveryReport:
+def deliver_due(conninfo: str, channels: Mapping[str, Channel], *, patience: float = PATIENCE) -> DeliveryReport:
     """Send everything that is due on these channels, and what comes due within `patience` seconds; then return.
 
     A channel's failure is not an error here: it is counted in the report and tried again when its time comes. Raises
@@ -154,7 +157,7 @@ def deliver_due(
     if not channels:
         return report
     with connect(conninfo) as conn:
-        register_channels(conn, names, notifiers=notifiers)
+        register_channels(conn, names)
 
     def drain(channel: Channel) -> None:
         delivery = ChannelDelivery(channel, names, report, holder)

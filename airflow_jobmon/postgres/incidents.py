@@ -21,6 +21,7 @@ from airflow_jobmon.core.runs import FAILED, Run
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.core.verdicts import Outcome, Ruling
 from airflow_jobmon.errors import SchemaProblem
+from airflow_jobmon.postgres.outbox import notifier_channels
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import stored_job
 
@@ -54,7 +55,7 @@ class IncidentBook:
 
     @cached_property
     def notifier_channels(self) -> tuple[str, ...]:
-        return tuple(name for (name,) in self.conn.execute(self._sql["notifier_channels"]))
+        return tuple(sorted(notifier_channels(self.conn)))
 
     def registered_names(self) -> set[str]:
         return {name for (name,) in self.conn.execute(self._sql["registered_names"])}

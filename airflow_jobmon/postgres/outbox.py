@@ -47,7 +47,7 @@ class Outbox:
         self._sql = load_queries("delivery")
 
     def lease(self, render: Callable[[Sequence[Alert], UUID], bytes]) -> Leased | None:
-        """Take the next message: a stored one whose turn it is, or a new one of what is due. None: nothing to do now."""
+        """Take the next message: a stored one whose turn it is, or a new one of what is due; None when there is none."""
         given = {"channel": self._channel, "holder": self._holder, "lease": LEASE, "limit": LARGEST_BATCH}
         with self._conn.transaction():
             free = self._conn.execute(self._sql["lock_channel"], given).fetchone()
@@ -137,6 +137,16 @@ def register_channels(conn: psycopg.Connection[Any], names: Sequence[str], *, no
     conn.execute(sql["ensure_channels"], {"names": list(names)})
     if notifiers:
         conn.execute(sql["ensure_notifiers"], {"names": list(notifiers)})
+
+
+def addressed_channels(conn: psycopg.Connection[Any]) -> set[str]:
+    """Names of channels that have something pending or that a job names for itself, configured or not."""
+    return {name for (name,) in conn.execute(load_queries("delivery")["addressed_channels"])}
+
+
+def notifier_channels(conn: psycopg.Connection[Any]) -> set[str]:
+    """Names that an operator was given as notifiers lately."""
+    return {name for (name,) in conn.execute(load_queries("delivery")["notifier_channels"])}
 
 
 def newest_due(conn: psycopg.Connection[Any]) -> int | None:

@@ -172,3 +172,14 @@ SELECT max(alert_id) FROM (
         AND coalesce(c.paused_until, '-infinity') <= clock_timestamp()
         AND coalesce(m.leased_until, '-infinity') < clock_timestamp()
 ) pending
+
+-- name: addressed_channels
+-- Every channel that something is to be sent to now, and every one that a job names for itself.
+SELECT channel FROM airflow_jobmon.deliveries WHERE state = 'pending'
+UNION
+SELECT jsonb_array_elements_text(config -> 'channels') FROM airflow_jobmon.jobs
+WHERE jsonb_typeof(config -> 'channels') = 'array'
+
+-- name: notifier_channels
+-- Channels that an operator was given as notifiers lately; they have no Airflow connection to be configured by.
+SELECT name FROM airflow_jobmon.channels WHERE notifier_seen_at > clock_timestamp() - interval '30 days' ORDER BY name

@@ -130,7 +130,3 @@ WHERE st.job_name = given.job_name
 
 -- name: wake
 SELECT pg_notify('airflow_jobmon', '')
-
--- name: notifier_channels
--- Channels that an operator was given as notifiers lately; they have no Airflow connection to be configured by.
-SELECT name FROM airflow_jobmon.channels WHERE notifier_seen_at > clock_timestamp() - interval '30 days' ORDER BY name

@@ -1,0 +1,169 @@
+"""Operators: check the health of outside jobs, and deliver the alerts that are due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_jobmon.errors import JobmonError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_jobmon.core.health import JobHealth
+    from airflow_jobmon.core.jobs import MonitoredJob
+
+_FAILING = {"warning": {"warning", "critical"}, "critical": {"critical"}}
+
+
+class JobHealthOperator(BaseOperator):
+    """Check the health of all jobs, or of one: record incidents, tell what is new, return the health as XCom.
+
+    :param jobs: what to expect of which jobs (MonitoredJob or a mapping of its fields). They are registered as this
+        task's; a job taken off the list is taken off the registry.
+    :param job_name: check this job only. Templated.
+    :param fail_on: fail the task when a job is this bad or worse: None (never), `warning` or `critical`.
+    :param record: keep incidents and create alerts; False only looks.
+    :param deliver: send what is due right away, in this task; False leaves it to the alerts DAG or to `listen`.
+    :param conn_id: where the job log lives; default is [jobmon] conn_id.
+    """
+
+    template_fields: Sequence[str] = ("job_name", "conn_id")
+    ui_color = "#d9f0e4"
+
+    def __init__(
+        self,
+        *,
+        jobs: Iterable[MonitoredJob | Mapping[str, Any]] | None = None,
+        job_name: str | None = None,
+        fail_on: str | None = None,
+        record: bool = True,
+        deliver: bool = True,
+        conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if fail_on is not None and fail_on not in _FAILING:
+            raise ValueError(f"fail_on={fail_on!r} is unknown; use None, 'warning' or 'critical'")
+        self.jobs = None if jobs is None else list(jobs)
+        self.job_name = job_name
+        self.fail_on = fail_on
+        self.record = record
+        self.deliver = deliver
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from airflow_jobmon.core.health import health_report  # noqa: PLC0415 - keeps what a DAG file imports light
+
+        try:
+            healths = self._check(context)
+        except JobmonError as error:
+            raise AirflowFailException(str(error)) from None
+        report = health_report(healths, datetime.now(UTC))
+        self.log.info("%d job(s): %s", len(healths), report["status"])
+        self._fail_if_asked(healths)
+        return report
+
+    def _check(self, context: Context) -> list[JobHealth]:
+        from airflow_jobmon import settings as configuration  # noqa: PLC0415
+        from airflow_jobmon.connections import conninfo  # noqa: PLC0415
+        from airflow_jobmon.dispatch import deliver  # noqa: PLC0415
+        from airflow_jobmon.judging import assess_jobs, judge_events, judge_jobs  # noqa: PLC0415
+        from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
+        from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
+        from airflow_jobmon.postgres.upkeep import prune  # noqa: PLC0415
+
+        settings = configuration.load()
+        names = [self.job_name] if self.job_name else None
+        where = conninfo(self.conn_id or settings.conn_id)
+        with connect(where) as conn:
+            check_schema(conn)
+            if self.jobs is not None:
+                self._register(conn, context)
+            if not self.record:
+                return assess_jobs(conn, settings, names)
+            while judge_events(conn, settings).events:
+                pass
+            healths = judge_jobs(conn, settings, names)
+            prune(conn)
+        if self.deliver:
+            report = deliver(where, settings)
+            self.log.info("delivered: %s", report.as_json())
+        return healths
+
+    def _register(self, conn: Any, context: Context) -> None:
+        from airflow_jobmon.core.jobs import MonitoredJob, read_job  # noqa: PLC0415
+        from airflow_jobmon.postgres.registry import apply_jobs  # noqa: PLC0415
+
+        jobs = [job if isinstance(job, MonitoredJob) else read_job(dict(job)) for job in self.jobs or ()]
+        task = context["ti"]
+        applied = apply_jobs(conn, jobs, source=f"dag:{task.dag_id}/{task.task_id}", prune=True)
+        for what in ("added", "changed", "removed"):
+            if names := getattr(applied, what):
+                self.log.info("registry: %s %s", what, ", ".join(names))
+
+    def _fail_if_asked(self, healths: Sequence[JobHealth]) -> None:
+        if self.fail_on is None:
+            return
+        bad = [health for health in healths if health.status.value in _FAILING[self.fail_on]]
+        if bad:
+            shown = "; ".join(
+                f"{health.job_name}: {', '.join(found.message for found in health.findings)}" for health in bad[:10]
+            )
+            raise AirflowFailException(
+                f"{len(bad)} of {len(healths)} job(s) are {self.fail_on} or worse: {shown}"
+                + (f"; and {len(bad) - 10} more" if len(bad) > 10 else "")  # noqa: PLR2004
+            )
+
+
+class DeliverAlertsOperator(BaseOperator):
+    """Send every alert that is due, on every channel; what the DAG `jobmon_alerts` runs when it is woken.
+
+    :param notifiers: notifiers of this package that serve as channels besides the configured ones; each needs a `name`,
+        under which alerts are addressed to it from its first run on.
+    :param conn_id: where the job log lives; default is [jobmon] conn_id.
+
+    A channel that fails for now is not a failure of the task: the alert stays and is tried again. A channel that cannot
+    even be opened is one, once everything else was delivered.
+    """
+
+    template_fields: Sequence[str] = ("conn_id",)
+    ui_color = "#fde2c8"
+
+    def __init__(self, *, notifiers: Iterable[Any] = (), conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.notifiers = list(notifiers)
+        for notifier in self.notifiers:
+            if not getattr(notifier, "name", None):
+                raise ValueError(f"{type(notifier).__name__} needs name=..., the channel it stands for in alerts")
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from airflow_jobmon import settings as configuration  # noqa: PLC0415
+        from airflow_jobmon.connections import conninfo  # noqa: PLC0415
+        from airflow_jobmon.dispatch import deliver  # noqa: PLC0415
+        from airflow_jobmon.judging import judge_events  # noqa: PLC0415
+        from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
+        from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
+        from airflow_jobmon.postgres.outbox import register_channels  # noqa: PLC0415
+
+        try:
+            settings = configuration.load()
+            given = {notifier.name: notifier.channel for notifier in self.notifiers}
+            where = conninfo(self.conn_id or settings.conn_id)
+            with connect(where) as conn:
+                check_schema(conn)
+                register_channels(conn, list(given), notifiers=list(given))
+                while judge_events(conn, settings).events:
+                    pass
+            report = deliver(where, settings, given)
+        except JobmonError as error:
+            raise AirflowFailException(str(error)) from None
+        self.log.info("delivered: %s", report.as_json())
+        if report.unopened:
+            raise AirflowFailException("; ".join(f"channel {name}: {why}" for name, why in report.unopened.items()))
+        return report.as_json()

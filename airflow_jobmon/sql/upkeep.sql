@@ -1,0 +1,32 @@
+-- name: alerts
+-- With their deliveries; never one that is still to be delivered.
+DELETE FROM airflow_jobmon.alerts WHERE id IN (
+    SELECT a.id FROM airflow_jobmon.alerts a
+    WHERE a.created_at < clock_timestamp() - %(keep)s
+        AND NOT EXISTS (SELECT FROM airflow_jobmon.deliveries d WHERE d.alert_id = a.id AND d.state = 'pending')
+    ORDER BY a.created_at LIMIT %(batch)s
+)
+
+-- name: incidents
+DELETE FROM airflow_jobmon.incidents WHERE id IN (
+    SELECT i.id FROM airflow_jobmon.incidents i
+    WHERE i.resolved_at < clock_timestamp() - %(keep)s AND i.opened_at < clock_timestamp() - %(keep)s
+        AND NOT EXISTS (SELECT FROM airflow_jobmon.alerts a WHERE a.incident_id = i.id)
+    ORDER BY i.opened_at LIMIT %(batch)s
+)
+
+-- name: occurrences
+DELETE FROM airflow_jobmon.occurrences WHERE (job_name, run_id, started_at) IN (
+    SELECT o.job_name, o.run_id, o.started_at FROM airflow_jobmon.occurrences o
+    LEFT JOIN airflow_jobmon.incidents i ON i.id = o.incident_id
+    WHERE o.at < clock_timestamp() - %(keep)s AND (i.id IS NULL OR i.resolved_at IS NOT NULL)
+    ORDER BY o.at LIMIT %(batch)s
+)
+
+-- name: messages
+DELETE FROM airflow_jobmon.messages WHERE id IN (
+    SELECT m.id FROM airflow_jobmon.messages m
+    WHERE m.created_at < clock_timestamp() - %(keep)s
+        AND NOT EXISTS (SELECT FROM airflow_jobmon.deliveries d WHERE d.message_id = m.id)
+    ORDER BY m.created_at LIMIT %(batch)s
+)
