@@ -16,7 +16,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from aiosmtpd.controller import Controller
@@ -75,7 +75,7 @@ class Inbox:
         self._http.server_close()
         self._smtp.stop()
 
-    def __enter__(self) -> Inbox:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -177,7 +177,7 @@ class _Mailbox:
 
 
 def _seconds_since(text: str, now: float) -> float | None:
-    """Seconds from the first moment named in the message to its arrival; None where none is named, or it is days off."""
+    """Seconds from the first moment the message names to its arrival; None where there is none, or it is days off."""
     found = _MOMENT.search(text)
     if found is None:
         return None
