@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,12 +54,7 @@ def print_outcome(outcome: Outcome, form: str, stream: TextIO) -> None:
 
 def printable(text: str) -> str:
     """Text as one harmless line: whatever could move the cursor, colour, hide or reorder it is shown as an escape."""
-    return "".join(
-        char
-        if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-        else char.encode("unicode_escape").decode()
-        for char in text
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:

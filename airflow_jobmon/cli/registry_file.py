@@ -65,7 +65,8 @@ def _load(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{place}: malformed YAML: {error.problem or error.context}") from None
+        star = "; put a schedule that starts with * in quotes" if error.context == "while scanning an alias" else ""
+        raise ConfigurationError(f"{path}{place}: malformed YAML: {error.problem or error.context}{star}") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: malformed YAML: {str(error).splitlines()[0]}") from None
 

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_jobmon.cli.registry_file import read_registry_file
+from airflow_jobmon.errors import ConfigurationError
+
+
+def read(tmp_path, text):
+    path = tmp_path / "jobs.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_registry_file(path)
+
+
+def test_each_entry_of_the_list_becomes_a_job(tmp_path):
+    nightly, often = read(tmp_path, "jobs:\n- name: nightly\n  schedule: 0 2 * * *\n- name: often\n  every: 15m\n")
+    assert (nightly.name, nightly.schedule) == ("nightly", "0 2 * * *")
+    assert (often.name, often.every) == ("often", timedelta(minutes=15))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("jobs:\n- name: a\n  grace: [1h\n", "line 4, column 1: malformed YAML", id="an open bracket"),
+        pytest.param("jobs:\n\t- name: a\n", "line 2, column 1: malformed YAML", id="a tab"),
+        pytest.param(
+            "jobs:\n- name: a\n  schedule: */5 * * * *\n",
+            "put a schedule that starts with * in quotes",
+            id="a star first",
+        ),
+        pytest.param("jobs: \x1b\n", "malformed YAML", id="a control character"),
+        pytest.param(b"jobs: \xff\n", "is not UTF-8 text (byte 6)", id="not UTF-8"),
+        pytest.param(
+            "jobs:\n- name: a\n  name: b\n", "line 3, column 3: malformed YAML: 'name' is given twice", id="no dash"
+        ),
+        pytest.param("", "there is no list under `jobs:`", id="an empty file"),
+        pytest.param("job:\n- name: a\n", "did you mean that by 'job'?", id="a misspelt top"),
+        pytest.param("- name: a\n", "there is no list under `jobs:`", id="a list at the top"),
+        pytest.param("jobs: []\n", "holds no list", id="no jobs"),
+        pytest.param("jobs:\n  name: a\n", "holds no list", id="one job without a dash"),
+        pytest.param("jobs: [{name: a}]\nversion: 1\n", "unknown key 'version'", id="another key at the top"),
+        pytest.param("jobs: [nightly]\n", "entry 1 of `jobs:` is 'nightly', not a job", id="only a name"),
+        pytest.param("jobs: [{nam: a}]\n", "entry 1 of `jobs:` has no name; did you mean that by 'nam'?", id="no name"),
+        pytest.param("jobs: [{name: 7}]\n", "job '7': name: ", id="a number for a name"),
+        pytest.param("jobs: [{name: a, gracee: 1h}]\n", "did you mean 'grace'?", id="an unknown field"),
+        pytest.param("jobs: [{name: a, grace: 90}]\n", "90 is no duration", id="a bare number"),
+        pytest.param("jobs: [{name: a, schedule: 0 25 * * *}]\n", "is no cron expression", id="a bad cron"),
+        pytest.param("jobs: [{name: a, timezone: Europe/Berln}]\n", "did you mean 'Europe/Berlin'?", id="a bad zone"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_changes_nothing(tmp_path, text, says):
+    with pytest.raises(ConfigurationError) as caught:
+        read(tmp_path, text)
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "jobs.yaml"))
+    assert "\n" not in str(caught.value)
+
+
+def test_every_mistake_is_told_at_once_but_not_a_flood_of_them(tmp_path):
+    entries = "".join(f"- {{name: j{number}, grace: x}}\n" for number in range(9))
+    with pytest.raises(ConfigurationError) as caught:
+        read(tmp_path, f"jobs:\n{entries}")
+    message = str(caught.value)
+    assert [f"job 'j{number}'" in message for number in range(9)] == [True] * 5 + [False] * 4
+    assert message.endswith("and 4 more jobs with mistakes")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"jobs\.yaml: cannot be read \(No such file or directory\)"):
+        read_registry_file(tmp_path / "jobs.yaml")
