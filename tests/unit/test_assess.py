@@ -1,0 +1,181 @@
+"""The rules of health, at their edges."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow_jobmon.core.assess import DORMANT_AFTER, assess
+from airflow_jobmon.core.health import Health, JobFacts, Kind, Window
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.runs import Run
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+DAILY = MonitoredJob(name="load", schedule="0 2 * * *", timezone="Europe/Berlin")
+ROLLING = MonitoredJob(name="load")
+
+
+def run(started_at: datetime, *, took: timedelta | None = timedelta(seconds=10), status: str = "success") -> Run:
+    return Run("1", "load", started_at, None if took is None else started_at + took, status)
+
+
+def facts(newest: Run | None = None, **given) -> JobFacts:
+    """Facts of a log whose newest run is this one; what it implies is filled in."""
+    finished = newest if newest is not None and newest.status in {"success", "failed"} else None
+    implied = {
+        "newest": newest,
+        "last_finished": finished,
+        "last_success": finished if finished is not None and finished.status == "success" else None,
+        "failed_in_a_row": 1 if finished is not None and finished.status == "failed" else 0,
+        "registered_at": NOW - timedelta(days=90),
+    }
+    return JobFacts(job_name="load", **(implied | given))
+
+
+@pytest.mark.parametrize(
+    ("since_last_start", "kind", "status"),
+    [
+        pytest.param(timedelta(hours=23), None, Health.OK, id="within a day"),
+        pytest.param(timedelta(hours=24), None, Health.OK, id="exactly when expected"),
+        pytest.param(timedelta(hours=24) + TICK, Kind.LATE, Health.WARNING, id="just past expected"),
+        pytest.param(timedelta(hours=25), Kind.LATE, Health.WARNING, id="exactly at due"),
+        pytest.param(timedelta(hours=25) + TICK, Kind.MISSED, Health.CRITICAL, id="just past due"),
+    ],
+)
+def test_without_a_schedule_a_run_is_missed_after_25_hours(since_last_start, kind, status):
+    verdict = assess(facts(run(NOW - since_last_start)), ROLLING, now=NOW)
+    assert [found.kind for found in verdict.findings] == ([kind] if kind else [])
+    assert verdict.status is status
+
+
+def test_a_missed_run_is_backdated_to_when_it_was_due_and_says_how_long_ago_the_last_one_was():
+    verdict = assess(facts(run(NOW - timedelta(hours=26, minutes=12))), ROLLING, now=NOW)
+    missed = verdict.finding(Kind.MISSED)
+    assert missed.since == verdict.next_due_at == NOW - timedelta(hours=1, minutes=12)
+    assert "26.2 hours" in missed.message
+    assert verdict.hours_since_last_run == 26.2
+    assert (missed.observed, missed.threshold) == (26.2 * 3600, 25 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("now", "status"),
+    [
+        pytest.param("2025-10-26T02:00:00+00:00", Health.OK, id="25 h after the last start: 02:00 CET, just expected"),
+        pytest.param("2025-10-26T03:00:00+00:00", Health.WARNING, id="26 h: exactly at due"),
+        pytest.param("2025-10-26T03:00:01+00:00", Health.CRITICAL, id="past it"),
+    ],
+)
+def test_the_night_the_clocks_go_back_is_an_hour_longer(now, status):
+    job = MonitoredJob(name="load", schedule="0 3 * * *", timezone="Europe/Berlin")
+    at_three_in_summer_time = run(datetime(2025, 10, 25, 1, 0, tzinfo=UTC))
+    assert assess(facts(at_three_in_summer_time), job, now=datetime.fromisoformat(now)).status is status
+
+
+def test_a_job_registered_and_never_run_is_unknown_until_its_first_deadline():
+    registered = NOW - timedelta(hours=25)
+    assert assess(facts(None, registered_at=registered), ROLLING, now=NOW).status is Health.UNKNOWN
+    late = assess(facts(None, registered_at=registered - TICK), ROLLING, now=NOW)
+    assert [found.kind for found in late.findings] == [Kind.MISSED]
+    assert "never run" in late.findings[0].message
+
+
+def test_a_start_in_the_future_does_not_postpone_the_next_deadline():
+    verdict = assess(facts(run(NOW + timedelta(days=300))), ROLLING, now=NOW)
+    assert verdict.next_due_at == NOW + timedelta(hours=25)
+
+
+@pytest.mark.parametrize(
+    ("running_for", "status"),
+    [
+        pytest.param(timedelta(hours=1), Health.OK, id="exactly at its timeout"),
+        pytest.param(timedelta(hours=1) + TICK, Health.CRITICAL, id="just past it"),
+    ],
+)
+def test_a_run_is_stuck_only_past_its_timeout(running_for, status):
+    before = run(NOW - timedelta(days=1))
+    given_facts = facts(run(NOW - running_for, took=None, status="running"), last_finished=before, last_success=before)
+    assert assess(given_facts, ROLLING, now=NOW).status is status
+
+
+def test_a_run_in_progress_leaves_health_as_the_last_finished_run_left_it():
+    failed = run(NOW - timedelta(hours=2), status="failed")
+    running = run(NOW - timedelta(minutes=1), took=None, status="running")
+    verdict = assess(facts(running, last_finished=failed, failed_in_a_row=1), ROLLING, now=NOW)
+    assert verdict.status is Health.CRITICAL
+    assert assess(facts(running), ROLLING, now=NOW).status is Health.UNKNOWN
+
+
+def test_an_unregistered_job_is_stuck_only_past_three_times_its_longest_success():
+    running = run(NOW - timedelta(hours=5), took=None, status="running")
+    slow = facts(running, longest_success=timedelta(hours=2))
+    assert assess(slow, ROLLING, now=NOW, registered=False).finding(Kind.STUCK) is None
+    assert assess(slow, ROLLING, now=NOW + timedelta(hours=1, seconds=1), registered=False).finding(Kind.STUCK)
+
+
+@pytest.mark.parametrize(
+    ("in_a_row", "wanted", "severity", "alerts"),
+    [
+        pytest.param(1, 1, Health.CRITICAL, True, id="the first, by default"),
+        pytest.param(1, 2, Health.WARNING, False, id="one too few"),
+        pytest.param(2, 2, Health.CRITICAL, True, id="as many as asked for"),
+    ],
+)
+def test_failed_is_critical_from_failures_to_alert_in_a_row(in_a_row, wanted, severity, alerts):
+    job = ROLLING.model_copy(update={"failures_to_alert": wanted})
+    failed = assess(facts(run(NOW, status="failed"), failed_in_a_row=in_a_row), job, now=NOW).finding(Kind.FAILED)
+    assert (failed.severity, failed.alerts, failed.observed) == (severity, alerts, in_a_row)
+
+
+@pytest.mark.parametrize(
+    ("took", "slow"),
+    [
+        pytest.param(timedelta(seconds=60), False, id="exactly its limit"),
+        pytest.param(timedelta(seconds=60) + TICK, True, id="just over it"),
+    ],
+)
+def test_a_success_is_slow_only_over_max_duration(took, slow):
+    verdict = assess(facts(run(NOW - timedelta(hours=1), took=took)), ROLLING, now=NOW)
+    assert (verdict.finding(Kind.SLOW) is not None) == slow
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "finished", "low"),
+    [
+        pytest.param(0, 4, False, id="too few runs to say"),
+        pytest.param(4, 5, True, id="five are enough"),
+        pytest.param(95, 100, False, id="exactly the minimum"),
+        pytest.param(949, 1000, True, id="just below"),
+    ],
+)
+def test_a_success_rate_is_low_below_the_minimum_from_five_runs_on(succeeded, finished, low):
+    verdict = assess(facts(run(NOW), window=Window(30, finished, succeeded)), ROLLING, now=NOW)
+    assert (verdict.finding(Kind.LOW_SUCCESS_RATE) is not None) == low
+
+
+def test_a_status_nobody_mapped_makes_health_unknown_and_alerts_nobody():
+    verdict = assess(facts(run(NOW, status="Abgebrochen")), ROLLING, now=NOW)
+    assert verdict.status is Health.UNKNOWN
+    assert [(found.kind, found.alerts) for found in verdict.findings] == [(Kind.UNKNOWN_STATUS, False)]
+
+
+def test_an_unregistered_job_silent_for_a_week_alerts_nobody():
+    old = facts(run(NOW - DORMANT_AFTER - TICK, status="failed"))
+    assert not assess(old, ROLLING, now=NOW, registered=False).finding(Kind.FAILED).alerts
+    assert assess(old, ROLLING, now=NOW, registered=True).finding(Kind.FAILED).alerts
+
+
+@given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3)), st.booleans())
+def test_nothing_changes_before_the_moment_at_which_time_alone_could(later, running):
+    started = (
+        run(NOW - timedelta(minutes=30), took=None, status="running") if running else run(NOW - timedelta(hours=2))
+    )
+    shown = facts(started)
+    verdict = assess(shown, DAILY, now=NOW)
+    assert verdict.judge_at is not None
+    then = min(NOW + later, verdict.judge_at)
+    assert [found.kind for found in assess(shown, DAILY, now=then).findings] == [
+        found.kind for found in verdict.findings
+    ]
