@@ -34,7 +34,7 @@ async def aconninfo(conn_id: str) -> str:
 
 def open_channel(conn_id: str) -> Channel:
     """The channel that an Airflow connection stands for; its type picks the kind. Nothing is sent or dialled yet."""
-    from airflow_jobmon.channels import channel_for  # noqa: PLC0415 - brings in a provider's hooks
+    from airflow_jobmon.channels.opening import channel_for  # noqa: PLC0415 - brings in a provider's hooks
 
     return channel_for(_get(conn_id))
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from argparse import Namespace
 
 from airflow_jobmon.cli.output import Outcome
-from airflow_jobmon.cli.running import channels_of, command, database, say, target_of
+from airflow_jobmon.cli.running import command, ready_target, say
 
 
 @command()
 def deliver(args: Namespace) -> Outcome:
-    from airflow_jobmon.delivery import deliver_due  # noqa: PLC0415 - psycopg, only when it runs
+    from airflow_jobmon import dispatch  # noqa: PLC0415 - psycopg, only when it runs
 
-    with database(args) as (conn, settings):
-        channels, problems = channels_of(conn, settings)
-    target, _ = target_of(args)
-    report = deliver_due(target, channels)
-    errors = {**report.errors, **problems}
+    target, settings = ready_target(args)
+    report = dispatch.deliver(target, settings)
+    errors = {**report.errors, **report.unopened}
     for name, error in errors.items():
         say(f"channel {name}: {error}")
     rows = [
@@ -28,7 +26,6 @@ def deliver(args: Namespace) -> Outcome:
             "dead": report.dead.get(name, 0),
             "error": errors.get(name),
         }
-        for name in [*channels, *problems]
+        for name in dict.fromkeys([*report.sent, *errors])
     ]
-    note = None if rows else "no channels are configured; name some in [jobmon] channels"
-    return Outcome(rows, note=note, exit_code=1 if errors or not rows else 0)
+    return Outcome(rows, note=None if rows else "nothing is due", exit_code=1 if errors else 0)

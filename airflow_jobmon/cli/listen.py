@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 
 import psycopg
 
+from airflow_jobmon import settings as jobmon_settings
 from airflow_jobmon.channels import Channel
 from airflow_jobmon.cli.output import Outcome, printable
-from airflow_jobmon.cli.running import channels_of, command, database, target_of
+from airflow_jobmon.cli.running import command, ready_target
 from airflow_jobmon.delivery import SEND_TIMEOUT, DeliveryService
+from airflow_jobmon.dispatch import channels_to_serve
 from airflow_jobmon.errors import ConfigurationError, JobmonError
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.watcher import Watcher
@@ -29,11 +31,10 @@ Channels = Mapping[str, Channel]
 
 @command()
 def listen(args: Namespace) -> Outcome:
-    target, settings = target_of(args)
+    target, settings = ready_target(args)
 
     def configured() -> tuple[Channels, Mapping[str, str]]:
-        with database(args) as (conn, now):
-            return channels_of(conn, now)
+        return channels_to_serve(target, jobmon_settings.load())
 
     channels, problems = configured()
     # Refused at the start, where somebody looks; a channel that breaks later must not silence the others.

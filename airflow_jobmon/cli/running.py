@@ -17,7 +17,6 @@ from airflow_jobmon.errors import ConfigurationError, JobmonError
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from airflow_jobmon.channels import Channel
     from airflow_jobmon.settings import Settings
 
 
@@ -64,29 +63,17 @@ def database(args: Namespace, *, migrated: bool = True) -> Iterator[tuple[Connec
     from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
     from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
 
-    target, settings = target_of(args)
+    target, settings = _target(args)
     with contextlib.closing(connect(target)) as conn:
         if migrated:
             check_schema(conn)
         yield conn, settings
 
 
-def target_of(args: Namespace) -> tuple[str, Settings]:
-    """The conninfo that --conn-id or the settings name, and the settings."""
-    from airflow_jobmon import settings as jobmon_settings  # noqa: PLC0415
-    from airflow_jobmon.connections import conninfo  # noqa: PLC0415
-
-    settings = jobmon_settings.load()
-    return conninfo(args.conn_id or settings.conn_id), settings
-
-
-def channels_of(conn: Connection[Any], settings: Settings) -> tuple[dict[str, Channel], dict[str, str]]:
-    """The channels that the configuration or a registered job names, and what is wrong with those that have none."""
-    from airflow_jobmon.connections import open_channels  # noqa: PLC0415
-    from airflow_jobmon.postgres.registry import list_jobs  # noqa: PLC0415
-
-    named = [name for entry in list_jobs(conn) for name in entry.job.channels or ()]
-    return open_channels(dict.fromkeys([*settings.channels, *named]))
+def ready_target(args: Namespace) -> tuple[str, Settings]:
+    """The conninfo, for what makes its own connections, and the settings; raises as `database` does."""
+    with database(args):
+        return _target(args)
 
 
 def wanted_limit(args: Namespace) -> int:
@@ -98,6 +85,14 @@ def wanted_limit(args: Namespace) -> int:
 def say(text: str) -> None:
     """Progress, for a person who watches; stdout is for the result."""
     print(printable(text), file=sys.stderr, flush=True)
+
+
+def _target(args: Namespace) -> tuple[str, Settings]:
+    from airflow_jobmon import settings as jobmon_settings  # noqa: PLC0415
+    from airflow_jobmon.connections import conninfo  # noqa: PLC0415
+
+    settings = jobmon_settings.load()
+    return conninfo(args.conn_id or settings.conn_id), settings
 
 
 def _fail(message: str, code: int) -> NoReturn:
