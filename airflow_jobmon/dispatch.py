@@ -15,7 +15,7 @@ from airflow_jobmon.settings import Settings
 def channels_to_serve(
     conninfo: str, settings: Settings, given: Mapping[str, Channel] | None = None
 ) -> tuple[dict[str, Channel], dict[str, str]]:
-    """The channels given, configured, or named by a job or a pending alert; and why each of the rest cannot be opened."""
+    """The channels given, configured, or named by a job or a pending alert; and why any of them cannot be opened."""
     held = dict(given or {})
     with connect(conninfo) as conn:
         addressed, elsewhere = addressed_channels(conn), notifier_channels(conn)

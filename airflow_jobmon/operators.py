@@ -116,7 +116,7 @@ class JobHealthOperator(BaseOperator):
             )
             raise AirflowFailException(
                 f"{len(bad)} of {len(healths)} job(s) are {self.fail_on} or worse: {shown}"
-                + (f"; and {len(bad) - 10} more" if len(bad) > 10 else "")  # noqa: PLR2004
+                + (f"; and {len(bad) - 10} more" if len(bad) > 10 else "")
             )
 
 
@@ -142,7 +142,7 @@ class DeliverAlertsOperator(BaseOperator):
                 raise ValueError(f"{type(notifier).__name__} needs name=..., the channel it stands for in alerts")
         self.conn_id = conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         from airflow_jobmon import settings as configuration  # noqa: PLC0415
         from airflow_jobmon.connections import conninfo  # noqa: PLC0415
         from airflow_jobmon.dispatch import deliver  # noqa: PLC0415

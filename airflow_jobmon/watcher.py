@@ -15,7 +15,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -83,7 +83,7 @@ class Watcher:
         self._told: tuple[int, float, float] | None = None
         self.pulse = Pulse()
 
-    async def wakes(self) -> AsyncIterator[None]:
+    async def wakes(self) -> AsyncGenerator[None]:
         """Yield whenever alerts are due and in nobody's hands; connect again, with backoff, for as long as it takes."""
         failures = 0
         try:
@@ -110,7 +110,7 @@ class Watcher:
             await asyncio.shield(self._in_thread(self._leave))
             self._thread.shutdown(wait=False)
 
-    async def _connected(self) -> AsyncIterator[None]:
+    async def _connected(self) -> AsyncGenerator[None]:
         await self._in_thread(self._open)
         async with await aconnect(self._conninfo) as listener:
             await listener.execute("LISTEN airflow_jobmon")

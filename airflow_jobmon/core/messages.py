@@ -20,6 +20,9 @@ CRITICAL_MARK, WARNING_MARK, GOOD_MARK = "🚨", "⚠️", "✅"
 LEAST_LINES = 150
 """Jobs that a batch names at least, before `and N more`."""
 
+MOST_LINES = 200
+"""Nobody reads more in an email."""
+
 STATES = {
     "failed": "failed",
     "missed": "missed",
@@ -143,6 +146,12 @@ def error_of(alert: Alert) -> str:
     return paragraph(alert.error) if alert.error else ""
 
 
+def gist_of(error: str) -> str:
+    """The line of an error that says most: a traceback's last, else the first."""
+    lines = [line.strip() for line in error.split("\n") if line.strip()] or [""]
+    return lines[-1 if lines[0].startswith("Traceback (most recent call last)") else 0]
+
+
 def facts_of(alert: Alert) -> list[tuple[str, str]]:
     """What is known besides name, error and time: (label, value), each on one line, none empty."""
     return [
@@ -202,7 +211,8 @@ def _job_line(told: Sequence[Alert]) -> JobLine:
 
 def _phrase(alert: Alert) -> str:
     resolved = alert.event is AlertEvent.RESOLVED  # its message says how long it lasted, its error is old
-    detail = fit(one_line(alert.message if resolved else alert.error or alert.message), 300)
+    error = "" if resolved else gist_of(error_of(alert))
+    detail = fit(error or one_line(alert.message), 300)
     words = one_line(alert.kind_title).lower().removeprefix("job ")
     start = {
         AlertEvent.RESOLVED: f"resolved ({words})",
@@ -216,7 +226,7 @@ def plain_text(alerts: Sequence[Alert], *, error_limit: int = 4000) -> str:
     """The whole message as plain text, for an email's text part and for readers of JSON."""
     if len(alerts) > 1:
         lines = job_lines(alerts)
-        shown = [f"{line.mark} {fit(line.name, 120)} - {fit(line.said, 200)}" for line in lines[: 2 * LEAST_LINES]]
+        shown = [f"{line.mark} {fit(line.name, 120)} - {fit(line.said, 200)}" for line in lines[:MOST_LINES]]
         more = len(lines) - len(shown)
         return "\n".join([title(alerts, 200), "", *shown, *([f"and {more} more"] if more else [])])
     (alert,) = alerts

@@ -42,7 +42,7 @@ def tell_finding(
 
 
 def tell_resolved(
-    kind: str, opened_at: datetime, resolved_at: datetime, facts: JobFacts, job: MonitoredJob, base_url: str | None
+    kind: str, opened_at: datetime, resolved_at: datetime, *, facts: JobFacts, job: MonitoredJob, base_url: str | None
 ) -> Alert:
     """An incident that is over, and how long it lasted."""
     lasted = max(resolved_at - opened_at, timedelta(0))

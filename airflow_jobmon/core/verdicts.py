@@ -18,8 +18,8 @@ from airflow_jobmon.core.telling import tell_finding, tell_recovered, tell_resol
 class Outcome:
     """One change to one incident, with the alert it asks for.
 
-    finding is set when it opens or stays open; resolved_at when it ends; both times when it was over before it was told.
-    failures are the failed runs it counts now.
+    finding is set when it opens or stays open; resolved_at when it ends; both times when it was over before it was
+    told. failures are the failed runs it counts now.
     """
 
     kind: str
@@ -76,7 +76,9 @@ def rule(
             new_occurrences=len(failures),
             error=facts.last_finished.error_message if facts.last_finished else None,
         )
-        outcome = _outcome(kind, step, incident, finding, facts, job, now, base_url, failures)
+        outcome = _outcome(
+            kind, step, incident, finding, facts=facts, job=job, now=now, base_url=base_url, failures=failures
+        )
         if outcome is not None:
             outcomes.append(outcome)
     open_failed = "failed" in incidents or any(o.kind == "failed" and o.change is Change.OPEN for o in outcomes)
@@ -106,6 +108,7 @@ def _outcome(
     step: Step,
     incident: OpenIncident | None,
     finding: Finding | None,
+    *,
     facts: JobFacts,
     job: MonitoredJob,
     now: datetime,
@@ -118,7 +121,7 @@ def _outcome(
         resolved_at = max(_cured_at(kind, facts, now), incident.opened_at)
         alert = None
         if step.alert is not None:
-            alert = tell_resolved(kind.value, incident.opened_at, resolved_at, facts, job, base_url)
+            alert = tell_resolved(kind.value, incident.opened_at, resolved_at, facts=facts, job=job, base_url=base_url)
         return Outcome(kind.value, step.change, incident, None, alert, resolved_at=resolved_at)
     if finding is None:
         return None

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -51,7 +51,8 @@ class IncidentBook:
         row = self.conn.execute(self._sql["installed_at"]).fetchone()
         if row is None:
             raise SchemaProblem("table airflow_jobmon.installation is empty; run: airflow jobmon migrate")
-        return datetime.astimezone(row[0], UTC)
+        installed_at: datetime = row[0]
+        return installed_at
 
     @cached_property
     def notifier_channels(self) -> tuple[str, ...]:
@@ -187,7 +188,7 @@ class IncidentBook:
             self.conn.execute(self._sql[query], {"rows": Jsonb(rows, dumps=_dumps)})
 
 
-def _state(
+def _state(  # noqa: PLR0917 - a row of the query, column by column
     job_name: str,
     first_seen_at: datetime,
     finished: int | None,

@@ -47,7 +47,7 @@ class Outbox:
         self._sql = load_queries("delivery")
 
     def lease(self, render: Callable[[Sequence[Alert], UUID], bytes]) -> Leased | None:
-        """Take the next message: a stored one whose turn it is, or a new one of what is due; None when there is none."""
+        """Take the next message: a stored one whose turn it is, or a new one of what is due; None: nothing is."""
         given = {"channel": self._channel, "holder": self._holder, "lease": LEASE, "limit": LARGEST_BATCH}
         with self._conn.transaction():
             free = self._conn.execute(self._sql["lock_channel"], given).fetchone()
