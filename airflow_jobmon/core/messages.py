@@ -133,8 +133,8 @@ def statement(alert: Alert) -> str:
     """What is wrong in a sentence or two, with what this alert is where that changes its meaning."""
     said = one_line(alert.message)
     if alert.event is AlertEvent.TEST:
-        said = f"This is a test of the alerts: nothing is wrong, and nothing is counted. {said}"
-    elif alert.event is AlertEvent.REPEATED:
+        said = f"This is a test, no real problem. {said}"
+    elif alert.event is AlertEvent.REPEATED and not said.lower().startswith("still"):
         said = f"This is still so: {said}"
     elif alert.recovered and "recovered" not in said.lower():
         said = f"It failed and has recovered since. {said}"

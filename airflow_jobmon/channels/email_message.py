@@ -1,0 +1,159 @@
+"""An email as people get it: a subject, an HTML part with everything inline, and a text part that stands alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, getaddresses
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+from airflow_jobmon.core import messages
+from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.text import fit
+from airflow_jobmon.errors import ConfigurationError
+
+_SUBJECT = 200
+_LINES_BYTES = 45_000
+"""What the words of a batch's lines may take up in HTML, escaped and in UTF-8: Gmail cuts a message at 102 kB."""
+
+_POLICY = SMTP.clone(max_line_length=78, cte_type="7bit")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What every way of sending email needs."""
+
+    subject: str
+    html: str
+    text: str
+
+
+def write_letter(alerts: Sequence[Alert]) -> Letter:
+    return Letter(messages.subject(alerts, _SUBJECT), _html(alerts), messages.plain_text(alerts) + "\n")
+
+
+def message_bytes(alerts: Sequence[Alert], *, key: UUID, sender: str, recipients: Sequence[str]) -> bytes:
+    """A whole RFC 5322 message that is the same whenever it is rendered again: Message-ID and boundary come from `key`.
+
+    Date is that of the newest alert, since the time of sending would differ between two renderings.
+    """
+    letter = write_letter(alerts)
+    mail = EmailMessage(policy=_POLICY)
+    mail["Subject"] = letter.subject
+    mail["From"] = sender
+    mail["To"] = ", ".join(recipients)
+    mail["Date"] = format_datetime(max(alert.at for alert in alerts).astimezone(UTC).replace(microsecond=0))
+    mail["Message-ID"] = f"<{key}@{domain_of(sender)}>"
+    mail["Auto-Submitted"] = "auto-generated"  # asks out-of-office replies to stay away
+    mail["X-Auto-Response-Suppress"] = "All"
+    mail.set_content(letter.text, cte="base64")
+    mail.add_alternative(letter.html, subtype="html", cte="base64")
+    mail.set_boundary("=_" + hashlib.sha256(key.bytes).hexdigest()[:32])
+    return mail.as_bytes()
+
+
+def domain_of(sender: str) -> str:
+    ((_, address),) = getaddresses([sender])
+    return address.rpartition("@")[2]
+
+
+def read_addresses(value: Any, *, where: str, field: str) -> tuple[str, ...]:
+    """Recipients from an extra: a list, or one string with commas or semicolons.
+
+    Raises ConfigurationError naming `where` (a connection) and `field` for none at all and for what is no address.
+    """
+    listed = value.replace(";", ",").split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(item, str) for item in listed):
+        listed = []
+    addresses = tuple(dict.fromkeys(item.strip() for item in listed if item.strip()))
+    if not addresses:
+        raise ConfigurationError(
+            f"{where} has no {field!r}; add it to the extra, like "
+            f'{{"{field}": ["oncall@example.com"]}} or "{field}": "a@example.com, b@example.com"'
+        )
+    for address in addresses:
+        read_sender(address, where=where, field=field)
+    return addresses
+
+
+def read_sender(value: Any, *, where: str, field: str) -> str:
+    """One address, with or without a name before it; ASCII, since not every server takes more."""
+    sender = value.strip() if isinstance(value, str) else ""
+    if not sender:
+        raise ConfigurationError(
+            f'{where} has no {field!r}; add it to the extra, like {{"{field}": "alerts@example.com"}}'
+        )
+    found = getaddresses([sender])
+    address = found[0][1] if len(found) == 1 else ""
+    try:
+        parsed = Address(addr_spec=address)
+        good = bool(parsed.username) and bool(parsed.domain) and address.isascii() and sender.isprintable()
+    except (ValueError, IndexError):
+        good = False
+    if not good:
+        raise ConfigurationError(f"{where}: {field!r} is {sender[:80]!r}, which is no email address; correct it")
+    return sender
+
+
+def _html(alerts: Sequence[Alert]) -> str:
+    context = _one(alerts[0]) if len(alerts) == 1 else _many(alerts)
+    return str(_template().render(title=messages.title(alerts, _SUBJECT), tone=_tone(alerts), **context))
+
+
+def _one(alert: Alert) -> dict[str, Any]:
+    return {
+        "statement": fit(messages.statement(alert), 1_500),
+        "error": fit(messages.error_of(alert), 8_000),
+        "rows": [
+            ("Job Name", messages.name_of(alert)),
+            ("Time", messages.moment(alert.at)),
+            *((label, fit(value, 500)) for label, value in messages.facts_of(alert)),
+        ],
+        "buttons": messages.links_of(alert),
+        "at": alert.at.astimezone(UTC),
+    }
+
+
+def _many(alerts: Sequence[Alert]) -> dict[str, Any]:
+    lines = messages.job_lines(alerts)
+    shown = lines[: messages.MOST_LINES]
+    room = min(_LINES_BYTES // len(shown), 1_000)
+    return {
+        "lines": [_fitted(line, room) for line in shown],
+        "more": len(lines) - len(shown),
+        "at": max(alert.at for alert in alerts).astimezone(UTC),
+    }
+
+
+def _fitted(line: messages.JobLine, room: int) -> messages.JobLine:
+    """A line of at most `room` bytes of HTML: half for what happened, the rest for the name and, if short, its link."""
+    link = line.link if line.link and len(escape(line.link)) <= room // 4 else None
+    name = fit(line.name, room // 4 if link else room // 2, _html_bytes)
+    return messages.JobLine(line.mark, name, fit(line.said, room // 2, _html_bytes), link)
+
+
+def _html_bytes(char: str) -> int:
+    return len(escape(char).encode("utf-8", "replace"))
+
+
+def _tone(alerts: Sequence[Alert]) -> str:
+    """The colour of the band on top."""
+    return {messages.GOOD_MARK: "#1a7f4b", messages.WARNING_MARK: "#b35c00"}.get(messages.mark_of(alerts), "#c02636")
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - half of this module's import time
+
+    source = files("airflow_jobmon.channels").joinpath("email.html.jinja").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(source)

@@ -1,0 +1,93 @@
+"""An Airflow connection as a channel holds it: read when the channel is opened, and again now and then."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_jobmon.errors import ConfigurationError, ConnectionProblem
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+H = TypeVar("H")
+
+_KEPT_FOR = 60.0
+_log = logging.getLogger(__name__)
+
+
+class KeptConnection:
+    """Read again after a minute, so that a corrected password needs no restart.
+
+    Where it cannot be read again (Airflow's database is down), the one we have goes on serving: that is when alerts
+    matter. `connection` saves the first reading.
+    """
+
+    def __init__(self, conn_id: str, connection: Connection | None = None) -> None:
+        self.conn_id = conn_id
+        self._connection = connection
+        self._read_at = time.monotonic()
+
+    def get(self) -> Connection:
+        """Raises ConnectionProblem where there is none."""
+        if self._connection is None or time.monotonic() - self._read_at > _KEPT_FOR:
+            self._read()
+        assert self._connection is not None  # noqa: S101 - _read raises where it leaves none
+        return self._connection
+
+    def extra(self) -> dict[str, Any]:
+        """Raises ConfigurationError where it is no JSON object; Airflow's own reading takes that for an empty one."""
+        text = self.get().extra
+        try:
+            extra = json.loads(text) if text else {}
+        except ValueError:
+            extra = None
+        if not isinstance(extra, dict):
+            raise ConfigurationError(f"connection {self.conn_id!r}: its extra is not a JSON object; correct it")
+        return extra
+
+    def _read(self) -> None:
+        from airflow.sdk import BaseHook  # noqa: PLC0415 - Airflow loads when a channel is used
+
+        try:
+            self._connection = BaseHook.get_connection(self.conn_id)
+        except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
+            if self._connection is None:
+                raise _missing(self.conn_id, error) from None
+            _log.warning("connection %s cannot be read again (%s); using it as it was", self.conn_id, _kind(error))
+        self._read_at = time.monotonic()
+
+
+async def read_connection(conn_id: str) -> Connection:
+    """For code in the triggerer's loop, where the blocking lookup would deadlock. Raises ConnectionProblem."""
+    from airflow.sdk import BaseHook  # noqa: PLC0415 - Airflow loads when a channel is used
+
+    try:
+        return await BaseHook.aget_connection(conn_id)
+    except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises, the name is what helps
+        raise _missing(conn_id, error) from None
+
+
+def _missing(conn_id: str, error: Exception) -> ConnectionProblem:
+    return ConnectionProblem(
+        f"connection {conn_id!r} cannot be read ({_kind(error)}); add it under Admin > Connections, "
+        f"or as AIRFLOW_CONN_{conn_id.upper()}"
+    )
+
+
+def _kind(error: Exception) -> str:
+    return type(error).__name__
+
+
+def hook_on(hook_class: type[H], connection: Connection, **arguments: Any) -> H:
+    """One of Airflow's hooks on a connection that is already at hand, so that it looks nothing up by itself."""
+
+    class OnConnection(hook_class):  # type: ignore[valid-type,misc]
+        @classmethod
+        def get_connection(cls, conn_id: str) -> Connection:  # noqa: ARG003 - the hook's own signature
+            return connection
+
+    hook: H = OnConnection(**arguments)
+    return hook

@@ -1,0 +1,84 @@
+"""Email through Resend's HTTP API: our connection type `resend`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from airflow_jobmon.channels import Accepted
+from airflow_jobmon.channels.email_message import domain_of, read_addresses, read_sender, write_letter
+from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
+from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.errors import ConfigurationError, PermanentDeliveryError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+_MOST_RECIPIENTS = 50
+_KEY_REUSED = "invalid_idempotent_request"
+
+
+class ResendChannel:
+    """Sends one email to all recipients; the idempotency key makes a repeat within 24 h harmless.
+
+    `to` and `from_email` beat the connection's extras. Opening raises ConfigurationError where one of them or the key
+    is missing.
+    """
+
+    def __init__(
+        self,
+        conn_id: str,
+        *,
+        name: str | None = None,
+        to: str | Sequence[str] | None = None,
+        from_email: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        self.name = name or conn_id
+        self._connection = KeptConnection(conn_id, connection)
+        extra = self._connection.extra()
+        where = f"connection {conn_id!r}"
+        self.to = read_addresses(to or extra.get("to"), where=where, field="to")
+        self.from_email = read_sender(from_email or extra.get("from_email"), where=where, field="from_email")
+        if len(self.to) > _MOST_RECIPIENTS:
+            raise ConfigurationError(
+                f"{where}: 'to' has {len(self.to)} addresses, Resend takes {_MOST_RECIPIENTS} at most; "
+                "use a mailing list"
+            )
+        self._address()
+
+    def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
+        letter = write_letter(alerts)
+        mail = {
+            "from": self.from_email,
+            "to": list(self.to),
+            "subject": letter.subject,
+            "html": letter.html,
+            "text": letter.text,
+            "headers": {"Message-ID": f"<{key}@{domain_of(self.from_email)}>", "Auto-Submitted": "auto-generated"},
+        }
+        return json.dumps(mail).encode("ascii")
+
+    def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
+        from airflow_jobmon.channels.http_answers import check_status  # noqa: PLC0415 - loads requests
+        from airflow_jobmon.channels.http_post import open_session, post  # noqa: PLC0415
+
+        base_url, api_key = self._address()
+        headers = {
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {api_key}",
+            "Idempotency-Key": str(key),
+        }
+        answer = post(open_session(), f"{base_url}/emails", body, headers=headers, timeout=timeout)
+        if answer.status == 409 and _KEY_REUSED in answer.body:
+            raise PermanentDeliveryError(f"{answer.summary}; this message's key was used for another one")
+        check_status(answer, advice=f"check the API key, sender and recipients of connection {self.name!r}")
+        return Accepted()
+
+    def _address(self) -> tuple[str, str]:
+        from airflow_jobmon.hooks import ResendHook  # noqa: PLC0415 - Airflow loads when a channel is used
+
+        hook: Any = hook_on(ResendHook, self._connection.get(), resend_conn_id=self._connection.conn_id)
+        return hook.get_conn()  # type: ignore[no-any-return]

@@ -1,0 +1,147 @@
+"""A message as Slack's Block Kit lays it out; the same for an incoming webhook and for chat.postMessage.
+
+Slack's limits: 50 blocks, 150 characters in a header, 3,000 in a section, 2,000 in a field, 10 fields in a section,
+3,000 in a button's URL. Undocumented, and met in practice: about 12,000 characters over all blocks
+(`msg_blocks_too_long`); we stay well below. Characters are counted after escaping, so that no entity is ever cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_jobmon.core import messages
+from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.text import fit
+
+_HEADER = 150
+_FIELD = 400
+_SHORT_ERROR = 200
+_WHOLE_ERROR = 2_700
+_SECTION = 2_900
+_LINES = 9_500
+"""What the lines of a batch may take up, line ends included."""
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_BROADCAST = re.compile(r"@(?=(?:here|channel|everyone|group)\b)", re.IGNORECASE)
+
+Json = dict[str, Any]
+
+
+def slack_message(alerts: Sequence[Alert]) -> Json:
+    """`text` (the fallback that notifications show) and `blocks`; nothing in it mentions, links or unfurls."""
+    return {
+        "text": _fallback(alerts),
+        "blocks": _blocks(alerts[0]) if len(alerts) == 1 else _batch_blocks(alerts),
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+
+
+def escaped(text: str, limit: int) -> str:
+    """Slack's markup that shows `text` as it is, in at most `limit` characters: no mention, no link, no broadcast.
+
+    `@here` becomes a wide @, since old webhooks resolve names in plain text too. A run of backticks cannot end a code
+    block around it.
+    """
+    text = _BROADCAST.sub("\uff20", text).replace("```", "'''")
+    return "".join(_ENTITIES.get(char, char) for char in fit(text, limit, _size))
+
+
+def _size(char: str) -> int:
+    return len(_ENTITIES.get(char, char)) + (char > "\uffff")
+
+
+def _plain(text: str, limit: int) -> Json:
+    """A plain_text object; Slack parses nothing in it, and angle brackets become their look-alikes all the same."""
+    text = _BROADCAST.sub("\uff20", text).replace("<", "\u2039").replace(">", "\u203a")
+    return {"type": "plain_text", "text": fit(text, limit), "emoji": True}
+
+
+def _mrkdwn(text: str) -> Json:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _blocks(alert: Alert) -> list[Json]:
+    error = messages.error_of(alert)
+    short = fit(messages.gist_of(error), _SHORT_ERROR)
+    rows = [("Job Name", messages.name_of(alert))]
+    if error:
+        rows.append(("Error", short))
+    rows += [("Time", messages.moment(alert.at)), *messages.facts_of(alert)]
+
+    blocks: list[Json] = [{"type": "header", "text": _plain(messages.title([alert], _HEADER), _HEADER)}]
+    statement = messages.statement(alert)
+    if statement:
+        blocks.append({"type": "section", "text": _mrkdwn(escaped(statement, 1_000))})
+    fields = [_mrkdwn(f"*{escaped(label, 60)}*\n{escaped(value, _FIELD)}") for label, value in rows]
+    blocks += [{"type": "section", "fields": fields[start : start + 10]} for start in range(0, len(fields), 10)]
+    if short != error:
+        blocks.append({"type": "section", "text": _mrkdwn(f"```\n{escaped(error, _WHOLE_ERROR)}\n```")})
+    if buttons := _buttons(alert):
+        blocks.append({"type": "actions", "elements": buttons})
+    return blocks
+
+
+def _buttons(alert: Alert) -> list[Json]:
+    return [
+        {
+            "type": "button",
+            "action_id": label.lower().replace(" ", "_"),
+            "text": {"type": "plain_text", "text": label},
+            "url": url,
+        }
+        for label, url in messages.links_of(alert)
+    ]
+
+
+def _batch_blocks(alerts: Sequence[Alert]) -> list[Json]:
+    lines = messages.job_lines(alerts)
+    shown = min(len(lines), messages.LEAST_LINES)
+    width = min(_LINES // shown, 300)
+    texts = [_line(line, width - 1) for line in lines[:shown]]
+    used = sum(len(text) + 1 for text in texts)
+    for line in lines[shown:]:  # short names leave room for more than we owe
+        text = _line(line, width - 1)
+        if used + len(text) + 1 > _LINES:
+            break
+        texts.append(text)
+        used += len(text) + 1
+    if more := len(lines) - len(texts):
+        texts.append(f"_and {more} more_")
+    header = {"type": "header", "text": _plain(messages.title(alerts, _HEADER), _HEADER)}
+    return [header, *({"type": "section", "text": _mrkdwn(text)} for text in _sections(texts))]
+
+
+def _line(line: messages.JobLine, width: int) -> str:
+    """`🚨 *name* - what happened`, in at most `width`: the name gets what it needs, up to half of it."""
+    room = width - len(line.mark) - 7
+    name = escaped(line.name, max(room // 2, room - len(line.said)))
+    return f"{line.mark} *{name}* - {escaped(line.said, room - len(name))}"
+
+
+def _sections(texts: Sequence[str]) -> list[str]:
+    sections: list[str] = []
+    current = ""
+    for text in texts:
+        if current and len(current) + len(text) + 1 > _SECTION:
+            sections.append(current)
+            current = ""
+        current = f"{current}\n{text}" if current else text
+    return [*sections, current]
+
+
+def _fallback(alerts: Sequence[Alert]) -> str:
+    """What a phone's lock screen shows: the title, then the error and the time, or the first lines of a batch."""
+    lines = [escaped(messages.title(alerts, 300), 600)]
+    if len(alerts) == 1:
+        alert = alerts[0]
+        error = messages.error_of(alert)
+        lines.append(
+            f"Error: {escaped(messages.gist_of(error), 1_000)}" if error else escaped(messages.statement(alert), 1_000)
+        )
+        lines.append(f"Time: {messages.moment(alert.at)}")
+    else:
+        lines += [escaped(f"{line.mark} {line.name} - {line.said}", 100) for line in messages.job_lines(alerts)[:20]]
+    return "\n".join(lines)

@@ -1,0 +1,92 @@
+"""Alerts as JSON to any HTTP address: connection type `http`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from airflow_jobmon.channels import Accepted
+from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
+from airflow_jobmon.core import messages
+from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.text import fit, plain_json
+from airflow_jobmon.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import requests
+    from airflow.sdk import Connection
+
+FORMAT_VERSION = 1
+"""Readers may rely on every field of a version; fields may be added to it."""
+
+_ERROR = 2_000
+_TEXT = 1_000
+
+
+class WebhookChannel:
+    """POSTs one JSON object per message, with the message's key as Idempotency-Key.
+
+    The connection's login and password become Basic authentication and its extra becomes headers, as with every http
+    connection of Airflow. Opening raises ConfigurationError where the connection makes no address.
+    """
+
+    def __init__(self, conn_id: str, *, name: str | None = None, connection: Connection | None = None) -> None:
+        self.name = name or conn_id
+        self._connection = KeptConnection(conn_id, connection)
+        self._open()[1].close()
+
+    def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
+        """All alerts, whole but for long texts; `text` says it to people, `alerts` to machines."""
+        message = {
+            "version": FORMAT_VERSION,
+            "key": str(key),
+            "title": messages.title(alerts, 200),
+            "text": messages.plain_text(alerts, error_limit=_ERROR),
+            "alerts": [_alert_json(alert) for alert in alerts],
+        }
+        return json.dumps(message).encode("ascii")
+
+    def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
+        from airflow_jobmon.channels.http_answers import check_status  # noqa: PLC0415 - loads requests
+        from airflow_jobmon.channels.http_post import post  # noqa: PLC0415
+
+        url, session = self._open()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": str(key)}
+        answer = post(session, url, body, headers=headers, timeout=timeout)
+        check_status(answer, advice=f"check the address and credentials of connection {self.name!r}")
+        return Accepted()
+
+    def _open(self) -> tuple[str, requests.Session]:
+        from airflow.providers.http.hooks.http import HttpHook  # noqa: PLC0415 - 0.4 s
+
+        connection = self._connection.get()
+        hook = hook_on(HttpHook, connection, method="POST", http_conn_id=self._connection.conn_id)
+        try:
+            session: requests.Session = hook.get_conn()
+            url = str(hook.base_url)
+            parts = urlsplit(url)
+            usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            usable = False
+        if not usable or parts.scheme not in {"http", "https"}:
+            raise ConfigurationError(
+                f"connection {self._connection.conn_id!r} makes no http address; "
+                "put the whole URL in host, like https://example.com/alerts, and leave schema and port empty"
+            )
+        return url, session
+
+
+def _alert_json(alert: Alert) -> dict[str, Any]:
+    """As the alert is, so that names can be compared; secrets masked and long texts cut."""
+    told = alert.as_json()
+    told["job_name"] = fit(plain_json(alert.job_name), _TEXT)
+    told["message"] = fit(plain_json(alert.message), _TEXT)
+    told["error"] = fit(plain_json(alert.error), _ERROR) if alert.error is not None else None
+    told["facts"] = [[fit(plain_json(label), _TEXT), fit(plain_json(value), _TEXT)] for label, value in alert.facts]
+    told["title"] = messages.title([alert], 200)
+    for link in ("logs_url", "runbook_url"):
+        told[link] = told[link] if told[link] and messages.is_link(told[link]) else None
+    return told

@@ -1,0 +1,207 @@
+"""Notifiers: the alerts of this package for any DAG's callbacks, with or without a job log.
+
+    with DAG(..., on_failure_callback=JobSlackNotifier(runbook_url="https://wiki.example.com/etl")):
+
+Nothing is read and nothing heavy is imported before a notification is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseNotifier
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_jobmon.channels import Channel
+
+_PAUSES = (1.0, 3.0)
+"""Seconds before the second and third attempt; a callback has no outbox behind it, and must not hold up its task."""
+
+_LONGEST_PAUSE = 20.0
+_TIMEOUT = 10.0
+
+
+class JobNotifier(BaseNotifier):
+    """What the notifiers share: an alert from the callback's context, sent on the channel behind `conn_id`.
+
+    :param conn_id: the Airflow connection.
+    :param name: the channel's name where it takes part in the alerts of `DeliverAlertsOperator(notifiers=)`; the
+        connection's id unless given.
+    :param job_name: what the message calls the job; the dag id unless given.
+    :param logs_url: where View Logs leads; the task's log unless given.
+    :param runbook_url: where Runbook leads; no such button unless given.
+
+    Use it as a task's or a DAG's on_failure_callback, on_success_callback, on_retry_callback or on_skipped_callback, or
+    in a deadline's AsyncCallback. Raises DeliveryError where the message was not taken after three attempts.
+    """
+
+    # Nothing that came from a run is ever rendered: an error text may hold a template.
+    template_fields: Sequence[str] = ()
+    default_conn_id = ""
+
+    def __init__(
+        self,
+        conn_id: str | None = None,
+        *,
+        name: str | None = None,
+        job_name: str | None = None,
+        logs_url: str | None = None,
+        runbook_url: str | None = None,
+        context: Context | None = None,
+    ) -> None:
+        super().__init__(context)
+        self.conn_id = conn_id or self.default_conn_id
+        self.name = name or self.conn_id
+        self.job_name = job_name
+        self.logs_url = logs_url
+        self.runbook_url = runbook_url
+        self._channel: Channel | None = None
+
+    @property
+    def channel(self) -> Channel:
+        """The channel behind this notifier, opened when first asked for.
+
+        Raises ConnectionProblem or ConfigurationError where it cannot be.
+        """
+        if self._channel is None:
+            from airflow_jobmon.channels.kept_connection import KeptConnection  # noqa: PLC0415 - not at parse time
+
+            self._channel = self._open(KeptConnection(self.conn_id).get())
+        return self._channel
+
+    def notify(self, context: Context) -> None:
+        for pause in self._attempts(context):
+            time.sleep(pause)
+
+    async def async_notify(self, context: Context) -> None:
+        """The same in the triggerer, whose loop must neither wait for a server nor look a connection up by itself."""
+        if self._channel is None:
+            from airflow_jobmon.channels.kept_connection import read_connection  # noqa: PLC0415
+
+            connection = await read_connection(self.conn_id)
+            self._channel = await asyncio.to_thread(self._open, connection)
+        attempts = self._attempts(context)
+        while (pause := await asyncio.to_thread(next, attempts, None)) is not None:
+            await asyncio.sleep(pause)  # noqa: ASYNC110 - a pause between attempts; nobody could set an event
+
+    @abstractmethod
+    def _open(self, connection: Connection) -> Channel: ...
+
+    def _attempts(self, context: Context) -> Iterator[float]:
+        """Send; yields the seconds to wait before each further attempt, which sends the same bytes again."""
+        from uuid import uuid4  # noqa: PLC0415
+
+        from airflow_jobmon.errors import DeliveryError  # noqa: PLC0415
+
+        key = uuid4()
+        body = self.channel.render([self._alert(context)], key=key)
+        only: list[str] | None = None
+        for pause in (*_PAUSES, None):
+            try:
+                accepted = self.channel.send(body, key=key, timeout=_TIMEOUT, only=only)
+            except DeliveryError as error:
+                wait = max(error.retry_after or 0.0, pause or 0.0)
+                if error.permanent or pause is None or wait > _LONGEST_PAUSE:
+                    raise
+                self.log.warning("channel %s: %s; next try in %.0f s", self.name, error, wait)
+            else:
+                for address, words in accepted.refused.items():
+                    self.log.warning("channel %s: %s was refused: %s", self.name, address, words)
+                if not accepted.retry:
+                    return
+                only, wait = list(accepted.retry), pause or 0.0
+                if pause is None:
+                    told = "; ".join(f"{address}: {words}" for address, words in accepted.retry.items())
+                    raise DeliveryError(f"channel {self.name}: not everybody was reached: {told}")
+            yield wait
+
+    def _alert(self, context: Context) -> Any:
+        from airflow_jobmon import callbacks, settings  # noqa: PLC0415
+
+        wording = callbacks.Wording(self.job_name, self.logs_url, self.runbook_url)
+        return callbacks.alert_of(context, wording, now=callbacks.utc_now(), base_url=settings.load().base_url)
+
+
+class JobSlackNotifier(JobNotifier):
+    """Slack, by an incoming webhook (connection type `slackwebhook`) or by a bot (`slack`).
+
+    :param channel: the Slack channel, for a connection of type `slack`; beats the connection's extra `channel`.
+    """
+
+    default_conn_id = "slackwebhook_default"
+
+    def __init__(self, conn_id: str | None = None, *, channel: str | None = None, **kwargs: Any) -> None:
+        super().__init__(conn_id, **kwargs)
+        self.slack_channel = channel
+
+    def _open(self, connection: Connection) -> Channel:
+        from airflow_jobmon.channels.slack_api import SlackApiChannel  # noqa: PLC0415 - not at parse time
+        from airflow_jobmon.channels.slack_webhook import SlackWebhookChannel  # noqa: PLC0415
+        from airflow_jobmon.errors import ConfigurationError  # noqa: PLC0415
+
+        if connection.conn_type == "slack":
+            return SlackApiChannel(self.conn_id, name=self.name, channel=self.slack_channel, connection=connection)
+        if self.slack_channel:
+            raise ConfigurationError(
+                f"channel={self.slack_channel!r} needs a connection of type 'slack'; {self.conn_id!r} is "
+                f"{connection.conn_type!r}, and a webhook always posts to the channel it was made for"
+            )
+        return SlackWebhookChannel(self.conn_id, name=self.name, connection=connection)
+
+
+class JobEmailNotifier(JobNotifier):
+    """Email over SMTP.
+
+    :param to: recipients, a list or one string with commas; beats the connection's extra `to`.
+    :param from_email: the sender; beats the connection's extra `from_email`.
+    """
+
+    default_conn_id = "smtp_default"
+
+    def __init__(
+        self,
+        conn_id: str | None = None,
+        *,
+        to: str | Sequence[str] | None = None,
+        from_email: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id, **kwargs)
+        self.to = to
+        self.from_email = from_email
+
+    def _open(self, connection: Connection) -> Channel:
+        from airflow_jobmon.channels.email import EmailChannel  # noqa: PLC0415 - not at parse time
+
+        return EmailChannel(self.conn_id, name=self.name, to=self.to, from_email=self.from_email, connection=connection)
+
+
+class JobResendNotifier(JobEmailNotifier):
+    """Email through Resend's HTTP API; the parameters of JobEmailNotifier."""
+
+    default_conn_id = "resend_default"
+
+    def _open(self, connection: Connection) -> Channel:
+        from airflow_jobmon.channels.resend import ResendChannel  # noqa: PLC0415 - not at parse time
+
+        return ResendChannel(
+            self.conn_id, name=self.name, to=self.to, from_email=self.from_email, connection=connection
+        )
+
+
+class JobWebhookNotifier(JobNotifier):
+    """One JSON object by HTTP POST, to a connection of type `http`."""
+
+    default_conn_id = "http_default"
+
+    def _open(self, connection: Connection) -> Channel:
+        from airflow_jobmon.channels.webhook import WebhookChannel  # noqa: PLC0415 - not at parse time
+
+        return WebhookChannel(self.conn_id, name=self.name, connection=connection)
