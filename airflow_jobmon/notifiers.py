@@ -88,8 +88,9 @@ class JobNotifier(BaseNotifier):
             connection = await read_connection(self.conn_id)
             self._channel = await asyncio.to_thread(self._open, connection)
         attempts = self._attempts(context)
-        while (pause := await asyncio.to_thread(next, attempts, None)) is not None:
-            await asyncio.sleep(pause)  # noqa: ASYNC110 - a pause between attempts; nobody could set an event
+        # A pause between attempts: there is nobody who could set an event.
+        while (pause := await asyncio.to_thread(next, attempts, None)) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(pause)
 
     @abstractmethod
     def _open(self, connection: Connection) -> Channel: ...
