@@ -14,6 +14,8 @@ from email.utils import getaddresses
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from airflow.providers.smtp.hooks.smtp import SmtpHook
+
 from airflow_jobmon.channels import Accepted
 from airflow_jobmon.channels.deadline import Deadline, within
 from airflow_jobmon.channels.email_message import message_bytes, read_addresses, read_sender
@@ -98,8 +100,6 @@ def _converse(connection: Connection, server: str, envelope: _Envelope, deadline
 
 
 def _log_in(connection: Connection, deadline: Deadline) -> Any:
-    from airflow.providers.smtp.hooks.smtp import SmtpHook  # noqa: PLC0415 - 0.4 s
-
     class OneAttempt(SmtpHook):
         @property
         def timeout(self) -> Any:

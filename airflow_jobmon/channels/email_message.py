@@ -16,6 +16,8 @@ from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
+from jinja2 import Environment, StrictUndefined, Template
+
 from airflow_jobmon.core import messages
 from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.core.text import fit
@@ -151,9 +153,7 @@ def _tone(alerts: Sequence[Alert]) -> str:
 
 
 @cache
-def _template() -> Any:
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - half of this module's import time
-
+def _template() -> Template:
     source = files("airflow_jobmon.channels").joinpath("email.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(source)

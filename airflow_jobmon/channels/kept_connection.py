@@ -71,10 +71,13 @@ async def read_connection(conn_id: str) -> Connection:
 
 
 def _missing(conn_id: str, error: Exception) -> ConnectionProblem:
-    return ConnectionProblem(
-        f"connection {conn_id!r} cannot be read ({_kind(error)}); add it under Admin > Connections, "
-        f"or as AIRFLOW_CONN_{conn_id.upper()}"
+    absent = _kind(error) == "AirflowNotFoundException"
+    problem = (
+        f"Airflow has no connection {conn_id!r}"
+        if absent
+        else f"connection {conn_id!r} cannot be read ({_kind(error)})"
     )
+    return ConnectionProblem(f"{problem}; add it under Admin > Connections, or as AIRFLOW_CONN_{conn_id.upper()}")
 
 
 def _kind(error: Exception) -> str:

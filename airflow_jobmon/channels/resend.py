@@ -9,9 +9,12 @@ from uuid import UUID
 
 from airflow_jobmon.channels import Accepted
 from airflow_jobmon.channels.email_message import domain_of, read_addresses, read_sender, write_letter
+from airflow_jobmon.channels.http_answers import check_status
+from airflow_jobmon.channels.http_post import open_session, post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.errors import ConfigurationError, PermanentDeliveryError
+from airflow_jobmon.hooks import ResendHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -62,8 +65,6 @@ class ResendChannel:
         return json.dumps(mail).encode("ascii")
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
-        from airflow_jobmon.channels.http_answers import check_status  # noqa: PLC0415 - loads requests
-        from airflow_jobmon.channels.http_post import open_session, post  # noqa: PLC0415
 
         base_url, api_key = self._address()
         headers = {
@@ -78,7 +79,5 @@ class ResendChannel:
         return Accepted()
 
     def _address(self) -> tuple[str, str]:
-        from airflow_jobmon.hooks import ResendHook  # noqa: PLC0415 - Airflow loads when a channel is used
-
         hook: Any = hook_on(ResendHook, self._connection.get(), resend_conn_id=self._connection.conn_id)
         return hook.get_conn()  # type: ignore[no-any-return]

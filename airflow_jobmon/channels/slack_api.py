@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from airflow.providers.slack.hooks.slack import SlackHook
+
 from airflow_jobmon.channels import Accepted
+from airflow_jobmon.channels.http_answers import check_status, retry_after
+from airflow_jobmon.channels.http_post import Answer, open_session, post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.channels.slack_message import slack_message
 from airflow_jobmon.channels.slack_webhook import JSON_HEADERS
@@ -17,8 +21,6 @@ from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDe
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
-
-    from airflow_jobmon.channels.http_post import Answer
 
 _REFUSED_FOR_NOW = frozenset({"ratelimited", "rate_limited", "service_unavailable", "team_added_to_org"})
 _MAY_HAVE_WORKED = frozenset({"internal_error", "fatal_error", "request_timeout"})
@@ -47,8 +49,6 @@ class SlackApiChannel:
         return json.dumps({"channel": self.channel, **slack_message(alerts)}).encode("ascii")
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
-        from airflow_jobmon.channels.http_answers import check_status  # noqa: PLC0415 - loads requests
-        from airflow_jobmon.channels.http_post import open_session, post  # noqa: PLC0415
 
         url, token, proxy = self._address()
         headers = {**JSON_HEADERS, "Authorization": f"Bearer {token}"}
@@ -73,14 +73,10 @@ class SlackApiChannel:
         error = fit(one_line(error), 100)
         told = f"Slack refused the message for {self.channel!r}: {error}"
         if error in _REFUSED_FOR_NOW | _MAY_HAVE_WORKED:
-            from airflow_jobmon.channels.http_answers import retry_after  # noqa: PLC0415
-
             raise DeliveryError(told, rejected=error in _REFUSED_FOR_NOW, retry_after=retry_after(answer))
         raise PermanentDeliveryError(f"{told}; {_ADVICE.get(error, 'see chat.postMessage in Slack documentation')}")
 
     def _address(self) -> tuple[str, str, str | None]:
-        from airflow.providers.slack.hooks.slack import SlackHook  # noqa: PLC0415 - 0.4 s
-
         connection = self._connection.get()
         if not (connection.password or "").strip():
             raise ConfigurationError(

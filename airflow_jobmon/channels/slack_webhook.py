@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
+
 from airflow_jobmon.channels import Accepted
+from airflow_jobmon.channels.http_answers import check_status
+from airflow_jobmon.channels.http_post import open_session, post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.channels.slack_message import slack_message
 from airflow_jobmon.core.alerts import Alert
@@ -39,8 +43,6 @@ class SlackWebhookChannel:
         return json.dumps(slack_message(alerts)).encode("ascii")
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
-        from airflow_jobmon.channels.http_answers import check_status  # noqa: PLC0415 - loads requests
-        from airflow_jobmon.channels.http_post import open_session, post  # noqa: PLC0415
 
         url, proxy = self._address()
         answer = post(open_session(proxy=proxy), url, body, headers=JSON_HEADERS, timeout=timeout)
@@ -53,8 +55,6 @@ class SlackWebhookChannel:
         return Accepted()
 
     def _address(self) -> tuple[str, str | None]:
-        from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook  # noqa: PLC0415 - 0.4 s
-
         connection = self._connection.get()
         where = f"connection {self._connection.conn_id!r}"
         if not (connection.password or "").strip():

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from airflow.providers.http.hooks.http import HttpHook
+
 from airflow_jobmon.channels import Accepted
+from airflow_jobmon.channels.http_answers import check_status
+from airflow_jobmon.channels.http_post import post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.core import messages
 from airflow_jobmon.core.alerts import Alert
@@ -50,8 +54,6 @@ class WebhookChannel:
         return json.dumps(message).encode("ascii")
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
-        from airflow_jobmon.channels.http_answers import check_status  # noqa: PLC0415 - loads requests
-        from airflow_jobmon.channels.http_post import post  # noqa: PLC0415
 
         url, session = self._open()
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(key)}
@@ -60,8 +62,6 @@ class WebhookChannel:
         return Accepted()
 
     def _open(self) -> tuple[str, requests.Session]:
-        from airflow.providers.http.hooks.http import HttpHook  # noqa: PLC0415 - 0.4 s
-
         connection = self._connection.get()
         hook = hook_on(HttpHook, connection, method="POST", http_conn_id=self._connection.conn_id)
         try:
