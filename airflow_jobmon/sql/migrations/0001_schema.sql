@@ -1,11 +1,4 @@
--- Everything of ours lives in this schema; the user's table gains triggers only (see attach.sql).
-CREATE SCHEMA IF NOT EXISTS airflow_jobmon;
-
-CREATE TABLE airflow_jobmon.migrations (
-    version integer PRIMARY KEY,
-    name text NOT NULL,
-    applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
+-- Everything of ours lives in the schema airflow_jobmon; the user's table gains triggers only (see attach.sql).
 
 -- One row: how this installation reads the job log, and since when it watches.
 CREATE TABLE airflow_jobmon.installation (
@@ -45,8 +38,10 @@ CREATE INDEX job_state_due_at ON airflow_jobmon.job_state (due_at);
 CREATE INDEX job_state_judge_at ON airflow_jobmon.job_state (judge_at);
 
 -- Append only, written by the trigger in the job's own transaction: a primary key and nothing else to keep up.
+-- The id is microseconds, then chance: in order of time, and no sequence, which would change the job's lastval().
 CREATE TABLE airflow_jobmon.events (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id uuid PRIMARY KEY DEFAULT encode(overlay(uuid_send(gen_random_uuid()) PLACING
+        int8send((extract(epoch FROM clock_timestamp()) * 1000000)::bigint) FROM 1 FOR 8), 'hex')::uuid,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     run_id text NOT NULL,
     job_name text NOT NULL,

@@ -1,0 +1,111 @@
+"""Connections to the job log's database, always in the same state whatever the role's or server's defaults are."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, Connection, IsolationLevel
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+
+from airflow_jobmon.errors import ConnectionProblem
+
+APPLICATION_NAME = "airflow_jobmon"
+CONNECT_TIMEOUT = 5
+"""Seconds until an attempt to connect is given up; a conninfo that sets connect_timeout keeps its own."""
+
+# One statement, one round trip. The isolation level is touched only where it is not what we need: behind a pooler a
+# setting may outlive us on a connection that others use.
+_SESSION = """
+SELECT pg_catalog.set_config('TimeZone', 'UTC', false),
+    CASE WHEN pg_catalog.current_setting('default_transaction_isolation') <> 'read committed'
+        THEN pg_catalog.set_config('default_transaction_isolation', 'read committed', false) END
+"""
+
+_HINTS = (
+    ("password authentication failed", "correct the login and password of the connection"),
+    ("no password supplied", "set the password of the connection"),
+    ("connection refused", "is the server running there? Check the connection's host and port"),
+    ("translate host name", "check the connection's host"),
+    ("timeout", "check the connection's host and port, and firewalls between"),
+    ("no pg_hba.conf entry", "let pg_hba.conf admit this user, host and database"),
+    ("too many", "raise max_connections or use a session pooler"),
+    ("starting up", "the server is starting; try again in a moment"),
+    ("shutting down", "the server is stopping; try again when it is back"),
+    ("does not exist", "check the connection's login and database (its schema field)"),
+    ("ssl", "check the connection's sslmode"),
+)
+
+
+def connect(conninfo: str) -> Connection[TupleRow]:
+    """Connect: autocommit, READ COMMITTED, times in UTC, no prepared statements (poolers drop them).
+
+    Group statements with `with conn.transaction():`. Raises ConnectionProblem, one line and never the password.
+    """
+    prepared = _prepare(conninfo)
+    try:
+        conn = psycopg.connect(prepared, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        raise _problem(prepared, error) from None
+    try:
+        conn.isolation_level = IsolationLevel.READ_COMMITTED
+        conn.execute(_SESSION)
+    except psycopg.Error as error:
+        conn.close()
+        raise _problem(prepared, error) from None
+    return conn
+
+
+async def aconnect(conninfo: str) -> AsyncConnection[TupleRow]:
+    """`connect`, for the triggerer's loop."""
+    prepared = _prepare(conninfo)
+    try:
+        conn = await AsyncConnection.connect(prepared, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        raise _problem(prepared, error) from None
+    try:
+        await conn.set_isolation_level(IsolationLevel.READ_COMMITTED)
+        await conn.execute(_SESSION)
+    except psycopg.Error as error:
+        await conn.close()
+        raise _problem(prepared, error) from None
+    except BaseException:
+        await conn.close()  # cancelled half way: nobody else would close it
+        raise
+    return conn
+
+
+def _prepare(conninfo: str) -> str:
+    try:
+        given = conninfo_to_dict(conninfo)
+        defaults: dict[str, Any] = {"application_name": APPLICATION_NAME, "connect_timeout": CONNECT_TIMEOUT}
+        return make_conninfo(**{**defaults, **given})
+    except psycopg.Error:
+        # libpq quotes the part it could not read, and that may be the password.
+        raise ConnectionProblem(
+            "the connection string cannot be read; write it like host=... port=5432 dbname=... user=..., "
+            "or as a postgresql:// URI, with special characters quoted"
+        ) from None
+
+
+def _problem(conninfo: str, error: psycopg.Error) -> ConnectionProblem:
+    parts = conninfo_to_dict(conninfo)
+    where = f"{parts.get('host', 'the local socket')}:{parts.get('port', 5432)}"
+    reason = _reason(error)
+    if password := parts.get("password"):
+        reason = reason.replace(str(password), "***")
+    hint = next((hint for word, hint in _HINTS if word in reason.lower()), "check the connection")
+    who = f"database {str(parts.get('dbname', ''))[:100]!r} at {where} as {str(parts.get('user', ''))[:100]!r}"
+    return ConnectionProblem(f"cannot connect to {who}: {reason}; {hint}")
+
+
+def _reason(error: psycopg.Error) -> str:
+    """The server's or libpq's own words on one line, without what they repeat of the address."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    kept = next((line for line in lines if "failed:" in line or "FATAL:" in line), lines[0])
+    kept = re.sub(r"^connection failed: |connection to server at .*? failed: |connection is bad: |FATAL: +", "", kept)
+    return kept[:300] or lines[0][:300]

@@ -1,0 +1,91 @@
+"""What the package brings for the database: numbered migrations, and what every migrate creates again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from psycopg import Connection, errors
+from psycopg.rows import TupleRow
+
+from airflow_jobmon.errors import SchemaProblem
+from airflow_jobmon.postgres.queries import sql_directory
+
+ADVISORY_LOCK = int.from_bytes(b"jobmon", "big")
+"""Whoever changes the schema holds this, so that two migrations never run at once."""
+
+_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file; numbers start at 1 and leave no gap."""
+
+    version: int
+    name: str
+    sql: str
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Every migration of this package, in order."""
+    found = []
+    for file in (sql_directory() / "migrations").iterdir():
+        if matched := _FILE.fullmatch(file.name):
+            found.append(Migration(int(matched[1]), matched[2], file.read_text(encoding="utf-8")))
+    found.sort(key=lambda migration: migration.version)
+    if [migration.version for migration in found] != list(range(1, len(found) + 1)):
+        raise ValueError(f"migrations are numbered {[m.version for m in found]}; they must count up from 1")
+    return tuple(found)
+
+
+def newest_version() -> int:
+    return len(migrations())
+
+
+def file(name: str) -> str:
+    """The text of sql/<name>.sql."""
+    return (sql_directory() / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def functions() -> str:
+    """The functions that tie us to the user's table, created again by every migrate; they need the migrated tables."""
+    return "\n".join(file(name) for name in ("mapping", "create_jobs_log", "attach", "index"))
+
+
+def check_schema(conn: Connection[TupleRow]) -> None:
+    """Return if this package can work with the database as it is; one short query.
+
+    Raises SchemaProblem where it was never migrated, is older or newer than this package, or may not be read.
+    """
+    try:
+        row = conn.execute(
+            "SELECT (SELECT max(version) FROM airflow_jobmon.migrations),"
+            " (SELECT jobs_log_table FROM airflow_jobmon.installation)"
+        ).fetchone()
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        row = None
+    except errors.InsufficientPrivilege:
+        raise SchemaProblem(
+            f"role {conn.info.user!r} may not read the schema airflow_jobmon in {conn.info.dbname!r}; "
+            "grant it jobmon_operator or jobmon_reader (sql/grants.sql), or connect as another"
+        ) from None
+    version, table = row or (None, None)
+    if version is None or table is None:
+        raise SchemaProblem(f"database {conn.info.dbname!r} is not migrated; run `airflow jobmon migrate`")
+    refuse_newer(conn, version)
+    if version < newest_version():
+        raise SchemaProblem(
+            f"database {conn.info.dbname!r} is at migration {version}, this package needs {newest_version()}; "
+            "run `airflow jobmon migrate`"
+        )
+
+
+def refuse_newer(conn: Connection[TupleRow], version: int) -> None:
+    """Raise SchemaProblem if a newer package has been at work."""
+    if version > newest_version():
+        raise SchemaProblem(
+            f"database {conn.info.dbname!r} is at migration {version}, this package knows {newest_version()}; "
+            "upgrade airflow-provider-jobmon here to the version that migrated it"
+        )

@@ -1,0 +1,183 @@
+-- What ties our schema to the user's table: the view that everything reads, and the triggers that note failed runs.
+-- Created again by every migrate; nothing in here holds data.
+
+-- The view, the trigger's function, and the settings they were made from. Takes no lock that a job could wait for.
+CREATE OR REPLACE FUNCTION airflow_jobmon.attach(jobs_log_table text, columns jsonb, status_words jsonb)
+RETURNS regclass
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    jobs_log regclass := airflow_jobmon.find_jobs_log(jobs_log_table);
+    mapped jsonb := airflow_jobmon.mapping(jobs_log, columns, status_words);
+BEGIN
+    -- Moments that other programs cannot hold (infinity, before Christ) would keep them from reading all the others.
+    EXECUTE 'CREATE OR REPLACE VIEW airflow_jobmon.runs AS SELECT '
+        || format(mapped ->> 'id', 'log') || '::text AS id, '
+        || format(mapped ->> 'job_name', 'log') || ' AS job_name, '
+        || format(mapped ->> 'started_at', 'log') || '::timestamptz AS started_at, '
+        || format('CASE WHEN %1$s >= ''0001-01-01 00:00+00'' AND %1$s < ''9999-12-31 00:00+00'' THEN %1$s END',
+            format(mapped ->> 'completed_at', 'log')) || '::timestamptz AS completed_at, '
+        || '(' || format(mapped ->> 'records_updated', 'log') || ')::bigint AS records_updated, '
+        || '(' || format(mapped ->> 'status', 'log') || ')::text AS status, '
+        || format(mapped ->> 'error_message', 'log') || '::text AS error_message, '
+        || format('coalesce(%s AND left(%s::text, 10) = ''TEST ALERT'', false) AS drill',
+            format(mapped ->> 'failed', 'log'), format(mapped ->> 'error_message', 'log'))
+        || ' FROM ' || jobs_log || ' AS log WHERE '
+        || format('%s IS NOT NULL AND %s IS NOT NULL AND %s >= ''0001-01-01 00:00+00'' AND %3$s < ''9999-12-31 00:00+00''',
+            format(mapped ->> 'id', 'log'), format(mapped ->> 'job_name', 'log'), format(mapped ->> 'started_at', 'log'));
+    EXECUTE format(
+        'CREATE OR REPLACE FUNCTION airflow_jobmon.note_failed_run() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER '
+        'SET search_path = pg_catalog, pg_temp SET lock_timeout = ''100ms'' AS %L',
+        airflow_jobmon.note_failed_run_body(mapped));
+    UPDATE airflow_jobmon.installation
+    SET jobs_log_table = jobs_log::text, jobs_log_columns = columns, status_words = status_words;
+    RETURN jobs_log;
+END $$;
+
+-- The body of the trigger function, for a table that is read as `mapped` says. What it must never do: raise an error,
+-- wait, touch the session's lastval() or random(), or update a row that somebody else may hold.
+CREATE OR REPLACE FUNCTION airflow_jobmon.note_failed_run_body(mapped jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
+SELECT $head$
+#variable_conflict use_variable
+DECLARE
+    run_key json;
+    run_id text;
+    run_job text;
+    run_started timestamptz;
+    run_completed timestamptz;
+    run_error text;
+    payload text;
+    told bigint;
+BEGIN
+    BEGIN
+$head$
+|| '        run_key := to_json(' || format(mapped ->> 'id_raw', 'NEW') || ');' || E'\n'
+|| '        run_id := ' || format(mapped ->> 'id', 'NEW') || '::text;' || E'\n'
+|| '        run_job := ' || format(mapped ->> 'job_name', 'NEW') || ';' || E'\n'
+|| '        run_started := ' || format(mapped ->> 'started_at', 'NEW') || ';' || E'\n'
+|| '        run_completed := ' || format(mapped ->> 'completed_at', 'NEW') || ';' || E'\n'
+|| '        run_error := left(' || format(mapped ->> 'error_message', 'NEW') || '::text, 8000);' || E'\n'
+|| $tail$
+        IF run_job IS NULL OR run_id IS NULL THEN
+            RETURN NULL;
+        END IF;
+        -- Once the table was found locked, the rest of the transaction leaves its runs to the sweep.
+        IF current_setting('airflow_jobmon.tripped', true) IS DISTINCT FROM 'on' THEN
+            LOCK TABLE airflow_jobmon.events IN ROW EXCLUSIVE MODE NOWAIT;
+            INSERT INTO airflow_jobmon.events (run_id, job_name, started_at, completed_at, error_message)
+            VALUES (run_id, run_job, run_started, run_completed, left(run_error, 4000));
+        END IF;
+    EXCEPTION
+        WHEN lock_not_available THEN
+            PERFORM set_config('airflow_jobmon.tripped', 'on', true);
+        WHEN OTHERS THEN
+            RAISE LOG 'airflow_jobmon: a failed run was left to the sweep: %', SQLERRM;
+    END;
+    -- A transaction that has notified cannot be prepared, and one that finds the queue full cannot commit.
+    IF lower(current_setting('airflow_jobmon.notify', true)) IN ('off', 'false', 'no', '0') THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        IF pg_notification_queue_usage() < 0.5 THEN
+            PERFORM pg_notify('airflow_jobmon', '');
+            payload := airflow_jobmon.job_failure_payload(run_key, run_job, run_error, now());
+            -- What this transaction alone may put in the queue: an eighth of it.
+            told := coalesce(nullif(current_setting('airflow_jobmon.told', true), ''), '0')::bigint
+                + octet_length(payload) + 100;
+            IF told < 1024 * coalesce(current_setting('max_notify_queue_pages', true), '1048576')::bigint THEN
+                PERFORM set_config('airflow_jobmon.told', told::text, true);
+                PERFORM pg_notify('job_failure', payload);
+            END IF;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE LOG 'airflow_jobmon: a failed run was not notified: %', SQLERRM;
+    END;
+    RETURN NULL;
+END $tail$
+$body$;
+
+-- What listeners of `job_failure` get: valid JSON below NOTIFY's limit of 8000 bytes, whatever is in the run. Names
+-- and ids are cut only where they are absurdly long; the error is cut to what is left.
+CREATE OR REPLACE FUNCTION airflow_jobmon.job_failure_payload(
+    run_key json, run_job text, run_error text, alert_time timestamptz
+) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_variable
+DECLARE
+    payload text;
+    error_bytes integer;
+    cut text := left(run_error, 8000);
+BEGIN
+    IF octet_length(run_key::text) > 500 THEN
+        run_key := to_json(left(run_key #>> '{}', 80));
+    END IF;
+    IF octet_length(to_json(left(run_job, 2000))::text) > 2000 OR char_length(run_job) > 2000 THEN
+        run_job := left(run_job, 300);
+    END IF;
+    LOOP
+        payload := json_build_object(
+            'id', run_key, 'job_name', run_job, 'error_message', cut, 'alert_time', alert_time)::text;
+        IF octet_length(payload) < 8000 THEN
+            RETURN payload;
+        END IF;
+        error_bytes := octet_length(to_json(cut)::text);
+        cut := left(cut, greatest(0,
+            char_length(cut) * (7999 - octet_length(payload) + error_bytes) / error_bytes - 1));
+    END LOOP;
+END $$;
+
+-- Puts the triggers on the table that `attach` named, and takes them off any other; says what it did. Where they are
+-- already right it takes no lock; otherwise CREATE takes one that writers wait for, so set a short lock_timeout.
+CREATE OR REPLACE FUNCTION airflow_jobmon.attach_triggers() RETURNS SETOF text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    jobs_log regclass;
+    mapped jsonb;
+    wanted record;
+    present record;
+    stale record;
+BEGIN
+    SELECT i.jobs_log_table::regclass, airflow_jobmon.mapping(i.jobs_log_table::regclass, i.jobs_log_columns, i.status_words)
+    INTO jobs_log, mapped
+    FROM airflow_jobmon.installation i;
+    FOR stale IN
+        SELECT t.tgname, t.tgrelid::regclass AS relation
+        FROM pg_trigger t
+        WHERE t.tgfoid = 'airflow_jobmon.note_failed_run'::regproc AND t.tgparentid = 0 AND t.tgrelid <> jobs_log
+            AND t.tgrelid NOT IN (SELECT relid FROM pg_partition_tree(jobs_log))
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', stale.tgname, stale.relation);
+        RETURN NEXT format('trigger %s removed from %s', stale.tgname, stale.relation);
+    END LOOP;
+    FOR wanted IN
+        SELECT 'airflow_jobmon_failed_insert' AS name, format(
+            'AFTER INSERT ON %s FOR EACH ROW WHEN (%s AND coalesce(%s, %s, now()) > now() - interval ''24 hours'')',
+            jobs_log, format(mapped ->> 'failed', 'NEW'),
+            format(mapped ->> 'completed_at', 'NEW'), format(mapped ->> 'started_at', 'NEW')) AS definition
+        UNION ALL
+        SELECT 'airflow_jobmon_failed_update', format(
+            'AFTER UPDATE ON %s FOR EACH ROW WHEN (%s AND (%s) IS NOT TRUE)',
+            jobs_log, format(mapped ->> 'failed', 'NEW'), format(mapped ->> 'failed', 'OLD'))
+    LOOP
+        SELECT t.tgenabled, obj_description(t.oid, 'pg_trigger') AS comment INTO present
+        FROM pg_trigger t
+        WHERE t.tgrelid = jobs_log AND t.tgname = wanted.name
+            AND t.tgfoid = 'airflow_jobmon.note_failed_run'::regproc;
+        IF FOUND AND present.comment LIKE '%' || md5(wanted.definition) || '%' THEN
+            CONTINUE;
+        END IF;
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I %s EXECUTE FUNCTION airflow_jobmon.note_failed_run()',
+            wanted.name, wanted.definition);
+        EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', wanted.name, jobs_log,
+            'Notes failed runs for airflow_jobmon; made by airflow jobmon migrate (' || md5(wanted.definition) || ')');
+        -- A choice that somebody made about it outlives its replacement.
+        IF present.tgenabled IN ('D', 'A', 'R') THEN
+            EXECUTE format('ALTER TABLE %s %s TRIGGER %I', jobs_log,
+                CASE present.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE REPLICA' END,
+                wanted.name);
+        END IF;
+        RETURN NEXT format('trigger %s put on %s', wanted.name, jobs_log);
+    END LOOP;
+END $$;

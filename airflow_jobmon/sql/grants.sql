@@ -1,0 +1,30 @@
+-- Optional: two roles with the least rights. Run it once as the owner of the schema, and again whenever you like:
+--     psql -v ON_ERROR_STOP=1 -f grants.sql
+-- then GRANT jobmon_reader TO grafana; GRANT jobmon_operator TO airflow;
+-- Neither needs any right on jobs_log: the view airflow_jobmon.runs reads it as its owner.
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['jobmon_reader', 'jobmon_operator'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+        END IF;
+    END LOOP;
+END $$;
+
+-- jobmon_reader: dashboards, `check`, reports.
+GRANT USAGE ON SCHEMA airflow_jobmon TO jobmon_reader, jobmon_operator;
+GRANT SELECT ON ALL TABLES IN SCHEMA airflow_jobmon TO jobmon_reader, jobmon_operator;
+ALTER DEFAULT PRIVILEGES IN SCHEMA airflow_jobmon GRANT SELECT ON TABLES TO jobmon_reader, jobmon_operator;
+
+-- jobmon_operator: besides, everything that watching and delivering do; not migrating.
+GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA airflow_jobmon TO jobmon_operator;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA airflow_jobmon TO jobmon_operator;
+ALTER DEFAULT PRIVILEGES IN SCHEMA airflow_jobmon GRANT INSERT, UPDATE, DELETE ON TABLES TO jobmon_operator;
+ALTER DEFAULT PRIVILEGES IN SCHEMA airflow_jobmon GRANT USAGE ON SEQUENCES TO jobmon_operator;
+-- The views for people are updatable in part, and runs would write to the job log itself: reading is enough.
+REVOKE INSERT, UPDATE, DELETE ON airflow_jobmon.migrations, airflow_jobmon.installation, airflow_jobmon.runs,
+    airflow_jobmon.recent_executions, airflow_jobmon.job_health, airflow_jobmon.failed_jobs,
+    airflow_jobmon.success_rate, airflow_jobmon.performance_metrics, airflow_jobmon.daily_metrics
+FROM jobmon_operator;
