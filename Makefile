@@ -18,7 +18,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(INSTALLED) ## Airflow, Postgres, an inbox and six jobs; ONCE=1 checks every alert and exits
-	@$(BIN)/python -m demo $(if $(filter-out 0,$(ONCE)),--once)
+	@$(BIN)/python -m demo
 
 test: lint $(EXTRAS) ## lint, types, boundaries and all tests
 	@$(BIN)/pytest $(ARGS)

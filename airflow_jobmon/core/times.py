@@ -46,7 +46,7 @@ def format_duration(value: timedelta) -> str:
             parts.append(f"{count}{unit}")
     rest = whole + round(seconds - int(seconds), 6)
     if rest or not parts:
-        parts.append(f"{rest:g}s")
+        parts.append(f"{f'{rest:.6f}'.rstrip('0').rstrip('.')}s")
     return "".join(parts)
 
 
