@@ -49,6 +49,7 @@ class Inbox:
         self._received: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._count = 0
         self._arrived = threading.Condition()
+        self._moments: dict[str, float] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", http_port), partial(_Handler, self))
         self._http.daemon_threads = True
         self._smtp = Controller(_Mailbox(self), hostname="127.0.0.1", port=smtp_port or _free_port())
@@ -83,7 +84,7 @@ class Inbox:
         self.stop()
 
     def take(self, sink: str, content: dict[str, Any], text: str) -> None:
-        """Remember one message; `text` is all of its words, from which the moment that it tells of is read."""
+        """Remember one message; the first time named in `text`, all of its words, is the moment that it tells of."""
         now = time.time()
         with self._arrived:
             self._count += 1
@@ -93,16 +94,35 @@ class Inbox:
                     "sink": sink,
                     "received_at": _iso(now),
                     "received": now,
-                    "seconds": _seconds_since(text, now),
+                    "moment": found.group() if (found := _MOMENT.search(text)) else None,
                     **content,
                 }
             )
             self._arrived.notify_all()
 
     def received(self, after: int = 0) -> list[dict[str, Any]]:
-        """Messages with an id above `after`, oldest first."""
+        """Messages with an id above `after`, oldest first; `seconds` is how long after its moment each came."""
         with self._arrived:
-            return [message for message in self._received if message["id"] > after]
+            return [
+                {**message, "seconds": self._seconds_after(message)}
+                for message in self._received
+                if message["id"] > after
+            ]
+
+    def happened(self, at: datetime) -> None:
+        """Something happened at this very moment; messages name it to the second, which is too coarse to measure by."""
+        with self._arrived:
+            self._moments[_iso(at.timestamp(), "seconds")] = at.timestamp()
+
+    def _seconds_after(self, message: dict[str, Any]) -> float | None:
+        if message["moment"] is None:
+            return None
+        try:
+            moment = self._moments.get(message["moment"]) or datetime.fromisoformat(message["moment"]).timestamp()
+        except ValueError:
+            return None
+        seconds = message["received"] - moment
+        return round(seconds, 3) if -1 < seconds < 86400 else None
 
     def email_html(self, number: int) -> str | None:
         with self._arrived:
@@ -176,20 +196,8 @@ class _Mailbox:
         return "250 OK: taken by the demo's inbox"
 
 
-def _seconds_since(text: str, now: float) -> float | None:
-    """Seconds from the first moment the message names to its arrival; None where there is none, or it is days off."""
-    found = _MOMENT.search(text)
-    if found is None:
-        return None
-    try:
-        seconds = now - datetime.fromisoformat(found.group()).timestamp()
-    except ValueError:
-        return None
-    return round(seconds, 3) if -1 < seconds < 86400 else None
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _iso(moment: float, precision: str = "milliseconds") -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def _free_port() -> int:

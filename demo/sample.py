@@ -13,6 +13,9 @@ Connection = psycopg.Connection[Any]
 SQL = Path(__file__).with_name("sql")
 INSTALLMENTS, REMINDERS, BANK_SYNC = "update-installment-statuses", "send-payment-reminders", "sync-bank-transactions"
 
+PROCEDURES = {INSTALLMENTS: "update_installment_statuses", REMINDERS: "send_payment_reminders"}
+"""The jobs that really do something; the others are rows in the log."""
+
 
 def create(conn: Connection, now: datetime | None = None) -> int:
     """Make the tables and procedures, the agencies and 90 days of runs up to `now`; returns how many runs.
@@ -30,13 +33,12 @@ def create(conn: Connection, now: datetime | None = None) -> int:
 
 
 def run_job(conn: Connection, name: str) -> str | None:
-    """Run one of the two jobs that are procedures, as pg_cron would; returns its error, None when it succeeded.
+    """Run a job that is a procedure, as pg_cron would; returns its error, None when it succeeded.
 
     Outside of any transaction block: the procedure commits its running row before it works.
     """
-    procedure = {INSTALLMENTS: "update_installment_statuses", REMINDERS: "send_payment_reminders"}[name]
     try:
-        conn.execute(f"CALL public.{procedure}()")
+        conn.execute(f"CALL public.{PROCEDURES[name]}()")
     except psycopg.Error as error:
         return error.diag.message_primary or str(error)
     return None
@@ -78,6 +80,24 @@ def count_past_due(conn: Connection) -> int:
         """
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def last_started(conn: Connection, name: str) -> datetime | None:
+    row = conn.execute("SELECT max(started_at) FROM public.jobs_log WHERE job_name = %s", [name]).fetchone()
+    return row[0] if row else None
+
+
+def log_success(conn: Connection, name: str) -> None:
+    """Log a run that began and ended well just now, with as many records as the one before."""
+    conn.execute(
+        """
+        INSERT INTO public.jobs_log (job_name, completed_at, status, records_updated)
+        SELECT %(name)s, clock_timestamp(), 'success', (
+            SELECT records_updated FROM public.jobs_log WHERE job_name = %(name)s ORDER BY started_at DESC LIMIT 1
+        )
+        """,
+        {"name": name},
+    )
 
 
 def last_ended(conn: Connection, name: str) -> datetime:

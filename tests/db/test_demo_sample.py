@@ -189,7 +189,7 @@ def test_the_report_rests_at_the_weekend_and_fewer_records_move_then(system: sam
         )
         for late in (False, True)
     )
-    assert weekday > 1.5 * weekend
+    assert float(weekday) > 1.5 * float(weekend)
 
 
 def test_there_are_failures_and_one_slow_spell(system: sample.Connection) -> None:

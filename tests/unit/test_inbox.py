@@ -180,6 +180,15 @@ def test_each_message_says_when_it_came_and_how_long_after_the_moment_it_names(i
     assert impossible["seconds"] is None
 
 
+def test_a_moment_told_precisely_is_measured_precisely(inbox: Inbox) -> None:
+    happened = datetime.now(UTC).replace(microsecond=990_000) - timedelta(seconds=5)
+    post(inbox, json.dumps({"text": f"Time: {happened.strftime('%Y-%m-%dT%H:%M:%SZ')}"}).encode())
+    [found] = listed(inbox)
+    inbox.happened(happened)
+    [again] = listed(inbox)
+    assert again["seconds"] == pytest.approx(found["seconds"] - 0.99, abs=0.002)
+
+
 def test_the_list_goes_on_after_a_given_message(inbox: Inbox) -> None:
     for number in range(3):
         post(inbox, json.dumps({"text": str(number)}).encode())

@@ -1,0 +1,193 @@
+"""What the demo shows: a job runs well, fails, recovers, and one stays away; and when each alert arrived."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from demo import sample
+from demo.inbox import Inbox
+from demo.inbox_reader import SINKS, Expected, title_of
+from demo.programs import Program
+from demo.screen import Screen
+from demo.standalone import SWEEP, Standalone
+
+BY_DAG, BY_LISTEN = "triggerer and DAG", "airflow jobmon listen"
+PATIENCE = 60.0
+"""Seconds an alert may take before the demo calls it lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the final table."""
+
+    act: str
+    path: str
+    channel: str
+    expected: str
+    arrived: str
+    seconds: float | None
+    good: bool
+
+    def cells(self) -> list[str]:
+        return [self.act, self.path, self.channel, self.expected, self.arrived, shown(self.seconds)]
+
+
+@dataclass
+class Acts:
+    """Plays the acts one after the other; `rows` is what came of them."""
+
+    conn: sample.Connection
+    inbox: Inbox
+    airflow: Standalone
+    screen: Screen
+    rows: list[Row] = field(default_factory=list)
+    _used: set[int] = field(default_factory=set)
+
+    def runs_well(self) -> None:
+        self.screen.title("The job runs well: nothing alerts")
+        waiting, before = sample.count_past_due(self.conn), self._last_id()
+        error = sample.run_job(self.conn, sample.INSTALLMENTS)
+        left = sample.count_past_due(self.conn)
+        self.screen.step(
+            f"{sample.INSTALLMENTS} moved {waiting - left} of {waiting} past due installments to overdue,"
+            " each agency by its own calendar"
+        )
+        self._wait_until_judged(sample.INSTALLMENTS)
+        arrived = self.inbox.received(before)
+        good = error is None and left == 0 and waiting > 0 and not arrived
+        told = ", ".join(title_of(message) for message in arrived) or "nothing"
+        self.screen.step(f"told: {told}", "good" if good else "bad")
+        self._used.update(message["id"] for message in arrived)
+        self.rows.append(Row("runs well", "every path", "both", "nothing", error or told, None, good))
+
+    def fails(self) -> None:
+        self.screen.title(
+            "It fails: the watcher in Airflow's triggerer wakes the DAG jobmon_alerts (no `listen` is running)"
+        )
+        sample.add_past_due(self.conn, 7)
+        sample.bank_answers(self.conn, False)
+        waiting = sample.count_past_due(self.conn)
+        error = sample.run_job(self.conn, sample.INSTALLMENTS)
+        sample.bank_answers(self.conn, True)
+        self.screen.step(
+            f'the bank does not answer: "{error}"; its work is rolled back ({sample.count_past_due(self.conn)} of'
+            f" {waiting} still pending), its failure is logged"
+        )
+        moment = sample.last_ended(self.conn, sample.INSTALLMENTS)
+        self._expect("fails", BY_DAG, Expected(sample.INSTALLMENTS, "Job Failed"), moment)
+
+    def recovers(self) -> None:
+        self.screen.title(f"It recovers: noticed by the next sweep (here every {SWEEP:g} s)")
+        waiting = sample.count_past_due(self.conn)
+        sample.run_job(self.conn, sample.INSTALLMENTS)
+        self.screen.step(f"the bank answers again: {waiting - sample.count_past_due(self.conn)} installments moved")
+        moment = sample.last_ended(self.conn, sample.INSTALLMENTS)
+        self._expect("recovers", BY_DAG, Expected(sample.INSTALLMENTS, "Job Failed", resolved=True), moment)
+
+    def fails_while_listening(self) -> None:
+        self.screen.title("Another job fails while `airflow jobmon listen` runs beside Airflow")
+        sample.move_agency(self.conn, "Lindenhof Sprachreisen", "Europe/Berlni")
+        error = sample.run_job(self.conn, sample.REMINDERS)
+        self.screen.step(f"somebody mistyped a time zone, and {sample.REMINDERS} fails: {error}")
+        moment = sample.last_ended(self.conn, sample.REMINDERS)
+        self._expect("fails", BY_LISTEN, Expected(sample.REMINDERS, "Job Failed"), moment)
+
+    def recovers_while_listening(self) -> None:
+        sample.move_agency(self.conn, "Lindenhof Sprachreisen", "Europe/Berlin")
+        sample.run_job(self.conn, sample.REMINDERS)
+        self.screen.step("the time zone is corrected, and the next run succeeds")
+        moment = sample.last_ended(self.conn, sample.REMINDERS)
+        self._expect("recovers", BY_LISTEN, Expected(sample.REMINDERS, "Job Failed", resolved=True), moment)
+
+    def stays_away(self) -> None:
+        self.screen.title("A run goes missing: noticed by the sweep after its deadline")
+        deadline = datetime.now(UTC) + timedelta(seconds=4)
+        sample.let_it_stay_away(self.conn, sample.BANK_SYNC, deadline - timedelta(minutes=25))
+        self.screen.step(
+            f"{sample.BANK_SYNC} comes every 20 min with 5 min of grace; its last run is dated back to"
+            f" {deadline - timedelta(minutes=25):%H:%M:%S} UTC, so it is due by {deadline:%H:%M:%S}"
+        )
+        self._expect("goes missing", BY_LISTEN, Expected(sample.BANK_SYNC, "Job Missed"), deadline)
+
+    def count_surprises(self) -> None:
+        """Whatever arrived beyond what was expected is a mistake too."""
+        for message in self.inbox.received():
+            if message["id"] not in self._used:
+                self.rows.append(
+                    Row("-", "-", SINKS[message["sink"]], "nothing", title_of(message), message["seconds"], good=False)
+                )
+
+    def wait_for_watcher(self, kind: str, program: Program, timeout: float) -> None:
+        """Until a watcher of this kind (`trigger` or `listen`) says that it is watching."""
+        query = "SELECT count(*) FROM airflow_jobmon.watchers WHERE kind = %s AND seen_at > now() - interval '15 s'"
+
+        def watching() -> bool:
+            program.check()
+            row = self.conn.execute(query, [kind]).fetchone()
+            return bool(row and row[0])
+
+        if not _until(watching, timeout):
+            raise TimeoutError(f"no watcher of kind {kind} appeared within {timeout:.0f} s (log: {program.log})")
+
+    def _expect(self, act: str, path: str, expected: Expected, moment: datetime) -> None:
+        """Wait for the alert on every channel, and say how many seconds after `moment` it came."""
+        self.inbox.happened(moment)
+        found: dict[str, dict[str, Any]] = {}
+
+        def all_there() -> bool:
+            self.airflow.program.check()
+            for message in self.inbox.received():
+                if message["id"] not in self._used and expected.is_met_by(message):
+                    self._used.add(message["id"])
+                    found[message["sink"]] = message
+            return found.keys() >= SINKS.keys()
+
+        _until(all_there, PATIENCE + max(0.0, (moment - datetime.now(UTC)).total_seconds()))
+        for sink, channel in SINKS.items():
+            message = found.get(sink)
+            seconds = None if message is None else float(message["received"]) - moment.timestamp()
+            arrived = "nothing" if message is None else title_of(message)
+            self.rows.append(Row(act, path, channel, str(expected), arrived, seconds, good=message is not None))
+            self.screen.step(
+                f"{channel + ':':6} {arrived}" + (f", {shown(seconds)} after" if seconds is not None else ""),
+                "bad" if message is None else "good",
+            )
+
+    def _wait_until_judged(self, job_name: str) -> None:
+        """Until a watcher has seen the newest run; at most three sweeps, since a slow machine is no failure."""
+        ended = sample.last_ended(self.conn, job_name)
+        query = "SELECT checked_at > %s FROM airflow_jobmon.job_state WHERE job_name = %s"
+
+        def judged() -> bool:
+            row = self.conn.execute(query, [ended, job_name]).fetchone()
+            return bool(row and row[0])
+
+        _until(judged, 3 * SWEEP)
+
+    def _last_id(self) -> int:
+        return max((message["id"] for message in self.inbox.received()), default=0)
+
+
+def shown(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+def print_table(screen: Screen, rows: Sequence[Row]) -> None:
+    header = ("act", "path", "channel", "expected", "arrived", "after")
+    screen.table(header, [row.cells() for row in rows], good=[row.good for row in rows])
+
+
+def _until(condition: Callable[[], bool], timeout: float) -> bool:
+    """Look every 10 ms, which is finer than what is measured and costs nothing."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

@@ -1,0 +1,165 @@
+"""The demo from start to end: start everything, play the acts, show the table, stay up, stop everything."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from demo import sample
+from demo.acts import Acts, print_table
+from demo.inbox import Inbox
+from demo.place import STATE, check_port, take_place
+from demo.postgres import Postgres
+from demo.programs import Program, run
+from demo.rhythm import keep_jobs_running
+from demo.screen import Screen
+from demo.signals import Stopped, finish_undisturbed
+from demo.standalone import PASSWORD, USER, Standalone, airflow_program, environment
+
+LOGS = STATE / "logs"
+JOBS = Path(__file__).with_name("jobs.yaml")
+HEALTHY_WITHIN, FIRST_RUN_WITHIN = 240.0, 120.0
+
+
+def play(options: Namespace) -> bool:
+    """Whether every expected alert came, and none that was not; returns after Ctrl-C unless `options.once`."""
+    screen = Screen()
+    with ExitStack() as running:
+        running.enter_context(take_place())
+        for port, what, variable in (
+            (options.airflow_port, "Airflow", "AIRFLOW_PORT"),
+            (options.inbox_port, "the inbox", "INBOX_PORT"),
+            (options.smtp_port, "the inbox's mail server", "SMTP_PORT"),
+        ):
+            check_port(port, what, variable)
+        running.callback(screen.step, "everything that the demo started is stopped", "dim")
+        try:
+            acts, env = _start(running, screen, options)
+            good = _play_acts(running, acts, env, screen)
+            if not options.once:
+                _stay_up(acts, env, screen, options)
+        finally:
+            finish_undisturbed()
+        return good
+
+
+def _start(running: ExitStack, screen: Screen, options: Namespace) -> tuple[Acts, dict[str, str]]:
+    """Airflow takes by far the longest, so it starts as soon as it has a database, and the rest is done meanwhile."""
+    inbox = running.enter_context(Inbox(options.inbox_port, options.smtp_port))
+    screen.step(f"inbox: {inbox.url}/ shows what Slack and the mailbox receive")
+    postgres = running.enter_context(_postgres())
+    for name in ("airflow", "agencies"):
+        with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {name}")
+    screen.step(f"Postgres: port {postgres.port}, data and logs under {STATE}")
+    env = environment(
+        STATE / "airflow",
+        port=options.airflow_port,
+        metadata_uri=postgres.uri("airflow").replace("postgres://", "postgresql+psycopg2://"),
+        jobs_uri=postgres.uri("agencies"),
+        webhook_host=inbox.webhook_host,
+        smtp_port=inbox.smtp_port,
+    )
+    airflow = Standalone(env, LOGS / "airflow.log")
+    running.callback(airflow.program.stop)
+    screen.step("Airflow: starting, which takes about a minute; meanwhile the sample is loaded")
+
+    conn = running.enter_context(psycopg.connect(postgres.conninfo("agencies"), autocommit=True))
+    loaded = sample.create(conn)
+    screen.step(f"sample: {loaded} runs of six jobs over 90 days, agencies in six time zones")
+    for command in (["migrate"], ["jobs", "apply", str(JOBS)]):
+        shown = " ".join(["airflow jobmon", *(part.replace(str(JOBS), "demo/jobs.yaml") for part in command)])
+        log = LOGS / f"{command[0]}.log"
+        run(shown, [airflow_program(), "jobmon", *command], env=env, log=log, timeout=120)
+        screen.step(f"{shown}: done")
+    acts = Acts(conn, inbox, airflow, screen)
+    airflow.wait_until_healthy(
+        HEALTHY_WITHIN, lambda part: screen.step(f"Airflow: {part.replace('_', ' ')} is healthy")
+    )
+    acts.wait_for_watcher("trigger", airflow.program, FIRST_RUN_WITHIN)
+    screen.step("Airflow: the watcher in the triggerer is watching")
+    _wait_for_first_check(airflow)
+    screen.step("Airflow: the DAG jobmon_hourly_health_check has run once, and all jobs are registered")
+    return acts, env
+
+
+def _wait_for_first_check(airflow: Standalone) -> None:
+    """The hourly check runs once by itself when it is first seen; it registers its job, and it warms Airflow up."""
+
+    def checked() -> bool:
+        if errors := airflow.import_errors():
+            raise TimeoutError(f"a DAG cannot be imported: {errors[0]}")
+        states = [run["state"] for run in airflow.runs_of("jobmon_hourly_health_check")]
+        if "failed" in states:
+            raise TimeoutError(f"the DAG jobmon_hourly_health_check failed (logs: {STATE / 'airflow' / 'logs'})")
+        return "success" in states
+
+    airflow.wait_for(checked, FIRST_RUN_WITHIN, lambda: "the first run of jobmon_hourly_health_check")
+
+
+def _play_acts(running: ExitStack, acts: Acts, env: dict[str, str], screen: Screen) -> bool:
+    acts.runs_well()
+    acts.fails()
+    acts.recovers()
+    log = LOGS / "listen.log"
+    listen = Program("airflow jobmon listen", [airflow_program(), "jobmon", "listen"], env=env, log=log)
+    running.callback(listen.stop)
+    acts.wait_for_watcher("listen", listen, 60)
+    acts.fails_while_listening()
+    acts.recovers_while_listening()
+    acts.stays_away()
+    acts.count_surprises()
+    screen.line()
+    print_table(screen, acts.rows)
+    screen.line()
+    missing = [row for row in acts.rows if not row.good]
+    if missing:
+        screen.step(f"{len(missing)} of {len(acts.rows)} did not go as expected; logs: {LOGS}", "bad")
+    else:
+        screen.step("every expected alert arrived, and no other", "good")
+    return not missing
+
+
+def _stay_up(acts: Acts, env: dict[str, str], screen: Screen, options: Namespace) -> None:
+    """Until a signal: the jobs keep their schedules, and both watchers watch them."""
+    screen.line()
+    screen.line(f"  Airflow   http://127.0.0.1:{options.airflow_port}/   user {USER}, password {PASSWORD}")
+    screen.line(f"  Inbox     {acts.inbox.url}/   what Slack and the mailbox got")
+    screen.line(f"  Database  {env['AIRFLOW_CONN_JOBMON_DEFAULT']}   to play the jobs yourself: docs/demo.md")
+    screen.line(f"  Logs      {LOGS}")
+    screen.line()
+    screen.line("  Ctrl-C stops everything that was started.")
+    stop = threading.Event()
+    with psycopg.connect(env["AIRFLOW_CONN_JOBMON_DEFAULT"], autocommit=True) as conn:
+        rhythm = threading.Thread(target=keep_jobs_running, args=(conn, stop), daemon=True)
+        rhythm.start()
+        try:
+            while True:
+                acts.airflow.program.check()
+                stop.wait(1)
+        except Stopped:
+            screen.line()
+            screen.step(f"stopping ({datetime.now(UTC):%H:%M:%S} UTC)")
+        finally:
+            stop.set()
+            rhythm.join(10)
+
+
+@contextmanager
+def _postgres() -> Iterator[Postgres]:
+    """A cluster of the demo's own, with fsync on as in earnest; its data is of no use afterwards."""
+    directory = STATE / "postgres"
+    server = Postgres(directory)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(server.data, ignore_errors=True)

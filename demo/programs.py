@@ -1,0 +1,85 @@
+"""The programs that the demo starts: each on a leash, each with a log of its own, all stopped at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+LEASH = Path(__file__).with_name("leash.py")
+PATIENCE = 12.0
+"""Seconds from SIGTERM to SIGKILL; Airflow takes about 5."""
+
+
+class ProgramFailed(RuntimeError):
+    """A program ended when it should not have; the text says which, how, its last words and where its log is."""
+
+
+class Program:
+    """One program that runs until `stop`, or until this process is gone, whatever ends it."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.name, self.log, self._patience = name, log, patience
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._leash = subprocess.Popen(
+            [sys.executable, "-I", "-S", LEASH, log, str(patience), *command],
+            env=dict(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def check(self) -> None:
+        """Raise ProgramFailed if it has ended."""
+        code = self._leash.poll()
+        if code is not None:
+            raise ProgramFailed(f"{self.name} ended with exit code {code}: {last_words(self.log)} (log: {self.log})")
+
+    def let_go(self) -> None:
+        """Ask it to stop, and everything below it, without waiting."""
+        if self._leash.stdin:
+            self._leash.stdin.close()
+
+    def stop(self) -> None:
+        """Stop it and everything below it, and wait until that is so."""
+        self.let_go()
+        try:
+            self._leash.wait(self._patience + 8)
+        except subprocess.TimeoutExpired:  # a process that even SIGKILL does not end is stuck in the kernel
+            self._leash.kill()
+            raise ProgramFailed(f"{self.name} could not be stopped; look for what is left of it with ps") from None
+
+    def wait(self, timeout: float) -> int:
+        """Its exit code; raises subprocess.TimeoutExpired."""
+        return self._leash.wait(timeout)
+
+
+def run(name: str, command: Sequence[str | Path], *, env: Mapping[str, str], log: Path, timeout: float) -> None:
+    """Run a program to its end; raises ProgramFailed unless it exits with 0 within `timeout` seconds."""
+    program = Program(name, command, env=env, log=log)
+    try:
+        code = program.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise ProgramFailed(f"{name} took more than {timeout:.0f} s (log: {log})") from None
+    finally:
+        program.stop()
+    if code != 0:
+        raise ProgramFailed(f"{name} failed: {last_words(log)} (log: {log})")
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log, cut to what fits in a sentence."""
+    try:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        lines = []
+    return lines[-1][:300] if lines else "it said nothing"
