@@ -163,6 +163,7 @@ def test_two_channels_that_are_both_dead_do_not_tell_each_other_for_ever(conn, d
 
 def test_resolved_never_overtakes_its_opened_on_a_channel(conn, database):
     slack = Recorder("slack", lambda n: DeliveryError("timed out") if n == 1 else Accepted())
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '1 day'")
     log_run(conn, "load", status="failed", started_at=datetime.now(UTC) - timedelta(minutes=9))
     judge_events(conn, SETTINGS)
     deliver_due(database, {"slack": slack}, patience=0)
