@@ -11,7 +11,7 @@ from airflow.sdk import Asset, AssetWatcher
 
 from airflow_jobmon.core.waits import check_job_name
 from airflow_jobmon.errors import ConfigurationError
-from airflow_jobmon.triggers import DEFAULT_CONN_ID, JobRunTrigger
+from airflow_jobmon.triggers import DEFAULT_CONN_ID, JobAlertTrigger, JobRunTrigger
 
 _LONGEST = 1500
 """Characters that Airflow stores of an asset's name and URI."""
@@ -38,9 +38,10 @@ def job_run_asset(job_name: str, *, conn_id: str = DEFAULT_CONN_ID) -> Asset:
     return Asset(name=name, uri=uri, group="jobmon", watchers=[watcher])
 
 
-def jobmon_alerts_asset(*, conn_id: str = DEFAULT_CONN_ID) -> Asset:
-    """The asset that is updated whenever alerts are due: it wakes the DAG that delivers them."""
-    from airflow_jobmon.triggers import JobAlertTrigger  # noqa: PLC0415
-
-    watcher = AssetWatcher(name="jobmon_alerts", trigger=JobAlertTrigger(conn_id=conn_id))
-    return Asset(name="jobmon_alerts", uri="x-jobmon://alerts", group="jobmon", watchers=[watcher])
+jobmon_alerts_asset = Asset(
+    name="jobmon_alerts",
+    uri="x-jobmon://alerts",
+    group="jobmon",
+    watchers=[AssetWatcher(name="jobmon_alerts", trigger=JobAlertTrigger())],
+)
+"""Updated whenever alerts are due: `schedule=[jobmon_alerts_asset]` wakes the DAG that delivers them."""

@@ -12,13 +12,6 @@ from airflow_jobmon.core.successes import Mark, Seen, moved, news
 from airflow_jobmon.core.waits import Wait
 from airflow_jobmon.errors import JobmonError
 
-QUIET = 5.0
-"""Seconds between two announcements of one job.
-
-Airflow takes some 24 ms to write one event, so a busy job must not fill its queue; and by the end of it the event has
-left this process, so only then is it marked as announced. A process killed within it announces again.
-"""
-
 
 class RunBoard:
     """Who waits for a run; equal waits are looked up once."""
@@ -77,14 +70,14 @@ class Watch:
         self.unwritten = False
         self._told: asyncio.Queue[Announcement | Exception] = asyncio.Queue()
 
-    def see(self, fingerprint: int, seen: Seen, now: float) -> None:
+    def see(self, fingerprint: int, seen: Seen, *, quiet_until: float) -> None:
         """Take in what the log shows; a job that was never watched before begins with what is there, untold."""
         first = self.mark is None
         mark = self.mark or Mark()
         fresh = [] if first else news(seen, mark)
         if fresh:
             self._told.put_nowait(Announcement(fresh[0], len(fresh)))
-            self.quiet_until = now + QUIET
+            self.quiet_until = quiet_until
         self.mark, self.fingerprint = moved(mark, seen), fingerprint
         self.unwritten = self.unwritten or self.mark != mark or first
 
@@ -99,9 +92,15 @@ class Watch:
 
 
 class SuccessBoard:
-    """The watches of a hub, and what the database remembers of them."""
+    """The watches of a hub, and what the database remembers of them.
 
-    def __init__(self) -> None:
+    quiet: seconds between two announcements of one job. Airflow takes some 24 ms to write one event, so a busy job must
+    not fill its queue; and at the end of it the event has left this process, so only then is it marked as announced: a
+    process killed before announces it again.
+    """
+
+    def __init__(self, quiet: float) -> None:
+        self._quiet = quiet
         self._watches: list[Watch] = []
 
     def __bool__(self) -> bool:
@@ -127,7 +126,7 @@ class SuccessBoard:
             for watch in watches
         ]
         for position, (fingerprint, seen) in (await database.changed_successes(conn, asked)).items():
-            watches[position].see(fingerprint, seen, now)
+            watches[position].see(fingerprint, seen, quiet_until=now + self._quiet)
         # What was told is marked when its quiet time is over; what needed no telling, now.
         await self._write_marks([watch for watch in watches if watch.quiet_until <= now], conn, database)
 

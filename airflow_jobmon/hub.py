@@ -36,6 +36,7 @@ class Pace:
 
     refused_for, away_for: how long a server that was never reached may refuse us, or be away, before the waits fail.
     One that was reached before is waited for without end: each wait has its own timeout.
+    quiet: see SuccessBoard.
     """
 
     look_every: float = 0.5
@@ -46,6 +47,7 @@ class Pace:
     longest_retry: float = 15.0
     refused_for: float = 10.0
     away_for: float = 300.0
+    quiet: float = 5.0
 
 
 _PACE = Pace()
@@ -95,7 +97,7 @@ class Hub:
 
     def __init__(self, conn_id: str, resolve: Resolve, pace: Pace) -> None:
         self.runs = RunBoard()
-        self.successes = SuccessBoard()
+        self.successes = SuccessBoard(pace.quiet)
         self._conn_id = conn_id
         self._resolve = resolve
         self._pace = pace

@@ -6,6 +6,7 @@ Airflow stores these classes' paths and arguments: never move a class; only add 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -118,6 +119,47 @@ class JobRunTrigger(BaseEventTrigger):
                 failures += 1
                 pause = backoff(failures, jitter=random.random(), longest=_LONGEST_RETRY)  # noqa: S311 - jitter
                 await asyncio.sleep(pause.total_seconds())
+
+
+class JobAlertTrigger(BaseEventTrigger):
+    """Watches the job log, judges, and fires whenever an alert is due that nobody is delivering.
+
+    The event says no more than that: what is due stands in the database, so a lost event loses nothing, and the next
+    one comes within seconds. It never raises for trouble with configuration or database: it says so once and tries
+    again.
+
+    :param conn_id: where the job log lives; None is [jobmon] conn_id.
+    """
+
+    def __init__(self, *, conn_id: str | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.conn_id = conn_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "airflow_jobmon.triggers.JobAlertTrigger", {"conn_id": self.conn_id}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        from airflow_jobmon.connections import aconninfo  # noqa: PLC0415
+        from airflow_jobmon.settings import load  # noqa: PLC0415
+
+        watching = await asyncio.to_thread(importlib.import_module, "airflow_jobmon.watcher")
+        told, failures = "", 0
+        while True:
+            try:
+                settings = await asyncio.to_thread(load)
+                where = await aconninfo(self.conn_id or settings.conn_id)
+            except JobmonError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self.log.error("Alerts are not watched: %s. Trying again.", told)  # noqa: TRY400
+                failures += 1
+                pause = backoff(failures, jitter=random.random(), longest=_LONGEST_RETRY)  # noqa: S311 - jitter
+                await asyncio.sleep(pause.total_seconds())
+                continue
+            watcher = watching.Watcher(where, settings, kind="trigger", delivers=False)
+            async with aclosing(watcher.wakes()) as wakes:
+                async for _ in wakes:
+                    yield TriggerEvent("alerts are due")
 
 
 def run_payload(run: Run) -> dict[str, Any]:
