@@ -123,7 +123,7 @@ class ChannelDelivery:
         jitter = random.random()  # noqa: S311 - jitter needs no secrecy
         pause = backoff(message.failures + 1, jitter=jitter)
         if error.retry_after is not None:
-            pause = min(max(timedelta(seconds=error.retry_after), timedelta(0)), timedelta(hours=1))
+            pause = max(timedelta(seconds=error.retry_after), timedelta(0))
         log.warning("channel %s: %s; next try in %.1f s", self._channel.name, text, pause.total_seconds())
         if error.rejected and message.only is None:
             outbox.mark_rejected(message, text, pause)
