@@ -14,6 +14,7 @@ from airflow_jobmon.errors import JobmonError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_jobmon.channels import Channel
     from airflow_jobmon.core.health import JobHealth
     from airflow_jobmon.core.jobs import MonitoredJob
 
@@ -153,17 +154,30 @@ class DeliverAlertsOperator(BaseOperator):
 
         try:
             settings = configuration.load()
-            given = {notifier.name: notifier.channel for notifier in self.notifiers}
+            given, broken = self._open_notifiers()
             where = conninfo(self.conn_id or settings.conn_id)
             with connect(where) as conn:
                 check_schema(conn)
-                register_channels(conn, list(given), notifiers=list(given))
+                names = [notifier.name for notifier in self.notifiers]
+                register_channels(conn, names, notifiers=names)
                 while judge_events(conn, settings).events:
                     pass
             report = deliver(where, settings, given)
         except JobmonError as error:
             raise AirflowFailException(str(error)) from None
+        report.unopened.update(broken)
         self.log.info("delivered: %s", report.as_json())
         if report.unopened:
             raise AirflowFailException("; ".join(f"channel {name}: {why}" for name, why in report.unopened.items()))
         return report.as_json()
+
+    def _open_notifiers(self) -> tuple[dict[str, Channel], dict[str, str]]:
+        """By name; one that cannot be opened must not keep the others from delivering."""
+        given: dict[str, Channel] = {}
+        broken: dict[str, str] = {}
+        for notifier in self.notifiers:
+            try:
+                given[notifier.name] = notifier.channel
+            except JobmonError as error:
+                broken[notifier.name] = str(error)
+        return given, broken
