@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 _TEMPLATES = Path(__file__).parents[2] / ".cache" / "airflow-metadata"
 
@@ -70,21 +72,12 @@ def task_state() -> Callable[..., str]:
 
 
 @pytest.fixture
-def jobmon_default(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The Airflow connection `jobmon_default`, leading to this test's database."""
-    monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", airflow_uri(database))
-    return "jobmon_default"
+def airflow_connection(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Make an Airflow connection id lead where a libpq conninfo leads."""
 
-
-def airflow_uri(conninfo: str) -> str:
-    """The Airflow connection, as its environment variable holds it, that leads where a libpq conninfo leads."""
-    import json
-
-    from psycopg.conninfo import conninfo_to_dict
-
-    fields = dict(conninfo_to_dict(conninfo))
-    return json.dumps(
-        {
+    def set_connection(conn_id: str, conninfo: str) -> None:
+        fields = dict(conninfo_to_dict(conninfo))
+        connection = {
             "conn_type": "postgres",
             "host": fields.pop("host", None),
             "port": int(fields.pop("port", 5432)),
@@ -93,7 +86,16 @@ def airflow_uri(conninfo: str) -> str:
             "schema": fields.pop("dbname", None),
             "extra": fields,
         }
-    )
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+
+    return set_connection
+
+
+@pytest.fixture
+def jobmon_default(database: str, airflow_connection: Callable[[str, str], None]) -> str:
+    """The Airflow connection `jobmon_default`, leading to this test's database."""
+    airflow_connection("jobmon_default", database)
+    return "jobmon_default"
 
 
 def _environment_of(home: Path) -> dict[str, str]:
