@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import sys
+import traceback
 
 NEEDED = {"airflow": "apache-airflow", "psycopg": "psycopg", "aiosmtpd": "aiosmtpd", "airflow_jobmon": "this project"}
 STOPPED, NOT_ALL_CAME, CANNOT_START = 130, 1, 2
@@ -22,9 +23,9 @@ def main() -> int:
         return CANNOT_START
 
     from demo.place import CannotStart  # noqa: PLC0415 - what follows needs everything to be installed
-    from demo.play import play  # noqa: PLC0415
+    from demo.play import LOGS, play  # noqa: PLC0415
     from demo.postgres import PostgresUnavailable  # noqa: PLC0415
-    from demo.programs import ProgramFailed  # noqa: PLC0415
+    from demo.programs import ProgramFailed, TookTooLong  # noqa: PLC0415
     from demo.signals import Stopped, stop_on_signals  # noqa: PLC0415
 
     stop_on_signals()
@@ -35,8 +36,14 @@ def main() -> int:
     except (CannotStart, PostgresUnavailable) as problem:
         print(f"the demo cannot start: {problem}", file=sys.stderr)
         return CANNOT_START
-    except (ProgramFailed, TimeoutError) as problem:
+    except (ProgramFailed, TookTooLong) as problem:
         print(f"the demo failed: {problem}", file=sys.stderr)
+        return NOT_ALL_CAME
+    except Exception as problem:  # noqa: BLE001 - a newcomer is owed a sentence, and the traceback is kept
+        LOGS.mkdir(parents=True, exist_ok=True)
+        (LOGS / "demo.log").write_text(traceback.format_exc())
+        reason = (str(problem).splitlines() or [""])[0]
+        print(f"the demo failed: {type(problem).__name__}: {reason} (logs: {LOGS})", file=sys.stderr)
         return NOT_ALL_CAME
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from demo import sample
 from demo.inbox import Inbox
 from demo.inbox_reader import SINKS, Expected, title_of
-from demo.programs import Program
+from demo.programs import Program, TookTooLong
 from demo.screen import Screen
-from demo.standalone import SWEEP, Standalone
+from demo.standalone import EMAIL, SLACK, SWEEP, Standalone
 
 BY_DAG, BY_LISTEN = "triggerer and DAG", "airflow jobmon listen"
 PATIENCE = 60.0
@@ -44,6 +44,7 @@ class Acts:
     inbox: Inbox
     airflow: Standalone
     screen: Screen
+    listen: Program | None = None
     rows: list[Row] = field(default_factory=list)
     _used: set[int] = field(default_factory=set)
 
@@ -131,11 +132,12 @@ class Acts:
             return bool(row and row[0])
 
         if not _until(watching, timeout):
-            raise TimeoutError(f"no watcher of kind {kind} appeared within {timeout:.0f} s (log: {program.log})")
+            raise TookTooLong(f"no watcher of kind {kind} appeared within {timeout:.0f} s (log: {program.log})")
 
     def _expect(self, act: str, path: str, expected: Expected, moment: datetime) -> None:
         """Wait for the alert on every channel, and say how many seconds after `moment` it came."""
         self.inbox.happened(moment)
+        sent_before = {sink: self._sent_by_listen(sink) for sink in SINKS}
         found: dict[str, dict[str, Any]] = {}
 
         def all_there() -> bool:
@@ -151,11 +153,25 @@ class Acts:
             message = found.get(sink)
             seconds = None if message is None else float(message["received"]) - moment.timestamp()
             arrived = "nothing" if message is None else title_of(message)
-            self.rows.append(Row(act, path, channel, str(expected), arrived, seconds, good=message is not None))
+            taken = "-" if message is None else self._path_taken(sink, sent_before[sink])
+            good = taken == path
+            self.rows.append(Row(act, taken, channel, str(expected), arrived, seconds, good))
             self.screen.step(
                 f"{channel + ':':6} {arrived}" + (f", {shown(seconds)} after" if seconds is not None else ""),
-                "bad" if message is None else "good",
+                "good" if good else "bad",
             )
+
+    def _path_taken(self, sink: str, sent_before: int) -> str:
+        """Who delivered: `listen` logs what it sent right after it is accepted; else it was the DAG."""
+        if self.listen is not None and _until(lambda: self._sent_by_listen(sink) > sent_before, 1):
+            return BY_LISTEN
+        return BY_DAG
+
+    def _sent_by_listen(self, sink: str) -> int:
+        if self.listen is None:
+            return 0
+        channel = {"slack": SLACK, "email": EMAIL}[sink]
+        return self.listen.log.read_text(errors="replace").count(f"channel {channel}: sent message")
 
     def _wait_until_judged(self, job_name: str) -> None:
         """Until a watcher has seen the newest run; at most three sweeps, since a slow machine is no failure."""

@@ -39,7 +39,7 @@ _EMAIL_POLICY = (
     "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; "
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
 )
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z")
+_MOMENT = re.compile(r"\bTime\W{1,12}(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 
 
 class Inbox:
@@ -84,7 +84,7 @@ class Inbox:
         self.stop()
 
     def take(self, sink: str, content: dict[str, Any], text: str) -> None:
-        """Remember one message; the first time named in `text`, all of its words, is the moment that it tells of."""
+        """Remember one message; what follows `Time` in `text`, all of its words, is the moment it tells of."""
         now = time.time()
         with self._arrived:
             self._count += 1
@@ -94,7 +94,7 @@ class Inbox:
                     "sink": sink,
                     "received_at": _iso(now),
                     "received": now,
-                    "moment": found.group() if (found := _MOMENT.search(text)) else None,
+                    "moment": found[1] if (found := _MOMENT.search(text)) else None,
                     **content,
                 }
             )

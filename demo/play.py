@@ -24,6 +24,7 @@ from demo.signals import Stopped, finish_undisturbed
 from demo.standalone import PASSWORD, USER, Standalone, airflow_program, environment
 
 LOGS = STATE / "logs"
+HOURLY = "jobmon_hourly_health_check"
 JOBS = Path(__file__).with_name("jobs.yaml")
 HEALTHY_WITHIN, FIRST_RUN_WITHIN = 240.0, 120.0
 
@@ -80,28 +81,13 @@ def _start(running: ExitStack, screen: Screen, options: Namespace) -> tuple[Acts
         run(shown, [airflow_program(), "jobmon", *command], env=env, log=log, timeout=120)
         screen.step(f"{shown}: done")
     acts = Acts(conn, inbox, airflow, screen)
-    airflow.wait_until_healthy(
-        HEALTHY_WITHIN, lambda part: screen.step(f"Airflow: {part.replace('_', ' ')} is healthy")
-    )
+    airflow.wait_until_healthy(HEALTHY_WITHIN, lambda what: screen.step(f"Airflow: {what}"))
     acts.wait_for_watcher("trigger", airflow.program, FIRST_RUN_WITHIN)
     screen.step("Airflow: the watcher in the triggerer is watching")
-    _wait_for_first_check(airflow)
-    screen.step("Airflow: the DAG jobmon_hourly_health_check has run once, and all jobs are registered")
+    # It runs once by itself when it is first seen; that registers its job, and it warms Airflow up.
+    airflow.wait_for(lambda: airflow.has_run(HOURLY), FIRST_RUN_WITHIN, lambda: f"the first run of {HOURLY}")
+    screen.step(f"Airflow: the DAG {HOURLY} has run once, and all jobs are registered")
     return acts, env
-
-
-def _wait_for_first_check(airflow: Standalone) -> None:
-    """The hourly check runs once by itself when it is first seen; it registers its job, and it warms Airflow up."""
-
-    def checked() -> bool:
-        if errors := airflow.import_errors():
-            raise TimeoutError(f"a DAG cannot be imported: {errors[0]}")
-        states = [run["state"] for run in airflow.runs_of("jobmon_hourly_health_check")]
-        if "failed" in states:
-            raise TimeoutError(f"the DAG jobmon_hourly_health_check failed (logs: {STATE / 'airflow' / 'logs'})")
-        return "success" in states
-
-    airflow.wait_for(checked, FIRST_RUN_WITHIN, lambda: "the first run of jobmon_hourly_health_check")
 
 
 def _play_acts(running: ExitStack, acts: Acts, env: dict[str, str], screen: Screen) -> bool:
@@ -109,9 +95,9 @@ def _play_acts(running: ExitStack, acts: Acts, env: dict[str, str], screen: Scre
     acts.fails()
     acts.recovers()
     log = LOGS / "listen.log"
-    listen = Program("airflow jobmon listen", [airflow_program(), "jobmon", "listen"], env=env, log=log)
-    running.callback(listen.stop)
-    acts.wait_for_watcher("listen", listen, 60)
+    acts.listen = Program("airflow jobmon listen", [airflow_program(), "jobmon", "listen"], env=env, log=log)
+    running.callback(acts.listen.stop)
+    acts.wait_for_watcher("listen", acts.listen, 60)
     acts.fails_while_listening()
     acts.recovers_while_listening()
     acts.stays_away()

@@ -16,6 +16,10 @@ class ProgramFailed(RuntimeError):
     """A program ended when it should not have; the text says which, how, its last words and where its log is."""
 
 
+class TookTooLong(RuntimeError):
+    """Something that was waited for did not come; the text says what, how long, and where the log is."""
+
+
 class Program:
     """One program that runs until `stop`, or until this process is gone, whatever ends it."""
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Sequence
 
 _STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "31", "title": "1;36"}
@@ -39,12 +40,18 @@ class Screen:
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], *, good: Sequence[bool]) -> None:
         """Columns as wide as their widest cell; a row that is not good is red."""
-        widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+        widths = [max(_width(row[column]) for row in [header, *rows]) for column in range(len(header))]
 
         def laid_out(row: Sequence[str]) -> str:
-            return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+            return "  ".join(cells).rstrip()
 
         self.line(self.styled(laid_out(header), "bold"))
         self.line("  ".join("-" * width for width in widths))
         for row, fine in zip(rows, good, strict=True):
             self.line(laid_out(row) if fine else self.styled(laid_out(row), "bad"))
+
+
+def _width(text: str) -> int:
+    """Columns in a terminal: an emoji takes two."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from demo.place import REPOSITORY, free_port
-from demo.programs import Program
+from demo.programs import Program, ProgramFailed, TookTooLong
 from demo.slack_webhook import TOKEN
 
 USER, PASSWORD = "admin", "admin"
 SLACK, EMAIL = "slackwebhook_default", "smtp_default"
+_SILENCE = 10.0
+"""Seconds after which progress says that nothing is stuck."""
+
 SWEEP = 5.0
 """Seconds between the watchers' sweeps here; 30 unless set."""
 
@@ -92,29 +95,36 @@ class Standalone:
     def __init__(self, env: dict[str, str], log: Path) -> None:
         self.url = env["AIRFLOW__API__BASE_URL"]
         self.program = Program("airflow standalone", [airflow_program(), "standalone"], env=env, log=log)
+        self._home = Path(env["AIRFLOW_HOME"])
         self._token: str | None = None
 
     def wait_until_healthy(self, timeout: float, progress: Callable[[str], None]) -> None:
-        """Until every part reports itself healthy; `progress` gets each part's name as it does."""
+        """Until every part is healthy; `progress` is told as each becomes so, and when nothing has for a while."""
         well: set[str] = set()
+        told = time.monotonic()
 
         def all_well() -> bool:
+            nonlocal told
             health = self.health()
             for part in PARTS:
                 if part not in well and (health.get(part) or {}).get("status") == "healthy":
                     well.add(part)
-                    progress(part)
+                    told = time.monotonic()
+                    progress(f"{part.replace('_', ' ')} is healthy")
+            if time.monotonic() - told > _SILENCE:
+                told = time.monotonic()
+                progress("still starting")
             return well.issuperset(PARTS)
 
         self.wait_for(all_well, timeout, lambda: f"all of Airflow to be healthy ({', '.join(set(PARTS) - well)} not)")
 
     def wait_for(self, condition: Callable[[], bool], timeout: float, what: Callable[[], str]) -> None:
-        """Until `condition` holds; raises ProgramFailed when Airflow ends, TimeoutError when it takes too long."""
+        """Until `condition` holds; raises ProgramFailed when Airflow ends, TookTooLong when it takes too long."""
         deadline = time.monotonic() + timeout
         while not condition():
             self.program.check()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {timeout:.0f} s for {what()} (log: {self.program.log})")
+                raise TookTooLong(f"waited {timeout:.0f} s for {what()} (log: {self.program.log})")
             time.sleep(0.25)
 
     def health(self) -> dict[str, Any]:
@@ -124,7 +134,19 @@ class Standalone:
         except (OSError, ValueError):
             return {}
 
-    def runs_of(self, dag_id: str) -> list[dict[str, Any]]:
+    def has_run(self, dag_id: str) -> bool:
+        """Whether a run of this DAG has succeeded; raises ProgramFailed where one failed, or a DAG is broken."""
+        try:
+            if errors := self._import_errors():
+                raise ProgramFailed(f"a DAG cannot be imported: {errors[0]} (log: {self.program.log})")
+            states = [run["state"] for run in self._runs_of(dag_id)]
+        except (OSError, ValueError):  # the API server is busy starting
+            return False
+        if "failed" in states:
+            raise ProgramFailed(f"the DAG {dag_id} failed (logs: {self._home / 'logs'})")
+        return "success" in states
+
+    def _runs_of(self, dag_id: str) -> list[dict[str, Any]]:
         """Newest first, at most 20; none while the DAG is unknown."""
         try:
             found = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?order_by=-run_after&limit=20", login=True)
@@ -135,7 +157,7 @@ class Standalone:
         runs: list[dict[str, Any]] = found["dag_runs"]
         return runs
 
-    def import_errors(self) -> list[str]:
+    def _import_errors(self) -> list[str]:
         found = self._call("GET", "/api/v2/importErrors", login=True)["import_errors"]
         return [f"{entry['filename']}: {entry['stack_trace'].strip().splitlines()[-1]}" for entry in found]
 

@@ -170,7 +170,7 @@ def test_each_message_says_when_it_came_and_how_long_after_the_moment_it_names(i
     happened = datetime.now(UTC) - timedelta(seconds=7)
     moment = happened.isoformat().replace("+00:00", "Z")
     before = time.time()
-    post(inbox, json.dumps({"text": f"Time: {moment}"}).encode())
+    post(inbox, json.dumps({"text": f"expected at 2026-01-01T00:00:00Z\nTime: {moment}"}).encode())
     post(inbox, json.dumps({"text": "Time: 1999-01-01T00:00:00Z"}).encode())
     post(inbox, json.dumps({"text": "Time: 2026-99-99T99:99:99Z"}).encode())
     first, old, impossible = listed(inbox)
