@@ -30,11 +30,11 @@ class Migration:
 @cache
 def migrations() -> tuple[Migration, ...]:
     """Every migration of this package, in order."""
-    found = []
-    for file in (sql_directory() / "migrations").iterdir():
-        if matched := _FILE.fullmatch(file.name):
-            found.append(Migration(int(matched[1]), matched[2], file.read_text(encoding="utf-8")))
-    found.sort(key=lambda migration: migration.version)
+    files = ((_FILE.fullmatch(path.name), path) for path in (sql_directory() / "migrations").iterdir())
+    found = sorted(
+        (Migration(int(name[1]), name[2], path.read_text(encoding="utf-8")) for name, path in files if name),
+        key=lambda migration: migration.version,
+    )
     if [migration.version for migration in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"migrations are numbered {[m.version for m in found]}; they must count up from 1")
     return tuple(found)
