@@ -28,7 +28,7 @@ from airflow_jobmon.postgres.outbox import Leased, Outbox, RenderFailed, registe
 
 log = logging.getLogger(__name__)
 
-SEND_TIMEOUT = 15.0
+SEND_TIMEOUT = 12.0
 """Seconds one sending may take, well within the lease."""
 
 PATIENCE = 3.0

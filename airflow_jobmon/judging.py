@@ -6,11 +6,15 @@ row in job_state.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
+
+import psycopg
 
 from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.core.assess import assess
@@ -20,11 +24,15 @@ from airflow_jobmon.core.runs import FAILED, Run
 from airflow_jobmon.core.telling import tell_drill
 from airflow_jobmon.core.verdicts import Ruling, rule
 from airflow_jobmon.errors import UnknownJob
-from airflow_jobmon.postgres import facts as log
+from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.incidents import IncidentBook, State
 from airflow_jobmon.settings import Settings
 
-Connection = log.Connection
+log = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+
+_UNSTORABLE = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
 
 BATCH = 500
 """Jobs, and events, judged in one transaction: short enough to hold no lock for long."""
@@ -40,10 +48,27 @@ class Judged:
 
 
 def judge_events(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Judged:
-    """Judge the jobs of the oldest events that nobody else has claimed; `events` is 0 when there was none."""
+    """Judge the jobs of the oldest events that nobody else has claimed; `events` is 0 when there was none.
+
+    An event that the database cannot take in (a name too long for an index) is dropped with a word in the log, since
+    it would hold up all that come after it.
+    """
+    try:
+        return _judge_events(conn, settings, now, limit=BATCH)
+    except _UNSTORABLE:
+        log.warning("a batch of events cannot be stored; judging them one by one")
+    try:
+        return _judge_events(conn, settings, now, limit=1)
+    except _UNSTORABLE:
+        dropped = IncidentBook(conn).claim_events(1)
+        log.exception("dropped events that cannot be stored: %.500r", dropped)
+        return Judged(len(dropped), 0, 0)
+
+
+def _judge_events(conn: Connection, settings: Settings, now: datetime | None, *, limit: int) -> Judged:
     with conn.transaction():
         book = IncidentBook(conn)
-        events = book.claim_events(BATCH)
+        events = book.claim_events(limit)
         if not events:
             return Judged(0, 0, 0)
         at = now or datetime.now(UTC)
@@ -54,19 +79,23 @@ def judge_events(conn: Connection, settings: Settings, *, now: datetime | None =
                 by_job[run.job_name].append(run)
         states = book.lock_states({run.job_name for run in events})
         alerts = _tell_drills(book, settings, drills, states)
-        judged = [state for name, state in states.items() if name in by_job]
-        alerts += _judge(book, settings, judged, by_job, at, count_window=False)
+        judged = _watched((state for name, state in states.items() if name in by_job), settings)
+        alerts += _judge(book, settings, judged, by_job, at, count_window=False)[1]
         return Judged(len(events), len(judged), alerts)
 
 
 def judge_changed(conn: Connection, settings: Settings) -> Judged:
     """Judge every job whose newest runs changed or whose deadline passed since its stored verdict: the sweep."""
     jobs = alerts = 0
-    for names in _batches(log.changed_jobs(conn)):
+    changed = facts_of_log.changed_jobs(conn)
+    if settings.unregistered_jobs == "ignore":
+        registered = IncidentBook(conn).registered_names()
+        changed = [name for name in changed if name in registered]
+    for names in _batches(changed):
         with conn.transaction():
             book = IncidentBook(conn)
             states = _watched(book.lock_states(names).values(), settings)
-            alerts += _judge(book, settings, states, {}, datetime.now(UTC), count_window=False)
+            alerts += _judge(book, settings, states, {}, datetime.now(UTC), count_window=False)[1]
             jobs += len(states)
     return Judged(0, jobs, alerts)
 
@@ -83,7 +112,7 @@ def judge_jobs(
         with conn.transaction():
             book = IncidentBook(conn)
             states = _watched(book.lock_states(batch).values(), settings, named=names is not None)
-            _judge(book, settings, states, {}, now or datetime.now(UTC), count_window=True, into=healths)
+            healths += _judge(book, settings, states, {}, now or datetime.now(UTC), count_window=True)[0]
     return healths
 
 
@@ -97,7 +126,7 @@ def assess_jobs(
         wanted = [(state.job, _registered(state, settings), state.known_since) for state in states]
         healths += [
             assess(facts, job, now=at or datetime.now(UTC), registered=registered)
-            for (job, registered, _), facts in zip(wanted, log.gather(conn, wanted, at=at), strict=True)
+            for (job, registered, _), facts in zip(wanted, facts_of_log.gather(conn, wanted, at=at), strict=True)
         ]
     return healths
 
@@ -111,8 +140,10 @@ def _batches(names: Iterable[str]) -> Iterator[list[str]]:
 def _names(conn: Connection, settings: Settings, names: Sequence[str] | None) -> list[str]:
     registered = IncidentBook(conn).registered_names()
     if names is None:
-        return sorted(registered if settings.unregistered_jobs == "ignore" else registered.union(log.job_names(conn)))
-    known = registered.union(log.known_names(conn, names))
+        return sorted(
+            registered if settings.unregistered_jobs == "ignore" else registered.union(facts_of_log.job_names(conn))
+        )
+    known = registered.union(facts_of_log.known_names(conn, names))
     for name in names:
         if name not in known:
             raise UnknownJob(
@@ -137,30 +168,25 @@ def _judge(
     book: IncidentBook,
     settings: Settings,
     states: Sequence[State],
-    events: dict[str, list[Run]],
+    events: Mapping[str, Sequence[Run]],
     now: datetime,
     *,
     count_window: bool,
-    into: list[JobHealth] | None = None,
-) -> int:
+) -> tuple[list[JobHealth], int]:
+    """Judge these locked jobs and record what follows: their health, and how many alerts were written."""
     if not states:
-        return 0
+        return [], 0
     wanted = [(state.job, _registered(state, settings), state.known_since) for state in states]
-    gathered = log.gather(book.conn, wanted, count_window=count_window)
+    gathered = facts_of_log.gather(book.conn, wanted, count_window=count_window)
     incidents = book.open_incidents([state.job.name for state in states])
-    failures = {
-        state.job.name: _failures(events.get(state.job.name, ()), facts)
-        for state, facts in zip(states, gathered, strict=True)
-    }
-    new_failures = book.without_known([run for runs in failures.values() for run in runs])
+    failures = [_failures(events.get(facts.job_name, ()), facts) for facts in gathered]
+    new_failures = book.without_known([run for runs in failures for run in runs])
     rulings: list[Ruling] = []
-    for (job, registered, _), state, facts in zip(wanted, states, gathered, strict=True):
-        seen = facts if count_window else facts.with_window(state.window)
-        health = assess(seen, job, now=now, registered=registered)
-        if into is not None:
-            into.append(health)
-        rulings.append(
-            rule(
+    for state, facts in zip(states, gathered, strict=True):
+        job, seen = state.job, facts if count_window else facts.with_window(state.window)
+        try:
+            health = assess(seen, job, now=now, registered=_registered(state, settings))
+            ruling = rule(
                 job,
                 seen,
                 health,
@@ -171,8 +197,12 @@ def _judge(
                 realert_interval=job.realert_interval or settings.realert_interval,
                 base_url=settings.base_url,
             )
-        )
-    return book.record(rulings, lambda job: channels_of(job, settings, book), now=now, window_counted=count_window)
+        except (ArithmeticError, ValueError):  # a log may hold times that no calendar can reckon with
+            log.exception("job %.200r cannot be judged; the others are", job.name)
+            continue
+        rulings.append(ruling)
+    alerts = book.record(rulings, lambda job: channels_of(job, settings, book), now=now, window_counted=count_window)
+    return [ruling.health for ruling in rulings], alerts
 
 
 def _failures(events: Iterable[Run], facts: JobFacts) -> list[Run]:

@@ -16,6 +16,14 @@ APPLICATION_NAME = "airflow_jobmon"
 CONNECT_TIMEOUT = 5
 """Seconds until an attempt to connect is given up; a conninfo that sets connect_timeout keeps its own."""
 
+_NOTICE_A_DEAD_SERVER = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A watcher waits for hours on a silent connection: a server that vanished is noticed in half a minute."""
+
 # One statement, one round trip. The isolation level is touched only where it is not what we need: behind a pooler a
 # setting may outlive us on a connection that others use.
 _SESSION = """
@@ -80,7 +88,11 @@ async def aconnect(conninfo: str) -> AsyncConnection[TupleRow]:
 def _prepare(conninfo: str) -> str:
     try:
         given = conninfo_to_dict(conninfo)
-        defaults: dict[str, Any] = {"application_name": APPLICATION_NAME, "connect_timeout": CONNECT_TIMEOUT}
+        defaults: dict[str, Any] = {
+            "application_name": APPLICATION_NAME,
+            "connect_timeout": CONNECT_TIMEOUT,
+            **_NOTICE_A_DEAD_SERVER,
+        }
         return make_conninfo(**{**defaults, **given})
     except psycopg.Error:
         # libpq quotes the part it could not read, and that may be the password.

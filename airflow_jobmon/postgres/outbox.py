@@ -13,7 +13,7 @@ import psycopg
 from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.postgres.queries import load_queries
 
-LEASE = timedelta(seconds=25)
+LEASE = timedelta(seconds=20)
 """Past this, a holder is taken for dead and another one sends the same bytes; sending must take less."""
 
 BURST = 5

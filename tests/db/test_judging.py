@@ -256,3 +256,23 @@ def test_hostile_names_texts_and_times_are_judged_like_any_other(conn):
     assert conn.execute(
         "SELECT details ->> 'error' FROM airflow_jobmon.alerts WHERE job_name = %s", [hostile]
     ).fetchone() == (hostile,)
+
+
+def test_an_event_that_cannot_be_stored_holds_up_no_other(conn):
+    conn.execute(
+        "INSERT INTO airflow_jobmon.events (run_id, job_name, started_at) "
+        "SELECT '1', string_agg(md5(n::text), ''), now() FROM generate_series(1, 500) AS n"
+    )
+    log_run(conn, "load", status="failed")
+    assert judge_all_events(conn) == 2
+    assert alerts(conn) == [("load", "failed", "opened")]
+
+
+def test_events_of_jobs_nobody_wants_watched_are_dropped(conn):
+    apply_jobs(conn, [MonitoredJob(name="off", enabled=False), MonitoredJob(name="on")], source="test")
+    for name in ("off", "on", "stranger"):
+        log_run(conn, name, status="failed")
+    settings = Settings(channels=("slack",), unregistered_jobs="ignore")
+    judge_all_events(conn, settings)
+    judge_changed(conn, settings)
+    assert alerts(conn) == [("on", "failed", "opened")]
