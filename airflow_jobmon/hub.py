@@ -45,7 +45,7 @@ class Pace:
     connect_timeout: float = 30.0
     first_retry: float = 0.2
     longest_retry: float = 15.0
-    refused_for: float = 10.0
+    refused_for: float = 5.0
     away_for: float = 300.0
     quiet: float = 5.0
 
@@ -180,7 +180,9 @@ class _Outage:
         now = self._clock()
         if self._began is None:
             self._began = now
-            log.warning("Connection %s: %s. Trying again; all waits go on when it is back.", self._conn_id, error)
+            # A server never reached is told to those who wait, if it comes to that; an asset's trigger begins anew.
+            level = logging.WARNING if self._reached else logging.INFO
+            log.log(level, "Connection %s: %s. Trying again; all waits go on when it is back.", self._conn_id, error)
         if not self._reached:
             patience = self._pace.refused_for if refused else self._pace.away_for
             if now - self._began >= patience:
