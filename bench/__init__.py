@@ -1,0 +1,1 @@
+"""Figures measured against a peer in the same run: `python -m bench [NAME...]`. Nothing here is part of the package."""

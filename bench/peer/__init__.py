@@ -1,0 +1,1 @@
+"""The way of the monitoring procedures, to measure against: their trigger and Node listener, their queries."""
