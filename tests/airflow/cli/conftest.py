@@ -1,0 +1,45 @@
+"""Commands called in this process, by Airflow's own parser."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def parser(airflow_home):
+    from airflow.cli.cli_parser import get_parser
+
+    return get_parser()
+
+
+@pytest.fixture
+def jobmon(parser, jobmon_default, monkeypatch, capsys) -> Callable[..., Namespace]:
+    """Call a command against `database`: what it exits with (code), says (out) and complains (err)."""
+    # The commands set it themselves: what it was is remembered here, so that it ends with the test.
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
+    monkeypatch.delenv("_AIRFLOW_PROCESS_CONTEXT")
+
+    def call(*args: str | Path) -> Namespace:
+        parsed = parser.parse_args(["jobmon", *map(str, args)])
+        capsys.readouterr()
+        try:
+            parsed.func(parsed)
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+        said = capsys.readouterr()
+        return Namespace(code=code, out=said.out, err=said.err)
+
+    return call
+
+
+@pytest.fixture
+def jobs_file(tmp_path) -> Path:
+    """Two jobs, `nightly` and `often`."""
+    path = tmp_path / "jobs.yaml"
+    path.write_text("jobs:\n- name: nightly\n  every: 1d\n- {name: often, every: 15m, owner: billing}\n")
+    return path

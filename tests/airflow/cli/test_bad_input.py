@@ -1,0 +1,175 @@
+"""Bad input is one line that says what to do and an exit code; nothing on stdout, nothing changed, no traceback."""
+
+from __future__ import annotations
+
+import socket
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+
+def no_connection(conninfo, conn, connect_to, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_JOBMON_DEFAULT")
+
+
+def connection_of_another_type(conninfo, conn, connect_to, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", "mysql://h/d")
+
+
+def unknown_role(conninfo, conn, connect_to, monkeypatch):
+    connect_to("jobmon_default", make_conninfo(conninfo, user="nobody-here"))
+
+
+def server_down(conninfo, conn, connect_to, monkeypatch):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+    connect_to("jobmon_default", make_conninfo(conninfo, port=port))
+
+
+def not_migrated(conninfo, conn, connect_to, monkeypatch):
+    conn.execute("DROP SCHEMA airflow_jobmon CASCADE")
+
+
+def newer_schema(conninfo, conn, connect_to, monkeypatch):
+    conn.execute("INSERT INTO airflow_jobmon.migrations (version, name) VALUES (9999, 'later')")
+
+
+def bad_duration(conninfo, conn, connect_to, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__JOBMON__SWEEP_INTERVAL", "30")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "says"),
+    [
+        pytest.param(no_connection, "Airflow has no connection 'jobmon_default'; add it under", id="no connection"),
+        pytest.param(connection_of_another_type, "the job log needs one of type 'postgres'", id="connection type"),
+        pytest.param(unknown_role, "check the connection's login", id="unknown role"),
+        pytest.param(server_down, "is the server running there?", id="server down"),
+        pytest.param(not_migrated, "run `airflow jobmon migrate`", id="not migrated"),
+        pytest.param(newer_schema, "upgrade airflow-provider-jobmon here", id="newer schema"),
+        pytest.param(bad_duration, "[jobmon] sweep_interval: '30' is no duration", id="bad duration"),
+    ],
+)
+def test_what_is_wrong_with_the_database_is_told_in_one_line(
+    jobmon, database, conn, airflow_connection, monkeypatch, trouble, says
+):
+    trouble(database, conn, airflow_connection, monkeypatch)
+    assert_one_line(jobmon("check"), 3, says)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        pytest.param("check --record", 3, id="check --record"),
+        pytest.param("listen", 1, id="listen"),
+        pytest.param("deliver", 1, id="deliver"),
+        pytest.param("alerts --retry", 1, id="alerts"),
+        pytest.param("incidents", 1, id="incidents"),
+        pytest.param("jobs list", 1, id="jobs list"),
+        pytest.param("jobs apply {file}", 1, id="jobs apply"),
+    ],
+)
+def test_every_command_wants_a_migrated_database(jobmon, conn, jobs_file, command, code):
+    conn.execute("DROP SCHEMA airflow_jobmon CASCADE")
+    failed = jobmon(*command.format(file=jobs_file).split())
+    assert_one_line(failed, code, "run `airflow jobmon migrate`")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param("DROP TABLE public.jobs_log CASCADE", "there is no table public.jobs_log", id="no table"),
+        pytest.param("ALTER TABLE public.jobs_log RENAME started_at TO begun", "started_at", id="no column"),
+    ],
+)
+def test_migrate_says_what_the_job_log_lacks(jobmon, empty_database, airflow_connection, change, says):
+    airflow_connection("jobmon_default", empty_database)
+    with psycopg.connect(empty_database, autocommit=True) as owner:
+        owner.execute(
+            "CREATE TABLE public.jobs_log (id int, job_name text, started_at timestamptz, status text,"
+            " completed_at timestamptz, records_updated int, error_message text)"
+        )
+        owner.execute(change)
+        assert_one_line(jobmon("migrate"), 1, says)
+        assert owner.execute("SELECT to_regnamespace('airflow_jobmon')").fetchone() == (None,)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        pytest.param("JOBS_LOG_COLUMNS", "started_at=begun", "begun", id="a column that is not there"),
+        pytest.param("JOBS_LOG_COLUMNS", "jobname=name", "did you mean 'job_name'?", id="a column that is not ours"),
+        pytest.param("STATUS_WORDS", "fail=error", "did you mean 'failed'?", id="a status that is not ours"),
+    ],
+)
+def test_migrate_says_what_is_wrong_with_a_mapping(jobmon, conn, monkeypatch, setting, value, says):
+    monkeypatch.setenv(f"AIRFLOW__JOBMON__{setting}", value)
+    assert_one_line(jobmon("migrate"), 1, says)
+
+
+def test_a_table_of_ours_that_is_gone_is_told_in_the_databases_words(jobmon, conn):
+    conn.execute("ALTER TABLE airflow_jobmon.alerts RENAME TO gone")
+    assert_one_line(jobmon("alerts"), 1, 'the database says: relation "airflow_jobmon.alerts" does not exist')
+
+
+def test_a_wrong_password_is_told_without_showing_it(jobmon, postgres, database, airflow_connection):
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
+        admin.execute("CREATE ROLE careful LOGIN PASSWORD 'right'")
+        rules = postgres.data / "pg_hba.conf"
+        trusting = rules.read_text()
+        rules.write_text(f"host all careful 127.0.0.1/32 scram-sha-256\n{trusting}")
+        admin.execute("SELECT pg_reload_conf()")
+        try:
+            airflow_connection("jobmon_default", make_conninfo(database, user="careful", password="wr0ng-secret"))
+            failed = jobmon("check")
+            while failed.code != 3 or "password" not in failed.err:  # the server reads its rules again in its own time
+                failed = jobmon("check")
+        finally:
+            rules.write_text(trusting)
+            admin.execute("SELECT pg_reload_conf()")
+            admin.execute("DROP ROLE careful")
+    assert_one_line(failed, 3, "correct the login and password of the connection")
+    assert "wr0ng-secret" not in failed.err
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        pytest.param(["check", "nobody"], 3, "job 'nobody' is neither registered nor", id="an unknown job"),
+        pytest.param(["check", "--at", "noon"], 3, "'noon' is no time; write it in ISO 8601", id="a bad time"),
+        pytest.param(["check", "--at", "2025-11-13", "--record"], 3, "leave one of them out", id="recording the past"),
+        pytest.param(["alerts", "--limit", "0"], 1, "--limit 0 shows nothing", id="no rows"),
+        pytest.param(["listen"], 1, "name channels in [jobmon] channels", id="no channel"),
+        pytest.param(["jobs", "apply", "/nowhere.yaml"], 1, "/nowhere.yaml: cannot be read", id="no file"),
+        pytest.param(["jobs", "list", "--conn-id", "other"], 1, "no connection 'other'", id="another connection"),
+    ],
+)
+def test_a_bad_argument_is_told_in_one_line(jobmon, command, code, says):
+    assert_one_line(jobmon(*command), code, says)
+
+
+@pytest.mark.parametrize(
+    ("channels", "says"),
+    [
+        pytest.param("absent", "channel absent: Airflow has no connection 'absent'", id="no such connection"),
+        pytest.param(
+            "jobmon_default", "has type 'postgres', which is no channel; use one of", id="not a channel's type"
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["listen", "deliver"])
+def test_a_channel_that_cannot_be_opened_is_told(jobmon, monkeypatch, command, channels, says):
+    monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", channels)
+    failed = jobmon(command)
+    assert failed.code == 1
+    assert says in failed.err
+    assert len(failed.err.splitlines()) == 1
+
+
+def assert_one_line(failed, code: int, says: str) -> None:
+    assert (failed.code, failed.out) == (code, "")
+    [line] = failed.err.splitlines()
+    assert line.startswith("error: ")
+    assert says in line

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import socket
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+
+from tests.runs import log_run
+
+
+def ago(**given: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**given)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code", "status"),
+    [
+        pytest.param([], 3, "unknown", id="no jobs at all"),
+        pytest.param(["success"], 0, "ok", id="a success"),
+        pytest.param(["success", "failed"], 2, "critical", id="a failure"),
+        pytest.param(["success", "paused"], 3, "unknown", id="a word that nobody knows"),
+    ],
+)
+def test_check_exits_as_monitoring_plugins_do(jobmon, conn, statuses, code, status):
+    for number, word in enumerate(statuses):
+        log_run(conn, f"job-{number}", word)
+    checked = jobmon("check", "-o", "json")
+    assert (checked.code, json.loads(checked.out)["status"]) == (code, status)
+
+
+def test_check_exits_with_1_for_a_warning(jobmon, conn, tmp_path):
+    (tmp_path / "jobs.yaml").write_text("jobs: [{name: slow, max_duration: 1s}]")
+    assert jobmon("jobs", "apply", str(tmp_path / "jobs.yaml")).code == 0
+    log_run(conn, "slow", seconds=5)
+    assert jobmon("check", "slow").code == 1
+
+
+def test_check_reads_only_unless_it_records(jobmon, conn):
+    log_run(conn, "nightly", "failed")
+    counted = "SELECT (SELECT count(*) FROM airflow_jobmon.incidents), (SELECT count(*) FROM airflow_jobmon.job_state)"
+    assert jobmon("check").code == 2
+    assert conn.execute(counted).fetchone() == (0, 0)
+    assert jobmon("check", "--record").code == 2
+    assert conn.execute(counted).fetchone() == (1, 1)
+
+
+def test_check_at_a_time_sees_what_the_log_showed_then(jobmon, conn):
+    log_run(conn, "nightly", started_at=ago(hours=3))
+    log_run(conn, "nightly", "failed", started_at=ago(hours=1))
+    assert jobmon("check", "nightly").code == 2
+    before = jobmon("check", "nightly", "--at", ago(hours=2).isoformat(), "-o", "json")
+    assert (before.code, json.loads(before.out)["jobs"][0]["last_run"]["status"]) == (0, "success")
+
+
+def test_a_table_of_health_names_the_worst_job_first(jobmon, conn):
+    log_run(conn, "a-good-one")
+    log_run(conn, "b-bad-one", "failed")
+    lines = jobmon("check").out.splitlines()
+    assert [line.split(" | ")[0].strip() for line in lines[2:4]] == ["critical", "ok"]
+
+
+def test_applied_jobs_are_listed_with_their_source(jobmon, jobs_file):
+    applied = jobmon("jobs", "apply", str(jobs_file), "-o", "json")
+    assert json.loads(applied.out) == [
+        {"job_name": "nightly", "change": "added"},
+        {"job_name": "often", "change": "added"},
+    ]
+    listed = yaml.safe_load(jobmon("jobs", "list", "-o", "yaml").out)
+    assert [(job["name"], job["source"], job["every"], job["owner"]) for job in listed] == [
+        ("nightly", "file:jobs.yaml", "1d", None),
+        ("often", "file:jobs.yaml", "15m", "billing"),
+    ]
+    assert json.loads(jobmon("jobs", "apply", str(jobs_file), "-o", "json").out)[0]["change"] == "unchanged"
+
+
+def test_a_job_of_another_source_is_refused(jobmon, jobs_file, tmp_path):
+    jobmon("jobs", "apply", str(jobs_file))
+    other = tmp_path / "other.yaml"
+    other.write_text("jobs: [{name: new}, {name: often}]")
+    refused = jobmon("jobs", "apply", str(other))
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith("error: job 'often' is registered by file:jobs.yaml, so file:other.yaml cannot")
+    assert "new" not in jobmon("jobs", "list").out
+
+
+def test_migrate_tells_its_progress_on_stderr(jobmon, empty_database, airflow_connection):
+    airflow_connection("jobmon_default", empty_database)
+    first = jobmon("migrate", "--create-jobs-log")
+    assert (first.code, first.out) == (0, "")
+    assert "applied migration 0001_schema" in first.err
+    assert jobmon("migrate").code == 0
+    assert jobmon("jobs", "list", "-o", "json").out == "[]\n"
+
+
+def test_migrate_prints_sql_without_a_database(jobmon, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_JOBMON_DEFAULT")
+    printed = jobmon("migrate", "--sql")
+    assert (printed.code, printed.err) == (0, "")
+    assert "CREATE TABLE airflow_jobmon.jobs" in printed.out
+
+
+def test_alerts_that_are_dead_are_listed_and_retried(jobmon, conn, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "pager")
+    log_run(conn, "nightly", "failed", error_message="disk full")
+    jobmon("check", "--record")
+    conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = 'no such hook'")
+    [dead] = json.loads(jobmon("alerts", "--state", "dead", "-o", "json").out)
+    assert (dead["job_name"], dead["channel"], dead["last_error"]) == ("nightly", "pager", "no such hook")
+    retried = jobmon("alerts", "--retry", "-o", "json")
+    assert retried.err == "1 dead delivery is pending again\n"
+    assert [alert["state"] for alert in json.loads(retried.out)] == ["pending"]
+
+
+def test_incidents_are_listed(jobmon, conn):
+    log_run(conn, "nightly", "failed")
+    jobmon("check", "--record")
+    [incident] = json.loads(jobmon("incidents", "--job", "nightly", "-o", "json").out)
+    assert (incident["job_name"], incident["kind"], incident["resolved_at"]) == ("nightly", "failed", None)
+    none = jobmon("incidents", "--job", "other")
+    assert (none.code, none.out, none.err) == (0, "", "no open incidents\n")
+
+
+def test_deliver_says_which_channel_did_not_take_it_and_exits_with_1(jobmon, conn, monkeypatch):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
+        monkeypatch.setenv("AIRFLOW_CONN_PAGER", json.dumps({"conn_type": "http", "host": address}))
+        monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "pager, absent")
+        assert jobmon("deliver").code == 1
+        log_run(conn, "nightly", "failed")
+        jobmon("check", "--record")
+        delivered = jobmon("deliver", "-o", "json")
+    assert delivered.code == 1
+    rows = {row["channel"]: row for row in json.loads(delivered.out)}
+    assert rows["pager"]["failed"] >= 1
+    assert "Airflow has no connection 'absent'" in rows["absent"]["error"]
+
+
+def test_a_connection_of_airflows_own_database_is_found(jobmon, airflow_home, postgres, conn):
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
+    uri = postgres.uri(conn.info.dbname)
+    with create_session() as session:
+        session.add(Connection(conn_id="jobmon_stored", uri=uri))
+    listed = jobmon("jobs", "list", "--conn-id", "jobmon_stored", "-o", "json")
+    assert (listed.code, listed.out) == (0, "[]\n"), listed.err

@@ -1,0 +1,74 @@
+"""What people can type is written down, and --help is worth reading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from airflow.cli.cli_config import ActionCommand, GroupCommand
+
+from airflow_jobmon.cli.definition import get_jobmon_commands
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.provider_info import get_provider_info
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def commands(group: GroupCommand, path: str = "") -> Iterator[tuple[str, ActionCommand]]:
+    for command in group.subcommands:
+        name = f"{path} {command.name}".strip()
+        if isinstance(command, GroupCommand):
+            yield from commands(command, name)
+        else:
+            yield name, command
+
+
+[JOBMON] = get_jobmon_commands()
+COMMANDS = dict(commands(JOBMON))
+
+
+def section(name: str) -> str:
+    """What docs/commands.md says of one command."""
+    text = (DOCS / "commands.md").read_text()
+    parts = dict(re.findall(r"^## `airflow jobmon ([\w ]+)`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert name in parts, f"docs/commands.md has no section on `airflow jobmon {name}`"
+    return parts[name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_every_command_is_documented(name):
+    options = [flag for argument in COMMANDS[name].args for flag in argument.flags if flag.startswith("-")]
+    assert [flag for flag in options if f"`{flag}" not in section(name)] == []
+
+
+def test_no_command_is_documented_that_is_not_there():
+    documented = re.findall(r"^## `airflow jobmon ([\w ]+)`", (DOCS / "commands.md").read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_it_does_with_an_example_and_its_exit_codes(parser, capsys, name):
+    with pytest.raises(SystemExit):
+        parser.parse_args(["jobmon", *name.split(), "--help"])
+    said = capsys.readouterr().out
+    command = COMMANDS[name]
+    assert command.description.splitlines()[0] in said
+    assert command.epilog.strip() in said, "rich took something in it for markup"
+    assert "Example" in said
+    assert "Exit codes:" in said or "Exit codes, as" in said
+
+
+@pytest.mark.parametrize("option", get_provider_info()["config"]["jobmon"]["options"])
+def test_every_setting_is_documented_with_its_default(option):
+    default = get_provider_info()["config"]["jobmon"]["options"][option]["default"]
+    text = (DOCS / "configuration.md").read_text().split("## Section")[1].split("## Channels")[0]
+    [documented] = re.findall(rf"^\| `{option}` \|(.*?)\|", text, re.MULTILINE)
+    assert documented.strip("` ") == (default or "")
+
+
+@pytest.mark.parametrize("field", MonitoredJob.model_fields)
+def test_every_field_of_a_job_is_documented(field):
+    text = (DOCS / "configuration.md").read_text().split("## What is expected of a job")[1]
+    assert f"`{field}`" in text
