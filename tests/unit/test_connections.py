@@ -63,7 +63,11 @@ def test_a_postgres_connection_becomes_a_conninfo(monkeypatch, conninfo, uri, ex
         pytest.param(
             "mysql://user:secret@h/d", "is of type 'mysql'; the job log needs one of type 'postgres'", id="type"
         ),
-        pytest.param('{"conn_type": "postgres", "extra": "{broken"}', "its extra is not a JSON object; correct it", id="broken extra"),
+        pytest.param(
+            '{"conn_type": "postgres", "extra": "{broken"}',
+            "its extra is not a JSON object; correct it",
+            id="broken extra",
+        ),
         pytest.param('{"conn_type": "postgres", "extra": "[1]"}', "its extra is not a JSON object", id="a list"),
         pytest.param("postgres://user:secret@h/d?iam=true", "asks for IAM tokens", id="tokens"),
     ],
