@@ -84,7 +84,7 @@ class Inbox:
         self.stop()
 
     def take(self, sink: str, content: dict[str, Any], text: str) -> None:
-        """Remember one message; what follows `Time` in `text`, all of its words, is the moment it tells of."""
+        """Remember one message; what follows `Time` in its `text` is the moment it tells of."""
         now = time.time()
         with self._arrived:
             self._count += 1
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         status, text, payload = slack_webhook.answer(self.path, body, self.headers.get("Content-Type", ""))
         if payload is not None:
-            self._inbox.take("slack", {"payload": payload}, json.dumps(payload))
+            self._inbox.take("slack", {"payload": payload}, str(payload.get("text")))
         self._answer(status, text)
 
     def do_GET(self) -> None:

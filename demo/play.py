@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 from argparse import Namespace
@@ -15,8 +16,8 @@ import psycopg
 from demo import sample
 from demo.acts import Acts, print_table
 from demo.inbox import Inbox
-from demo.place import STATE, check_port, take_place
-from demo.postgres import Postgres
+from demo.place import REPOSITORY, STATE, check_port, take_place
+from demo.postgres import Postgres, find_bin
 from demo.programs import Program, run
 from demo.rhythm import keep_jobs_running
 from demo.screen import Screen
@@ -32,6 +33,7 @@ HEALTHY_WITHIN, FIRST_RUN_WITHIN = 240.0, 120.0
 def play(options: Namespace) -> bool:
     """Whether every expected alert came, and none that was not; returns after Ctrl-C unless `options.once`."""
     screen = Screen()
+    logging.getLogger("psycopg").propagate = False  # what a signal interrupts is no news
     with ExitStack() as running:
         running.enter_context(take_place())
         for port, what, variable in (
@@ -118,10 +120,10 @@ def _stay_up(acts: Acts, env: dict[str, str], screen: Screen, options: Namespace
     screen.line()
     screen.line(f"  Airflow   http://127.0.0.1:{options.airflow_port}/   user {USER}, password {PASSWORD}")
     screen.line(f"  Inbox     {acts.inbox.url}/   what Slack and the mailbox got")
-    screen.line(f"  Database  {env['AIRFLOW_CONN_JOBMON_DEFAULT']}   to play the jobs yourself: docs/demo.md")
+    screen.line(f"  Database  {_psql()} {env['AIRFLOW_CONN_JOBMON_DEFAULT']}")
     screen.line(f"  Logs      {LOGS}")
     screen.line()
-    screen.line("  Ctrl-C stops everything that was started.")
+    screen.line("  docs/demo.md says how to make the jobs fail yourself. Ctrl-C stops everything that was started.")
     stop = threading.Event()
     with psycopg.connect(env["AIRFLOW_CONN_JOBMON_DEFAULT"], autocommit=True) as conn:
         rhythm = threading.Thread(target=keep_jobs_running, args=(conn, stop), daemon=True)
@@ -136,6 +138,12 @@ def _stay_up(acts: Acts, env: dict[str, str], screen: Screen, options: Namespace
         finally:
             stop.set()
             rhythm.join(10)
+
+
+def _psql() -> str:
+    """The wheel's own psql, as one would type it here."""
+    program = find_bin() / "psql"
+    return str(program.relative_to(REPOSITORY) if program.is_relative_to(REPOSITORY) else program)
 
 
 @contextmanager

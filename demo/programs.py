@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LEASH = Path(__file__).with_name("leash.py")
-PATIENCE = 12.0
+PATIENCE = 8.0
 """Seconds from SIGTERM to SIGKILL; Airflow takes about 5."""
 
 

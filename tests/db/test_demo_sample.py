@@ -52,8 +52,10 @@ def plan_in(conn: sample.Connection, zone: str) -> int:
 
 
 def registered() -> dict[str, MonitoredJob]:
+    """The five jobs of the file, and the one that the DAG jobmon_hourly_health_check registers."""
     found = yaml.safe_load((sample.SQL.parent / "jobs.yaml").read_text())
-    return {fields["name"]: read_job(fields) for fields in found["jobs"]}
+    by_dag = {"name": sample.INSTALLMENTS, "schedule": "0 2 * * *", "timezone": "America/New_York"}
+    return {fields["name"]: read_job(fields) for fields in [*found["jobs"], by_dag]}
 
 
 @pytest.mark.parametrize(
