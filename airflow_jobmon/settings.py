@@ -103,7 +103,8 @@ def _status_words(text: str) -> dict[str, tuple[str, ...]]:
     for ours, theirs in _pairs(text, example="failed=error|aborted, success=ok"):
         status = _known(ours, STATUSES, "status of ours")
         listed = theirs.split("|") if isinstance(theirs, str) else theirs
-        if not (listed and isinstance(listed, list)) or not all(isinstance(word, str) and word.strip() for word in listed):
+        words_only = isinstance(listed, list) and all(isinstance(word, str) and word.strip() for word in listed)
+        if not (words_only and listed):
             raise ValueError(f"{status} needs the words the log uses for it, like error|aborted, not {theirs!r:.60}")
         words[status] = tuple(dict.fromkeys(word.strip() for word in listed))
         for word in words[status]:
