@@ -13,16 +13,30 @@ import yaml
 
 from airflow_jobmon.core.jobs import MonitoredJob, read_job
 from demo import sample
+from demo.postgres import Postgres
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 """Three weeks after the clocks went back in New York, so the 90 days have both kinds of nights."""
 
 
+@pytest.fixture(scope="module")
+def original(postgres: Postgres) -> Iterator[str]:
+    """Name of a database with the sample in it; cloned for each test, never used."""
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
+        admin.execute("CREATE DATABASE sample")
+        with psycopg.connect(postgres.conninfo("sample"), autocommit=True, options="-c timezone=UTC") as conn:
+            sample.create(conn, NOON)
+        yield "sample"
+        admin.execute("DROP DATABASE sample WITH (FORCE)")
+
+
 @pytest.fixture
-def system(empty_database: str) -> Iterator[sample.Connection]:
-    with psycopg.connect(empty_database, autocommit=True, options="-c timezone=UTC") as conn:
-        sample.create(conn, NOON)
-        yield conn
+def system(postgres: Postgres, original: str) -> Iterator[sample.Connection]:
+    with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE sample_clone TEMPLATE {original}")
+        with psycopg.connect(postgres.conninfo("sample_clone"), autocommit=True, options="-c timezone=UTC") as conn:
+            yield conn
+        admin.execute("DROP DATABASE sample_clone WITH (FORCE)")
 
 
 def one(conn: sample.Connection, query: str, *values: object) -> Any:
