@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 CACHE := .cache
 INSTALLED := $(VENV)/.installed
 EXTRAS := $(CACHE)/.extras
+# An airflow.cfg of whoever runs the tests must not decide them.
+PYTEST := AIRFLOW_HOME=$(CURDIR)/$(CACHE)/airflow-home $(BIN)/pytest
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help demo test lint unit extras lock clean
@@ -21,7 +23,7 @@ demo: $(INSTALLED) ## Airflow, Postgres, an inbox and six jobs; ONCE=1 checks ev
 	@$(BIN)/python -m demo
 
 test: lint $(EXTRAS) ## lint, types, boundaries and all tests
-	@$(BIN)/pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy and the boundaries between modules
 	@$(BIN)/ruff check
@@ -30,7 +32,7 @@ lint: $(INSTALLED) ## ruff, mypy and the boundaries between modules
 	@$(BIN)/lint-imports
 
 unit: $(INSTALLED) ## the tests that need neither Postgres nor Airflow
-	@$(BIN)/pytest tests/unit $(ARGS)
+	@$(PYTEST) tests/unit $(ARGS)
 
 extras: ## what tests need beyond PyPI: pgbouncer, chromium, emulate
 	@rm -f $(EXTRAS)
