@@ -1,0 +1,67 @@
+"""10,000 failures in 10 s: is every one of them told, in how few messages, and how soon after the last?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+import psycopg
+
+from bench.figures import Figure
+from bench.ground import ground
+from bench.latency_listen import listening
+from bench.sink import Sink
+
+FAILURES = 10_000
+SECONDS = 10
+_STEP = 0.1
+_MANY = """
+INSERT INTO public.jobs_log (job_name, started_at, completed_at, status, error_message)
+SELECT 'bench-burst-' || n, clock_timestamp() - interval '10 seconds', clock_timestamp(), 'failed', 'cannot connect'
+FROM generate_series(%s::int, %s::int) AS n
+"""
+_LEFT = "SELECT count(*) FROM airflow_jobmon.deliveries WHERE state <> 'sent'"
+_TOLD = "SELECT count(DISTINCT job_name) FROM airflow_jobmon.deliveries WHERE state = 'sent'"
+
+
+def measure(say: Callable[[str], None]) -> Sequence[Figure]:
+    with ground() as place, ExitStack() as running:
+        sink, database = Sink(), place.create_database("ours")
+        place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment("ours"))
+        running.enter_context(listening(place, sink))
+        conn = running.enter_context(psycopg.connect(database, autocommit=True))
+        say(f"{FAILURES} failures of as many jobs in {SECONDS} s")
+        began = time.monotonic()
+        each = int(FAILURES * _STEP / SECONDS)
+        for step in range(FAILURES // each):
+            conn.execute(_MANY, [step * each, (step + 1) * each - 1])
+            time.sleep(max(began + (step + 1) * _STEP - time.monotonic(), 0))
+        last = time.monotonic()
+        say(f"all committed after {last - began:.1f} s; waiting until they are told")
+        told, pending, drained = _drain(conn, last)
+        return [
+            Figure(
+                f"{FAILURES} failures in {last - began:.0f} s: lost",
+                "0",
+                str(FAILURES - told + pending),
+                holds=told == FAILURES and pending == 0,
+            ),
+            Figure("the same: messages", "<= 20", str(len(sink.messages)), holds=len(sink.messages) <= 20),
+            Figure("the same: told after the last commit", "< 30 s", f"{drained:.1f} s", holds=drained < 30),
+        ]
+
+
+def _drain(conn: psycopg.Connection, last: float) -> tuple[int, int, float]:
+    """Jobs told, deliveries left, and seconds from the last commit until nothing was left (at most 120)."""
+    while True:
+        told, left = (_number(conn, query) for query in (_TOLD, _LEFT))
+        drained = time.monotonic() - last
+        if (told == FAILURES and left == 0) or drained > 120:
+            return told, left, drained
+        time.sleep(0.2)
+
+
+def _number(conn: psycopg.Connection, query: str) -> int:
+    row = conn.execute(query.encode()).fetchone()
+    return int(row[0]) if row else 0

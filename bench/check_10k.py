@@ -1,0 +1,131 @@
+"""A health check of 10,000 jobs over a long history, against the procedures' two queries for each job."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+import psycopg
+
+from airflow_jobmon.judging import assess_jobs, judge_changed, judge_jobs
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.settings import Settings
+from bench.figures import Figure, milliseconds
+from bench.ground import Ground, ground
+
+JOBS = 10_000
+SAMPLE = 300
+"""Jobs asked about the procedures' way; the time for all of them is reckoned from these."""
+
+_RUNS = """
+INSERT INTO public.jobs_log (job_name, started_at, completed_at, records_updated, status, error_message)
+SELECT 'job-' || job, at, at + interval '12 seconds', 40,
+    CASE WHEN random() < 0.01 AND n > 1 THEN 'failed' ELSE 'success' END, NULL
+FROM generate_series(%(first)s::int, %(last)s::int) AS n, generate_series(1, %(jobs)s::int) AS job,
+    LATERAL (SELECT clock_timestamp() - n * interval '1 day' * %(days)s::float8 / %(runs)s + interval '1 hour'
+        - job * interval '1 second') AS moment (at)
+"""
+_DUE = """
+INSERT INTO public.jobs_log (job_name, started_at, completed_at, records_updated, status)
+SELECT 'job-' || job * 50, clock_timestamp() - interval '5 seconds', clock_timestamp(), 40, 'success'
+FROM generate_series(1, 100) AS job
+"""
+_LATEST = """
+WITH latest_run AS (
+    SELECT started_at, completed_at, status, error_message, records_updated
+    FROM public.jobs_log WHERE job_name = %s ORDER BY started_at DESC LIMIT 1
+)
+SELECT CASE WHEN lr.status = 'failed' THEN 'CRITICAL'
+        WHEN now() - lr.started_at > INTERVAL '25 hours' THEN 'WARNING'
+        WHEN lr.status = 'success' THEN 'OK' ELSE 'UNKNOWN' END,
+    lr.started_at, lr.status, lr.records_updated, lr.error_message
+FROM latest_run lr
+"""
+_RATE = """
+SELECT count(*), count(*) FILTER (WHERE status = 'success'), count(*) FILTER (WHERE status = 'failed'),
+    round(100.0 * count(*) FILTER (WHERE status = 'success') / count(*), 2)
+FROM public.jobs_log WHERE job_name = %s AND started_at > now() - INTERVAL '30 days'
+"""
+SIZES = (100, 1000)
+"""Runs of each job in the log: 1 million rows, then 10 million, each over so many days that 30 runs fall in 30."""
+
+
+def measure(say: Callable[[str], None]) -> Sequence[Figure]:
+    figures: list[Figure] = []
+    before: float | None = None
+    with ground() as place:
+        conninfo = _migrated(place)
+        with closing(connect(conninfo)) as conn:
+            loaded = 0
+            for size in SIZES:
+                rows = f"{size * JOBS / 1e6:g} M rows"
+                say(f"growing the log to {rows}")
+                _load(conn, loaded + 1, size)
+                loaded = size
+                say(f"judging {JOBS} jobs over {rows}")
+                full = _median(lambda: assess_jobs(conn, Settings()), 3)
+                theirs = _procedures(conn)
+                figures.append(
+                    Figure(
+                        f"health check of {JOBS} jobs over {rows}",
+                        "< 1 s, >= 50 x peer" + (", <= 1.2 x at 10 x the rows" if before else ""),
+                        milliseconds(full),
+                        f"{theirs:.1f} s (two queries a job)",
+                        f"{theirs / full:.0f} x faster" + (f", {full / before:.2f} x before" if before else ""),
+                        full < 1 and theirs / full >= 50 and (before is None or full / before <= 1.2),
+                    )
+                )
+                figures += _sweeps(conn, rows)
+                before = full
+    return figures
+
+
+def _migrated(place: Ground) -> str:
+    conninfo = place.create_database("ours")
+    place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment("ours"))
+    return conninfo
+
+
+def _load(conn: psycopg.Connection, first: int, last: int) -> None:
+    """One run a day and job, back from an hour ago; older ones are added behind those that are there."""
+    for start in range(first, last + 1, 50):
+        end = min(start + 49, last)
+        conn.execute(_RUNS, {"first": start, "last": end, "jobs": JOBS, "days": 1, "runs": 1})
+    conn.execute("VACUUM ANALYZE public.jobs_log")
+
+
+def _sweeps(conn: psycopg.Connection, rows: str) -> list[Figure]:
+    judge_jobs(conn, Settings())
+    while judge_changed(conn, Settings()).jobs:
+        pass
+    conn.execute("VACUUM ANALYZE airflow_jobmon.job_state")
+    idle = _median(lambda: judge_changed(conn, Settings()), 5)
+    conn.execute(_DUE)
+    began = time.monotonic()
+    judged = judge_changed(conn, Settings())
+    busy = time.monotonic() - began
+    return [
+        Figure(f"a sweep of {JOBS} jobs with nothing new, {rows}", "reported", milliseconds(idle)),
+        Figure(f"a sweep with {judged.jobs} jobs changed, {rows}", "reported", milliseconds(busy)),
+    ]
+
+
+def _procedures(conn: psycopg.Connection) -> float:
+    """Seconds for all jobs, from a sample, over one open connection."""
+    began = time.monotonic()
+    for job in range(1, SAMPLE + 1):
+        name = f"job-{job * (JOBS // SAMPLE)}"
+        conn.execute(_LATEST, [name]).fetchall()
+        conn.execute(_RATE, [name]).fetchall()
+    return (time.monotonic() - began) / SAMPLE * JOBS
+
+
+def _median(work: Callable[[], object], times: int) -> float:
+    found = []
+    for _ in range(times):
+        began = time.monotonic()
+        work()
+        found.append(time.monotonic() - began)
+    return statistics.median(found)

@@ -1,0 +1,91 @@
+"""What the triggers cost the job: a committed run with them and without, by pgbench, in alternating rounds."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psycopg
+
+from bench.figures import Figure, milliseconds
+from bench.ground import BenchFailed, Ground, ground
+
+ROUNDS = 9
+SECONDS = 4
+_START = """\\set job random(1, 100)
+INSERT INTO public.jobs_log (job_name) VALUES ('job-' || :job) RETURNING id AS run \\gset
+"""
+SCRIPTS = {
+    "successful": _START
+    + "UPDATE public.jobs_log SET status = 'success', completed_at = clock_timestamp(), records_updated = 40"
+    " WHERE id = :'run';\n",
+    "failed": _START
+    + "UPDATE public.jobs_log SET status = 'failed', completed_at = clock_timestamp(), error_message = 'timed out'"
+    " WHERE id = :'run';\n",
+}
+"""A run as a job logs it: two transactions, each committed."""
+
+
+def measure(say: Callable[[str], None]) -> Sequence[Figure]:
+    with ground() as place:
+        databases = ("bare", "watched")
+        for name in databases:
+            place.create_database(name)
+            place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment(name))
+        with psycopg.connect(place.server.conninfo("bare"), autocommit=True) as conn:
+            conn.execute("ALTER TABLE public.jobs_log DISABLE TRIGGER USER")
+        return [_figure(place, say, outcome, clients, databases) for outcome in SCRIPTS for clients in (1, 16)]
+
+
+def _figure(place: Ground, say: Callable[[str], None], outcome: str, clients: int, databases: Sequence[str]) -> Figure:
+    say(f"{outcome} runs, {clients} client(s): {ROUNDS} rounds of {SECONDS} s each way")
+    script = place.directory / f"{outcome}.sql"
+    script.write_text(SCRIPTS[outcome])
+    found: dict[str, list[float]] = {name: [] for name in databases}
+    for number in range(ROUNDS + 1):
+        for name in databases if number % 2 else reversed(databases):
+            _empty(place, name)
+            latency = _pgbench(place, name, script, clients)
+            if number:  # the first round warms up
+                found[name].append(latency)
+    bare, watched = (found[name] for name in databases)
+    # Neighbours in time shared the machine's mood, so each round is its own comparison.
+    ratio = statistics.median(after / before for before, after in zip(bare, watched, strict=True))
+    limit = {("successful", 1): 1.05, ("successful", 16): 1.05, ("failed", 1): 2.0}.get((outcome, clients))
+    return Figure(
+        f"a committed {outcome} run (INSERT, UPDATE), {clients} client{'s' * (clients > 1)}",
+        f"<= {limit:g} x no trigger" if limit else "reported",
+        milliseconds(statistics.median(watched)),
+        f"{milliseconds(statistics.median(bare))} (no trigger)",
+        f"{ratio:.3f}",
+        None if limit is None else ratio <= limit,
+    )
+
+
+def _empty(place: Ground, database: str) -> None:
+    """Each round starts from the same state; nobody consumes events here."""
+    with psycopg.connect(place.server.conninfo(database), autocommit=True) as conn:
+        conn.execute("TRUNCATE public.jobs_log, airflow_jobmon.events")
+        conn.execute("CHECKPOINT")
+
+
+def _pgbench(place: Ground, database: str, script: Path, clients: int) -> float:
+    """Mean seconds one run took."""
+    server = place.server
+    done = subprocess.run(
+        [
+            *(server.program("pgbench"), "--no-vacuum", "--protocol=prepared"),
+            *("--client", str(clients), "--jobs", "1", "--time", str(SECONDS), "--file", script),
+            *("--host", "127.0.0.1", "--port", str(server.port), "--username", "postgres", database),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    latency = re.search(r"latency average = ([\d.]+) ms", done.stdout)
+    if latency is None:
+        raise BenchFailed(f"pgbench failed: {done.stderr.strip()[-300:]}")
+    return float(latency[1]) / 1000
