@@ -8,8 +8,10 @@ ON CONFLICT (name) DO UPDATE SET notifier_seen_at = excluded.notifier_seen_at
 -- name: lock_channel
 -- Who groups alerts into messages for a channel does so alone, so that a resolution never overtakes what it resolves.
 -- No row: another deliverer is at it this moment, or the channel is paused.
+-- A machine that vanishes in the middle leaves its session, and this lock, for hours: so the session has 20 s.
 SELECT failures FROM airflow_jobmon.channels
-WHERE name = %(channel)s AND coalesce(paused_until, '-infinity') <= clock_timestamp()
+WHERE (SELECT set_config('idle_in_transaction_session_timeout', '20s', true)) IS NOT NULL
+    AND name = %(channel)s AND coalesce(paused_until, '-infinity') <= clock_timestamp()
 FOR UPDATE SKIP LOCKED
 
 -- name: lease_message

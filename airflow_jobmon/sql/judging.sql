@@ -1,7 +1,9 @@
 -- name: claim_events
 -- Takes the oldest events nobody else is judging; they are gone when the transaction that judged them commits.
+-- A machine that vanishes in the middle leaves its session, and its locks, for hours: so the session has 20 s.
 DELETE FROM airflow_jobmon.events
-WHERE id IN (SELECT id FROM airflow_jobmon.events ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+WHERE (SELECT set_config('idle_in_transaction_session_timeout', '20s', true)) IS NOT NULL
+    AND id IN (SELECT id FROM airflow_jobmon.events ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING run_id, job_name, greatest(least(started_at, '9999-01-01'), '1900-01-01'),
     CASE WHEN isfinite(completed_at) AND completed_at < '9999-01-01' THEN completed_at END, error_message
 
@@ -11,11 +13,12 @@ SELECT name FROM unnest(%(names)s::text[]) AS given (name) ORDER BY name
 ON CONFLICT DO NOTHING
 
 -- name: lock_states
--- In order of name, so that two judges never wait for each other in a circle.
+-- In order of name, so that two judges never wait for each other in a circle; not for long either, see claim_events.
 SELECT st.job_name, st.first_seen_at, st.window_finished, st.window_succeeded, j.config, j.registered_at
 FROM airflow_jobmon.job_state st
 LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
-WHERE st.job_name = ANY (%(names)s)
+WHERE (SELECT set_config('idle_in_transaction_session_timeout', '20s', true)) IS NOT NULL
+    AND st.job_name = ANY (%(names)s)
 ORDER BY st.job_name
 FOR UPDATE OF st
 
