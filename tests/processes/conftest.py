@@ -1,0 +1,94 @@
+"""Real `listen` processes, a database for them, and the sinks that their alerts go to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.processes.listening import Listener, Nursery, nursery
+from tests.processes.sinks import HttpSink, MailSink, Sink, http_sink, mail_sink
+
+
+@pytest.fixture(scope="session")
+def listener_nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    with nursery(tmp_path_factory.mktemp("listeners")) as found:
+        yield found
+
+
+@dataclass(frozen=True)
+class Sinks:
+    """One of each kind, under the names of their channels."""
+
+    hook: HttpSink
+    slack: HttpSink
+    mail: MailSink
+
+    @property
+    def all(self) -> dict[str, Sink]:
+        return {"hook": self.hook, "slack": self.slack, "mail": self.mail}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The Airflow connections that lead here, and the setting that names them as channels."""
+        connections: dict[str, dict[str, Any]] = {
+            "hook": {"conn_type": "http", "host": self.hook.url},
+            "slack": {"conn_type": "slackwebhook", "host": f"{self.slack.url}/services", "password": "T0/B0/x"},
+            "mail": {
+                "conn_type": "smtp",
+                "host": "127.0.0.1",
+                "port": self.mail.port,
+                "extra": {
+                    "disable_ssl": True,
+                    "disable_tls": True,
+                    "to": ["oncall@example.com"],
+                    "from_email": "jobmon@example.com",
+                },
+            },
+        }
+        env = {f"AIRFLOW_CONN_{name.upper()}": json.dumps(connection) for name, connection in connections.items()}
+        return {**env, "AIRFLOW__JOBMON__CHANNELS": ",".join(connections)}
+
+
+@pytest.fixture
+def sinks() -> Iterator[Sinks]:
+    with http_sink() as hook, http_sink() as slack, mail_sink() as mail:
+        yield Sinks(hook, slack, mail)
+
+
+StartListener = Callable[..., Listener]
+
+
+@pytest.fixture
+def start_listener(listener_nursery: Nursery, database: str, sinks: Sinks) -> Iterator[StartListener]:
+    """Start a listener on this test's database; keyword arguments change its environment."""
+    started: list[Listener] = []
+
+    def start(conninfo: str = database, **env: str) -> Listener:
+        fields = psycopg.conninfo.conninfo_to_dict(conninfo)
+        uri = f"postgres://{fields['user']}@{fields['host']}:{fields['port']}/{fields['dbname']}"
+        listener = listener_nursery.start(
+            {**sinks.environment, "AIRFLOW_CONN_JOBMON_DEFAULT": uri, "AIRFLOW__JOBMON__SWEEP_INTERVAL": "2s", **env}
+        )
+        started.append(listener)
+        return listener
+
+    yield start
+    for listener in started:
+        listener.kill()
+
+
+@pytest.fixture
+def expire_leases(conn: psycopg.Connection) -> Callable[[], None]:
+    """Let the time of a lease pass; only for when no listener is alive that holds one."""
+
+    def expire() -> None:
+        conn.execute(
+            "UPDATE airflow_jobmon.messages SET leased_until = clock_timestamp() WHERE leased_until IS NOT NULL"
+        )
+
+    return expire
