@@ -12,8 +12,15 @@ from psycopg.rows import TupleRow
 from airflow_jobmon.postgres.queries import load_queries
 
 # What another migrate at the same moment, or a busy table, answers; asking again what is still needed settles it.
-_PASSING = (errors.DuplicateTable, errors.UndefinedObject, errors.UndefinedTable, errors.DeadlockDetected)
-_PASSING += (errors.LockNotAvailable, errors.ObjectNotInPrerequisiteState, errors.UniqueViolation)
+_PASSING = (
+    errors.DuplicateTable,
+    errors.UndefinedObject,
+    errors.UndefinedTable,
+    errors.UniqueViolation,
+    errors.DeadlockDetected,
+    errors.LockNotAvailable,
+    errors.ObjectNotInPrerequisiteState,
+)
 
 
 def build_index(conn: Connection[TupleRow], progress: Callable[[str], None]) -> tuple[list[str], list[str]]:
@@ -52,7 +59,8 @@ def build_index(conn: Connection[TupleRow], progress: Callable[[str], None]) -> 
 
 def _run(conn: Connection[TupleRow], statement: str) -> None:
     # A build waits for open transactions, however long they take; what writers wait for must not.
-    conn.execute(f"SET lock_timeout = '{0 if 'CONCURRENTLY' in statement else '2s'}'".encode())
+    concurrent = statement.startswith(("CREATE INDEX CONCURRENTLY", "DROP INDEX CONCURRENTLY"))
+    conn.execute("SET lock_timeout = 0" if concurrent else "SET lock_timeout = '2s'")
     try:
         conn.execute(statement.encode())
     finally:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from psycopg import Connection, errors
 from psycopg import Error as DatabaseError
@@ -114,7 +114,7 @@ def _attach_triggers(conn: Connection[TupleRow]) -> list[str]:
         return [action for (action,) in conn.execute(sql["attach_triggers"])]
 
 
-def _value(conn: Connection[TupleRow], query: str, parameters: dict[str, str] | None = None) -> object:
+def _value(conn: Connection[TupleRow], query: str, parameters: dict[str, str] | None = None) -> Any:
     row = conn.execute(query, parameters).fetchone()
     return row[0] if row else None
 
@@ -181,7 +181,7 @@ def _nearest_table(conn: Connection[TupleRow], error: DatabaseError) -> str:
     if not error.diag.table_name:
         return ""
     wanted = f"{error.diag.schema_name}.{error.diag.table_name}"
-    tables = dict(conn.execute(load_queries("migrate")["tables"]).fetchall())
+    tables: dict[str, str] = dict(conn.execute(load_queries("migrate")["tables"]).fetchall())
     near = get_close_matches(wanted.lower(), tables, n=1)
     return f"; did you mean {tables[near[0]]}?" if near else ""
 

@@ -1,9 +1,9 @@
 -- What ties our schema to the user's table: the view that everything reads, and the triggers that note failed runs.
 -- Created again by every migrate; nothing in here holds data.
 
--- The view, the trigger's function, and the settings they were made from. Takes no lock that a job could wait for.
+-- The view, the trigger's function, and the settings they were made from; returns the table's full name. Takes no lock that a job could wait for.
 CREATE OR REPLACE FUNCTION airflow_jobmon.attach(jobs_log_table text, columns jsonb, status_words jsonb)
-RETURNS regclass
+RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
@@ -23,15 +23,17 @@ BEGIN
         || format('coalesce(%s AND left(%s::text, 10) = ''TEST ALERT'', false) AS drill',
             format(mapped ->> 'failed', 'log'), format(mapped ->> 'error_message', 'log'))
         || ' FROM ' || jobs_log || ' AS log WHERE '
-        || format('%s IS NOT NULL AND %s IS NOT NULL AND %s >= ''0001-01-01 00:00+00'' AND %3$s < ''9999-12-31 00:00+00''',
-            format(mapped ->> 'id', 'log'), format(mapped ->> 'job_name', 'log'), format(mapped ->> 'started_at', 'log'));
+        || format('%s IS NOT NULL AND %s IS NOT NULL'
+            ' AND %s >= ''0001-01-01 00:00+00'' AND %3$s < ''9999-12-31 00:00+00''',
+            format(mapped ->> 'id_raw', 'log'), format(mapped ->> 'job_name', 'log'),
+            format(mapped ->> 'started_at', 'log'));
     EXECUTE format(
         'CREATE OR REPLACE FUNCTION airflow_jobmon.note_failed_run() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER '
         'SET search_path = pg_catalog, pg_temp SET lock_timeout = ''100ms'' AS %L',
         airflow_jobmon.note_failed_run_body(mapped));
     UPDATE airflow_jobmon.installation
     SET jobs_log_table = jobs_log::text, jobs_log_columns = columns, status_words = status_words;
-    RETURN jobs_log;
+    RETURN jobs_log::text;
 END $$;
 
 -- The body of the trigger function, for a table that is read as `mapped` says. What it must never do: raise an error,
@@ -135,49 +137,60 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     jobs_log regclass;
     mapped jsonb;
-    wanted record;
-    present record;
+    made_from text;
+    digest text;
     stale record;
+    wanted record;
+    enabled "char";
 BEGIN
-    SELECT i.jobs_log_table::regclass, airflow_jobmon.mapping(i.jobs_log_table::regclass, i.jobs_log_columns, i.status_words)
-    INTO jobs_log, mapped
+    SELECT i.jobs_log_table::regclass,
+        airflow_jobmon.mapping(i.jobs_log_table::regclass, i.jobs_log_columns, i.status_words), i.triggers
+    INTO jobs_log, mapped, made_from
     FROM airflow_jobmon.installation i;
     FOR stale IN
         SELECT t.tgname, t.tgrelid::regclass AS relation
         FROM pg_trigger t
         WHERE t.tgfoid = 'airflow_jobmon.note_failed_run'::regproc AND t.tgparentid = 0 AND t.tgrelid <> jobs_log
-            AND t.tgrelid NOT IN (SELECT relid FROM pg_partition_tree(jobs_log))
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', stale.tgname, stale.relation);
         RETURN NEXT format('trigger %s removed from %s', stale.tgname, stale.relation);
     END LOOP;
-    FOR wanted IN
-        SELECT 'airflow_jobmon_failed_insert' AS name, format(
-            'AFTER INSERT ON %s FOR EACH ROW WHEN (%s AND coalesce(%s, %s, now()) > now() - interval ''24 hours'')',
-            jobs_log, format(mapped ->> 'failed', 'NEW'),
-            format(mapped ->> 'completed_at', 'NEW'), format(mapped ->> 'started_at', 'NEW')) AS definition
-        UNION ALL
-        SELECT 'airflow_jobmon_failed_update', format(
-            'AFTER UPDATE ON %s FOR EACH ROW WHEN (%s AND (%s) IS NOT TRUE)',
-            jobs_log, format(mapped ->> 'failed', 'NEW'), format(mapped ->> 'failed', 'OLD'))
-    LOOP
-        SELECT t.tgenabled, obj_description(t.oid, 'pg_trigger') AS comment INTO present
+    FOR wanted IN SELECT * FROM airflow_jobmon.trigger_definitions(jobs_log, mapped) LOOP
+        digest := concat_ws(' ', digest, md5(wanted.definition));
+        SELECT t.tgenabled INTO enabled
         FROM pg_trigger t
         WHERE t.tgrelid = jobs_log AND t.tgname = wanted.name
             AND t.tgfoid = 'airflow_jobmon.note_failed_run'::regproc;
-        IF FOUND AND present.comment LIKE '%' || md5(wanted.definition) || '%' THEN
+        IF FOUND AND made_from LIKE '%' || md5(wanted.definition) || '%' THEN
             CONTINUE;
         END IF;
         EXECUTE format('CREATE OR REPLACE TRIGGER %I %s EXECUTE FUNCTION airflow_jobmon.note_failed_run()',
             wanted.name, wanted.definition);
-        EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', wanted.name, jobs_log,
-            'Notes failed runs for airflow_jobmon; made by airflow jobmon migrate (' || md5(wanted.definition) || ')');
         -- A choice that somebody made about it outlives its replacement.
-        IF present.tgenabled IN ('D', 'A', 'R') THEN
+        IF enabled IN ('D', 'A', 'R') THEN
             EXECUTE format('ALTER TABLE %s %s TRIGGER %I', jobs_log,
-                CASE present.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE REPLICA' END,
+                CASE enabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE REPLICA' END,
                 wanted.name);
         END IF;
         RETURN NEXT format('trigger %s put on %s', wanted.name, jobs_log);
     END LOOP;
+    UPDATE airflow_jobmon.installation SET triggers = digest WHERE triggers IS DISTINCT FROM digest;
 END $$;
+
+-- The WHEN clauses keep everything else out: a run that succeeds calls no function of ours. Old rows that are loaded
+-- in bulk are not news.
+CREATE OR REPLACE FUNCTION airflow_jobmon.trigger_definitions(jobs_log regclass, mapped jsonb)
+RETURNS TABLE (name text, definition text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    VALUES (
+        'airflow_jobmon_failed_insert',
+        format('AFTER INSERT ON %s FOR EACH ROW'
+            ' WHEN (%s AND coalesce(%s, %s, now()) > now() - interval ''24 hours'')',
+            jobs_log, format(mapped ->> 'failed', 'NEW'),
+            format(mapped ->> 'completed_at', 'NEW'), format(mapped ->> 'started_at', 'NEW'))
+    ), (
+        'airflow_jobmon_failed_update',
+        format('AFTER UPDATE ON %s FOR EACH ROW WHEN (%s AND (%s) IS NOT TRUE)',
+            jobs_log, format(mapped ->> 'failed', 'NEW'), format(mapped ->> 'failed', 'OLD'))
+    )
+$$;

@@ -68,12 +68,12 @@ BEGIN
         own := left(part.relname, 40) || '_jobmon_' || left(md5(part.nspname || '.' || part.relname), 8);
         names := names || jsonb_build_object(part.oid::text, format('%I.%I', part.nspname, own));
         IF to_regclass(format('%I.%I', part.nspname, own)) IS NOT NULL THEN
-            RETURN NEXT format('DROP INDEX %s %I.%I',
-                CASE part.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY' END, part.nspname, own);
+            RETURN NEXT format('DROP INDEX %s%I.%I',
+                CASE part.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END, part.nspname, own);
         END IF;
-        RETURN NEXT format('CREATE INDEX %s %I ON %s %I.%I %s',
-            CASE part.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY' END, own,
-            CASE part.relkind WHEN 'p' THEN 'ONLY' ELSE '' END, part.nspname, part.relname, columns);
+        RETURN NEXT format('CREATE INDEX %s%I ON %s%I.%I %s',
+            CASE part.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END, own,
+            CASE part.relkind WHEN 'p' THEN 'ONLY ' ELSE '' END, part.nspname, part.relname, columns);
     END LOOP;
     FOR part IN
         SELECT names ->> t.parentrelid::oid::text AS above, names ->> t.relid::oid::text AS below

@@ -15,7 +15,7 @@ INSERT INTO airflow_jobmon.migrations (version, name) VALUES (%(version)s, %(nam
 SELECT airflow_jobmon.create_jobs_log(%(table)s, %(columns)s::jsonb)
 
 -- name: attach
-SELECT airflow_jobmon.attach(%(table)s, %(columns)s::jsonb, %(words)s::jsonb)::text
+SELECT airflow_jobmon.attach(%(table)s, %(columns)s::jsonb, %(words)s::jsonb)
 
 -- name: attach_triggers
 SELECT action FROM airflow_jobmon.attach_triggers() AS done (action)
@@ -23,12 +23,13 @@ SELECT action FROM airflow_jobmon.attach_triggers() AS done (action)
 -- name: holders
 -- Who keeps us from the job log, from our own tables, or from migrating at all.
 SELECT DISTINCT concat(
-    CASE WHEN l.locktype = 'advisory' THEN 'another migrate is running' ELSE l.relation::regclass || ' is held' END,
+    CASE WHEN l.locktype = 'advisory' THEN 'another migrate is running' ELSE format('%%I.%%I is held', n.nspname, c.relname) END,
     ' by pid ', a.pid, ' (', coalesce(nullif(a.application_name, ''), a.usename), ', ', a.state, ' for ',
     round(extract(epoch FROM clock_timestamp() - a.state_change)), ' s)')
 FROM pg_locks l
 JOIN pg_stat_activity a ON a.pid = l.pid
 LEFT JOIN pg_class c ON c.oid = l.relation
+LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE l.granted AND l.pid <> pg_backend_pid() AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (
         (l.locktype = 'advisory' AND (l.classid::bigint << 32 | l.objid::bigint) = %(lock)s)
@@ -39,9 +40,9 @@ WHERE l.granted AND l.pid <> pg_backend_pid() AND l.database = (SELECT oid FROM 
 LIMIT 3
 
 -- name: tables
-SELECT lower(n.nspname || '.' || c.relname), format('%%I.%%I', n.nspname, c.relname)
+SELECT lower(n.nspname || '.' || c.relname), format('%I.%I', n.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\_%%' AND n.nspname NOT IN ('information_schema', 'airflow_jobmon')
+WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'airflow_jobmon')
 LIMIT 10000
 
 -- name: columns

@@ -6,7 +6,8 @@ CREATE TABLE airflow_jobmon.installation (
     installed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     jobs_log_table text,
     jobs_log_columns jsonb NOT NULL DEFAULT '{}',
-    status_words jsonb NOT NULL DEFAULT '{}'
+    status_words jsonb NOT NULL DEFAULT '{}',
+    triggers text                         -- digest of what the triggers were made from
 );
 INSERT INTO airflow_jobmon.installation DEFAULT VALUES;
 
