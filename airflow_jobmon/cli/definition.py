@@ -35,6 +35,24 @@ MIGRATE = ActionCommand(
     ),
 )
 
+DOCTOR = ActionCommand(
+    name="doctor",
+    help="Find and explain what would keep alerts from arriving",
+    func=lazy_load_command("airflow_jobmon.cli.doctor.doctor"),
+    description=(
+        "Finds and explains what would keep alerts from arriving: in the database, in the channels, in Airflow.\n"
+        "Changes nothing and sends nothing. Where Airflow's metadata database is out of reach, what takes it is\n"
+        "not checked here."
+    ),
+    epilog=(
+        "Examples:\n"
+        "  airflow jobmon doctor\n"
+        "  airflow jobmon doctor -o json | jq '.[] | select(.state == \"wrong\")'\n\n"
+        "Exit codes: 0 nothing is wrong (there may be warnings), 1 something is."
+    ),
+    args=(ARG_OUTPUT, CONN_ID),
+)
+
 CHECK = ActionCommand(
     name="check",
     help="Judge jobs now, and say by the exit code how they are",
@@ -181,7 +199,7 @@ JOBS = GroupCommand(
     subcommands=(JOBS_LIST, JOBS_APPLY),
 )
 
-COMMANDS = (MIGRATE, CHECK, LISTEN, DELIVER, ALERTS, INCIDENTS, JOBS)
+COMMANDS = (MIGRATE, DOCTOR, CHECK, LISTEN, DELIVER, ALERTS, INCIDENTS, JOBS)
 
 
 def get_jobmon_commands() -> list[GroupCommand]:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from airflow_jobmon.core.times import iso
 
 CELL = 160
-"""Characters a table cell shows at most; json and yaml show all."""
+"""Characters a table cell shows at most, unless the command says otherwise; json and yaml show all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Outcome:
     """A command's result.
 
     rows: for table and plain, and for json and yaml too unless `value` says more. text: printed as it is, instead of
-    both. note: said on stderr, like what an empty table means.
+    both. note: said on stderr, like what an empty table means. cut: characters a cell of a table shows at most.
     """
 
     rows: Sequence[Mapping[str, Any]] = ()
@@ -28,6 +28,7 @@ class Outcome:
     text: str | None = None
     note: str | None = None
     exit_code: int = 0
+    cut: int = CELL
 
 
 def print_outcome(outcome: Outcome, form: str, stream: TextIO) -> None:
@@ -45,10 +46,10 @@ def print_outcome(outcome: Outcome, form: str, stream: TextIO) -> None:
     elif outcome.rows and form == "plain":
         from tabulate import tabulate  # noqa: PLC0415
 
-        cells = [[_cell(value) for value in row.values()] for row in outcome.rows]
+        cells = [[_cell(value, outcome.cut) for value in row.values()] for row in outcome.rows]
         print(tabulate(cells, headers=list(outcome.rows[0]), tablefmt="plain", disable_numparse=True), file=stream)
     elif outcome.rows:
-        _print_table(outcome.rows, stream)
+        _print_table(outcome, stream)
     stream.flush()
 
 
@@ -57,16 +58,16 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def _print_table(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
+def _print_table(outcome: Outcome, stream: TextIO) -> None:
     from airflow.cli.simple_table import AirflowConsole, SimpleTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = SimpleTable(show_header=True)
-    for column in rows[0]:
+    for column in outcome.rows[0]:
         table.add_column(column, overflow="fold")
-    for row in rows:
+    for row in outcome.rows:
         # Text, not str: rich would read [red] or [link=...] in a job's name as markup.
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
+        table.add_row(*(Text(_cell(value, outcome.cut)) for value in row.values()))
     AirflowConsole(file=stream).print(table)
 
 
@@ -84,7 +85,7 @@ def _native(value: Any) -> Any:
     return value
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, cut: int) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -92,6 +93,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.1f}"
     if isinstance(value, (list, tuple)):
-        return _cell(", ".join(str(item) for item in value))
+        return _cell(", ".join(str(item) for item in value), cut)
     text = printable(str(value))
-    return text if len(text) <= CELL else text[: CELL - 1] + "…"
+    return text if len(text) <= cut else text[: cut - 1] + "…"

@@ -1,0 +1,38 @@
+"""`airflow jobmon doctor`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_jobmon import settings as jobmon_settings
+from airflow_jobmon.cli.output import Outcome
+from airflow_jobmon.cli.running import command
+
+_WHOLE = 1000
+"""Characters: advice that is cut is none."""
+
+
+@command()
+def doctor(args: Namespace) -> Outcome:
+    from airflow_jobmon.doctor.diagnosis import State  # noqa: PLC0415 - psycopg, only when it runs
+    from airflow_jobmon.doctor.examination import examine  # noqa: PLC0415
+
+    settings = jobmon_settings.load()
+    results = examine(args.conn_id or settings.conn_id, settings)
+    worst_first = list(State)
+    results.sort(key=lambda result: worst_first.index(result.diagnosis.state))
+    counts = {state: sum(result.diagnosis.state is state for result in results) for state in State}
+    return Outcome(
+        rows=[
+            {
+                "check": f"{result.check} {result.diagnosis.about}".strip(),
+                "state": result.diagnosis.state.value,
+                "seen": result.diagnosis.seen,
+                "next": result.diagnosis.advice,
+            }
+            for result in results
+        ],
+        note=", ".join(f"{counts[state]} {state}" for state in State if counts[state]),
+        cut=_WHOLE,
+        exit_code=1 if counts[State.WRONG] else 0,
+    )

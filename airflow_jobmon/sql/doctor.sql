@@ -1,0 +1,291 @@
+-- What the doctor asks. All of it reads only, and is cheap whatever the size of the log.
+
+-- name: bounds
+-- Somebody is waiting for the answer; and whoever waits for a lock makes others wait behind him.
+SELECT set_config('statement_timeout', '1500', true) AS for_answers, set_config('lock_timeout', '500', true) AS for_locks
+
+-- name: server
+SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') = 'on' AS read_only,
+    current_user AS role, current_setting('server_version_num')::integer / 10000 AS version
+
+-- name: server_port
+-- Where the server itself listens; another than we connected to means that something stands between.
+SELECT inet_server_port() AS port
+
+-- name: job_log
+-- The table that the view `runs` reads, the one it was made for, and the one that is configured by now; a table that
+-- was renamed and replaced parts them.
+SELECT reads.oid AS log, reads.name AS log_name, i.jobs_log_table AS installed, configured.name AS configured,
+    configured.oid AS configured_oid,
+    i.jobs_log_columns = %(columns)s::jsonb AS same_columns, i.status_words = %(words)s::jsonb AS same_words
+FROM airflow_jobmon.installation i
+LEFT JOIN LATERAL (
+    SELECT c.oid, format('%%I.%%I', n.nspname, c.relname) AS name
+    FROM pg_rewrite r
+    JOIN pg_class v ON v.oid = r.ev_class AND v.relname = 'runs' AND v.relnamespace = to_regnamespace('airflow_jobmon')
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p')
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    LIMIT 1
+) reads ON true
+CROSS JOIN LATERAL (SELECT airflow_jobmon.table_parts(%(table)s) AS parts) given
+LEFT JOIN LATERAL (
+    SELECT c.oid, format('%%I.%%I', n.nspname, c.relname) AS name
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = given.parts[1] AND c.relname = given.parts[2]
+) configured ON true
+
+-- name: read_log
+-- Not for the row, but for the rights that every column takes.
+SELECT * FROM airflow_jobmon.runs LIMIT 1
+
+-- name: rights
+-- What the connection's role lacks on our own tables, a row per table.
+SELECT c.relname AS relation, string_agg(wanted.privilege, ', ' ORDER BY wanted.place) AS lacking, current_user AS role
+FROM pg_class c
+CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS wanted (privilege, place)
+WHERE c.relnamespace = to_regnamespace('airflow_jobmon') AND c.relkind IN ('r', 'p')
+    AND (wanted.privilege = 'SELECT' OR c.relname NOT IN ('migrations', 'installation'))
+    AND NOT has_table_privilege(c.oid, wanted.privilege)
+GROUP BY c.relname
+ORDER BY c.relname
+
+-- name: row_security
+-- Tables whose rows a policy may keep from those who need them: the log from whoever the view reads it as, our tables
+-- from the connection's role, the events also from the trigger's function. Policies that let everything through count
+-- as none.
+WITH guarded AS (
+    SELECT %(log)s::oid AS relation, true AS is_log, CASE WHEN coalesce((
+            SELECT o.option_value::boolean FROM pg_options_to_table(v.reloptions) o
+            WHERE o.option_name = 'security_invoker'), false)
+        THEN current_user::regrole::oid ELSE v.relowner END AS reader
+    FROM pg_class v
+    WHERE v.relname = 'runs' AND v.relnamespace = to_regnamespace('airflow_jobmon')
+    UNION
+    SELECT c.oid, false, reads.reader
+    FROM pg_class c
+    CROSS JOIN LATERAL (
+        SELECT current_user::regrole::oid AS reader
+        UNION
+        SELECT f.proowner FROM pg_proc f
+        WHERE c.relname = 'events' AND f.proname = 'note_failed_run' AND f.pronamespace = c.relnamespace
+    ) reads
+    WHERE c.relnamespace = to_regnamespace('airflow_jobmon') AND c.relkind IN ('r', 'p')
+)
+SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, r.rolname AS role, g.is_log,
+    c.relforcerowsecurity AND pg_has_role(r.oid, c.relowner, 'USAGE') AS forced,
+    (SELECT string_agg(quote_ident(p.polname) || coalesce(' USING (' || left(pg_get_expr(p.polqual, c.oid), 80) || ')', ''),
+            ', ' ORDER BY p.polname)
+        FROM pg_policy p
+        WHERE p.polrelid = c.oid AND p.polcmd IN ('r', '*')
+            AND EXISTS (SELECT FROM unnest(p.polroles) AS of_role (oid)
+                WHERE of_role.oid = 0 OR pg_has_role(r.oid, of_role.oid, 'USAGE'))) AS policies
+FROM guarded g
+JOIN pg_class c ON c.oid = g.relation
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_roles r ON r.oid = g.reader
+WHERE c.relrowsecurity AND NOT r.rolsuper AND NOT r.rolbypassrls
+    AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
+    AND NOT (
+        EXISTS (
+            SELECT FROM pg_policy p CROSS JOIN unnest(p.polroles) AS of_role (oid)
+            WHERE p.polrelid = c.oid AND p.polpermissive AND (p.polcmd = '*' OR p.polcmd = 'r' AND g.is_log)
+                AND (of_role.oid = 0 OR pg_has_role(r.oid, of_role.oid, 'USAGE'))
+                AND pg_get_expr(p.polqual, c.oid) = 'true' AND coalesce(pg_get_expr(p.polwithcheck, c.oid), 'true') = 'true')
+        AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND NOT p.polpermissive)
+    )
+ORDER BY g.is_log DESC, relation
+LIMIT 20
+
+-- name: triggers
+-- Triggers that should be there and do not fire for ordinary rows: missing (null), disabled (D), for replicated rows
+-- only (R). On a partitioned table those of each partition count.
+SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, wanted.name AS trigger, t.tgenabled::text AS enabled,
+    count(*) OVER () AS total
+FROM (SELECT %(log)s::oid AS oid UNION SELECT relid FROM pg_partition_tree(%(log)s::oid)) part
+JOIN pg_class c ON c.oid = part.oid AND c.relkind IN ('r', 'p')
+JOIN pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN (VALUES ('airflow_jobmon_failed_insert'), ('airflow_jobmon_failed_update')) AS wanted (name)
+LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = wanted.name
+    AND t.tgfoid = (SELECT f.oid FROM pg_proc f
+        WHERE f.proname = 'note_failed_run' AND f.pronamespace = to_regnamespace('airflow_jobmon'))
+WHERE coalesce(t.tgenabled, '-') NOT IN ('O', 'A')
+ORDER BY relation, trigger
+LIMIT 20
+
+-- name: noting
+-- The function that notes failed runs: whose rights it has, and what it lacks to do so. No row: there is none.
+SELECT owner.rolname AS role, f.prosecdef AS as_owner,
+    array_remove(ARRAY[
+        CASE WHEN NOT has_schema_privilege(owner.oid, f.pronamespace, 'USAGE') THEN 'USAGE on schema airflow_jobmon' END,
+        CASE WHEN events.oid IS NULL THEN 'the table airflow_jobmon.events'
+            WHEN NOT has_table_privilege(owner.oid, events.oid, 'INSERT') THEN 'INSERT on airflow_jobmon.events' END,
+        CASE WHEN payload.oid IS NULL THEN 'the function airflow_jobmon.job_failure_payload'
+            WHEN NOT has_function_privilege(owner.oid, payload.oid, 'EXECUTE')
+            THEN 'EXECUTE on airflow_jobmon.job_failure_payload' END
+    ], NULL) AS lacking
+FROM pg_proc f
+JOIN pg_roles owner ON owner.oid = f.proowner
+LEFT JOIN pg_class events ON events.relnamespace = f.pronamespace AND events.relname = 'events'
+LEFT JOIN pg_proc payload ON payload.pronamespace = f.pronamespace AND payload.proname = 'job_failure_payload'
+WHERE f.proname = 'note_failed_run' AND f.pronamespace = to_regnamespace('airflow_jobmon')
+
+-- name: subscriptions
+-- Logical replication that writes to the log here: it applies rows as a replica, for which ordinary triggers do not fire.
+SELECT s.subname AS name,
+    (SELECT count(*) FROM pg_trigger t
+        WHERE t.tgrelid = r.srrelid AND t.tgname LIKE 'airflow\_jobmon\_failed\_%%' AND t.tgenabled IN ('A', 'R')) AS fire,
+    format('%%I.%%I', n.nspname, c.relname) AS relation
+FROM pg_subscription s
+JOIN pg_subscription_rel r ON r.srsubid = s.oid
+JOIN pg_class c ON c.oid = r.srrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (r.srrelid = %(log)s::oid OR r.srrelid IN (SELECT relid FROM pg_partition_tree(%(log)s::oid)))
+ORDER BY relation, name
+LIMIT 20
+
+-- name: replica_sessions
+-- Who has session_replication_role = replica by default, so that ordinary triggers do not fire for what he writes.
+SELECT coalesce('role ' || quote_ident(r.rolname), 'everybody') || coalesce(' in database ' || quote_ident(d.datname), '')
+        AS who
+FROM pg_db_role_setting s
+LEFT JOIN pg_roles r ON r.oid = s.setrole
+LEFT JOIN pg_database d ON d.oid = s.setdatabase
+WHERE 'session_replication_role=replica' = ANY (s.setconfig)
+    AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+UNION
+SELECT 'everybody (it is in the server''s configuration)'
+FROM pg_settings
+WHERE name = 'session_replication_role' AND setting = 'replica' AND source IN ('configuration file', 'command line')
+LIMIT 20
+
+-- name: index
+-- serving: a valid index that answers our questions; unfinished: one that would, were it valid. can: whether any could.
+SELECT mapped.m ->> 'job_key' IS NOT NULL AS can,
+    airflow_jobmon.serving_index(%(log)s::oid::regclass, mapped.m ->> 'job_key', mapped.m ->> 'start_key')::text AS serving,
+    airflow_jobmon.serving_index(
+        %(log)s::oid::regclass, mapped.m ->> 'job_key', mapped.m ->> 'start_key', unfinished => true)::text AS unfinished,
+    (SELECT sum(greatest(c.reltuples, 0)) FROM pg_class c
+        WHERE c.oid = %(log)s::oid OR c.oid IN (SELECT relid FROM pg_partition_tree(%(log)s::oid) WHERE isleaf))::bigint
+        AS about_rows
+FROM airflow_jobmon.installation i
+CROSS JOIN LATERAL (
+    SELECT airflow_jobmon.mapping(%(log)s::oid::regclass, i.jobs_log_columns, i.status_words) AS m
+) mapped
+
+-- name: unknown_words
+-- Status words that nothing maps, among the newest 5 runs of at most 5000 jobs: one probe of the index each.
+WITH RECURSIVE name AS (
+    (SELECT 1 AS place, job_name FROM airflow_jobmon.runs ORDER BY job_name LIMIT 1)
+    UNION ALL
+    SELECT name.place + 1,
+        (SELECT r.job_name FROM airflow_jobmon.runs r WHERE r.job_name > name.job_name ORDER BY r.job_name LIMIT 1)
+    FROM name
+    WHERE name.job_name IS NOT NULL AND name.place < 5000
+)
+SELECT newest.status AS word, count(DISTINCT name.job_name) AS jobs, min(name.job_name) AS job_name
+FROM name
+CROSS JOIN LATERAL (
+    SELECT r.status FROM airflow_jobmon.runs r WHERE r.job_name = name.job_name ORDER BY r.started_at DESC LIMIT 5
+) newest
+WHERE newest.status NOT IN ('running', 'success', 'failed')
+GROUP BY newest.status
+ORDER BY jobs DESC, word
+LIMIT 10
+
+-- name: two_phase
+-- Whether transactions can be prepared here, and whether our trigger was told not to notify, which keeps them from it.
+SELECT current_setting('max_prepared_transactions')::integer AS allowed,
+    coalesce(lower(current_setting('airflow_jobmon.notify', true)) IN ('off', 'false', 'no', '0'), false) AS notify_off,
+    (SELECT string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname)
+        FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
+        WHERE s.setconfig && ARRAY['airflow_jobmon.notify=off', 'airflow_jobmon.notify=false',
+                'airflow_jobmon.notify=no', 'airflow_jobmon.notify=0']
+            AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) AS roles_off,
+    (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()) AS prepared
+
+-- name: prepared
+-- Transactions that were prepared and neither committed nor rolled back; `in_the_way`: of the job log or our tables.
+SELECT p.gid, p.owner, clock_timestamp() - p.prepared AS age,
+    EXISTS (
+        SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+        WHERE l.virtualtransaction = '-1/' || p.transaction
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (l.relation = %(log)s::oid OR c.relnamespace = to_regnamespace('airflow_jobmon')
+                OR l.relation IN (SELECT relid FROM pg_partition_tree(%(log)s::oid)))
+    ) AS in_the_way
+FROM pg_prepared_xacts p
+WHERE p.database = current_database() AND p.prepared < clock_timestamp() - %(older_than)s::interval
+ORDER BY in_the_way DESC, p.prepared
+LIMIT 5
+
+-- name: notification_queue
+-- How full the queue is, and who has kept a transaction open longest: one that listens meanwhile holds the queue.
+SELECT pg_notification_queue_usage() AS used, holder.pid, holder.who, holder.age
+FROM (SELECT) one
+LEFT JOIN LATERAL (
+    SELECT a.pid, coalesce(nullif(a.application_name, ''), a.usename::text) AS who, clock_timestamp() - a.xact_start AS age
+    FROM pg_stat_activity a
+    WHERE a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+    ORDER BY a.xact_start
+    LIMIT 1
+) holder ON true
+
+-- name: events
+-- Failed runs that were noted and nobody has judged; the count stops at 1000.
+SELECT (SELECT count(*) FROM (SELECT FROM airflow_jobmon.events LIMIT 1000) AS few) AS waiting,
+    (SELECT clock_timestamp() - at FROM airflow_jobmon.events ORDER BY id LIMIT 1) AS oldest
+
+-- name: watchers
+-- Who watches, newest heartbeat first.
+SELECT kind, host, pid, delivers, listens, clock_timestamp() - seen_at AS silent
+FROM airflow_jobmon.watchers
+ORDER BY seen_at DESC
+LIMIT 20
+
+-- name: pending
+-- What waits on each channel; the counts stop at 10,000 in all.
+SELECT d.channel, count(*) AS waiting, clock_timestamp() - min(a.created_at) AS oldest, max(d.last_error) AS error,
+    max(d.attempts) AS attempts
+FROM (SELECT alert_id, channel, last_error, attempts FROM airflow_jobmon.deliveries WHERE state = 'pending' LIMIT 10000) d
+JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
+GROUP BY d.channel
+ORDER BY oldest DESC
+
+-- name: channel_names
+-- Channels that jobs name for themselves, that have something pending, or that a task gave as a notifier lately; and
+-- how many enabled jobs have no channel of their own.
+SELECT
+    ARRAY(
+        SELECT DISTINCT named.channel
+        FROM airflow_jobmon.jobs j
+        CROSS JOIN LATERAL jsonb_array_elements_text(
+            CASE jsonb_typeof(j.config -> 'channels') WHEN 'array' THEN j.config -> 'channels' ELSE '[]' END) AS named (channel)
+        UNION
+        SELECT channel FROM airflow_jobmon.deliveries WHERE state = 'pending'
+        ORDER BY 1
+    ) AS addressed,
+    ARRAY(
+        SELECT name FROM airflow_jobmon.channels
+        WHERE notifier_seen_at > clock_timestamp() - interval '30 days' ORDER BY name
+    ) AS notifiers,
+    (SELECT count(*) FROM airflow_jobmon.jobs WHERE jsonb_typeof(config -> 'channels') IS DISTINCT FROM 'array'
+        AND coalesce((config ->> 'enabled')::boolean, true)) AS without_own
+
+-- name: channel_past
+-- How the last deliveries on these channels went. dead: refused for good, among the alerts of the last 7 days.
+SELECT c.name, c.failures, c.last_error, clock_timestamp() - c.last_sent_at AS since_sent,
+    clock_timestamp() - c.last_error_at AS since_error,
+    coalesce(c.last_error_at > coalesce(c.last_sent_at, '-infinity'), false) AS last_failed,
+    dead.count AS dead, dead.error AS dead_error, coalesce(dead.newest > coalesce(c.last_sent_at, '-infinity'), false)
+        AS last_dead
+FROM airflow_jobmon.channels c
+CROSS JOIN LATERAL (
+    SELECT count(*) AS count, max(a.created_at) AS newest,
+        (array_agg(d.last_error ORDER BY a.id DESC))[1] AS error
+    FROM airflow_jobmon.alerts a
+    JOIN airflow_jobmon.deliveries d ON d.alert_id = a.id AND d.channel = c.name
+    WHERE a.created_at > clock_timestamp() - interval '7 days' AND d.state = 'dead'
+) dead
+WHERE c.name = ANY (%(names)s)
