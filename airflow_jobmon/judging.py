@@ -26,6 +26,7 @@ from airflow_jobmon.core.verdicts import Ruling, rule
 from airflow_jobmon.errors import UnknownJob
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.incidents import IncidentBook, State
+from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,15 @@ def judge_jobs(
             book = IncidentBook(conn)
             states = _watched(book.lock_states(batch).values(), settings, named=names is not None)
             healths += _judge(book, settings, states, {}, now or datetime.now(UTC), count_window=True)[0]
+    return healths
+
+
+def check_and_record(conn: Connection, settings: Settings, names: Sequence[str] | None = None) -> list[JobHealth]:
+    """What the hourly check does: events first, then every job (or these), then the upkeep of our own tables."""
+    while judge_events(conn, settings).events:
+        pass
+    healths = judge_jobs(conn, settings, names)
+    prune(conn)
     return healths
 
 

@@ -73,10 +73,9 @@ class JobHealthOperator(BaseOperator):
         from airflow_jobmon import settings as configuration  # noqa: PLC0415
         from airflow_jobmon.connections import conninfo  # noqa: PLC0415
         from airflow_jobmon.dispatch import deliver  # noqa: PLC0415
-        from airflow_jobmon.judging import assess_jobs, judge_events, judge_jobs  # noqa: PLC0415
+        from airflow_jobmon.judging import assess_jobs, check_and_record  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
-        from airflow_jobmon.postgres.upkeep import prune  # noqa: PLC0415
 
         settings = configuration.load()
         names = [self.job_name] if self.job_name else None
@@ -87,10 +86,7 @@ class JobHealthOperator(BaseOperator):
                 self._register(conn, context)
             if not self.record:
                 return assess_jobs(conn, settings, names)
-            while judge_events(conn, settings).events:
-                pass
-            healths = judge_jobs(conn, settings, names)
-            prune(conn)
+            healths = check_and_record(conn, settings, names)
         if self.deliver:
             report = deliver(where, settings)
             self.log.info("delivered: %s", report.as_json())

@@ -19,8 +19,7 @@ EXIT_CODES = {Health.OK: 0, Health.WARNING: 1, Health.CRITICAL: 2, Health.UNKNOW
 
 @command(failure=EXIT_CODES[Health.UNKNOWN])
 def check(args: Namespace) -> Outcome:
-    from airflow_jobmon.judging import assess_jobs, judge_events, judge_jobs  # noqa: PLC0415 - psycopg, only when it runs
-    from airflow_jobmon.postgres.upkeep import prune  # noqa: PLC0415
+    from airflow_jobmon.judging import assess_jobs, check_and_record  # noqa: PLC0415 - psycopg, only when it runs
 
     if args.record and args.at is not None:
         raise ConfigurationError("--record records what is true now, so it cannot go with --at; leave one of them out")
@@ -28,10 +27,7 @@ def check(args: Namespace) -> Outcome:
     names = args.jobs or None
     with database(args) as (conn, settings):
         if args.record:
-            while judge_events(conn, settings).events:
-                pass
-            jobs = judge_jobs(conn, settings, names)
-            prune(conn)
+            jobs = check_and_record(conn, settings, names)
         else:
             jobs = assess_jobs(conn, settings, names, at=at)
     return Outcome(

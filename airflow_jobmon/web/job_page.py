@@ -1,0 +1,53 @@
+"""A job's own page, where an alert's View Logs leads: its health, its recent runs with their errors, its alerts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+
+import jinja2
+
+from airflow_jobmon.core.alerts import KIND_TITLES
+from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.times import iso
+from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.migrate import check_schema
+from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.settings import Settings
+
+
+def job_page(conninfo: str, settings: Settings, job_name: str) -> str:
+    """The page as HTML, judged now and recording nothing.
+
+    Raises UnknownJob for a job nobody knows, ConnectionProblem or SchemaProblem where the log cannot be read.
+    """
+    queries = load_queries("page")
+    with connect(conninfo) as conn:
+        check_schema(conn)
+        (health,) = assess_jobs(conn, settings, [job_name]) or [None]
+        given = {"job_name": job_name}
+        runs = [
+            Run(run_id, name, started_at, completed_at, status, records, error)
+            for run_id, name, started_at, completed_at, status, records, error in conn.execute(
+                queries["recent_runs"], given
+            )
+        ]
+        alerts = [
+            (iso(at), KIND_TITLES.get(kind, kind), event, deliveries or "no channel")
+            for at, kind, event, deliveries in conn.execute(queries["recent_alerts"], given)
+        ]
+    return _template().render(
+        job_name=job_name,
+        health=health,
+        runs=[run.as_json() for run in runs],
+        alerts=alerts,
+        checked_at=iso(datetime.now(UTC).replace(microsecond=0)),
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    source = (files("airflow_jobmon.web") / "job_page.html.jinja").read_text(encoding="utf-8")
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
