@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from airflow_jobmon.core.health import Finding, Health, JobFacts, JobHealth, Kind, worst
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import FAILED, RUNNING, SUCCESS, Run
-from airflow_jobmon.core.times import format_duration, iso, roughly
+from airflow_jobmon.core.times import format_duration, roughly, to_the_second
 
 FEWEST_RUNS = 5
 """A success rate over fewer finished runs than this says nothing."""
@@ -69,9 +69,9 @@ def _failed(facts: JobFacts, run: Run, job: MonitoredJob, *, dormant: bool) -> F
     in_a_row = max(facts.failed_in_a_row, 1)
     ended = run.completed_at or run.started_at
     counts = in_a_row >= job.failures_to_alert
-    message = f"the run started {iso(run.started_at)} failed"
+    message = f"the run started {to_the_second(run.started_at)} failed"
     if in_a_row > 1:
-        message = f"{in_a_row} runs in a row failed, the last one started {iso(run.started_at)}"
+        message = f"{in_a_row} runs in a row failed, the last one started {to_the_second(run.started_at)}"
     return Finding(
         kind=Kind.FAILED,
         severity=Health.CRITICAL if counts else Health.WARNING,
@@ -100,8 +100,8 @@ def _overdue(facts: JobFacts, job: MonitoredJob, now: datetime) -> Finding | Non
     return Finding(
         kind=Kind.MISSED if missed else Kind.LATE,
         severity=Health.CRITICAL if missed else Health.WARNING,
-        message=f"{ago}; one was expected at {iso(expected)}"
-        + (f" and due by {iso(due)}" if missed else f" and is late, missed after {iso(due)}"),
+        message=f"{ago}; one was expected at {to_the_second(expected)}"
+        + (f" and due by {to_the_second(due)}" if missed else f" and is late, missed after {to_the_second(due)}"),
         observed=round(since_last.total_seconds(), 3),
         threshold=round((due - (now - since_last)).total_seconds(), 3),
         since=due if missed else expected,
@@ -121,7 +121,7 @@ def _stuck(run: Run, limit: timedelta, now: datetime, *, dormant: bool) -> Findi
     return Finding(
         kind=Kind.STUCK,
         severity=Health.CRITICAL,
-        message=f"running for {roughly(running)} since {iso(run.started_at)}, "
+        message=f"running for {roughly(running)} since {to_the_second(run.started_at)}, "
         f"over its limit of {format_duration(limit)}",
         observed=round(running.total_seconds(), 3),
         threshold=limit.total_seconds(),
@@ -153,7 +153,7 @@ def _slow(facts: JobFacts, job: MonitoredJob) -> Finding | None:
     return Finding(
         kind=Kind.SLOW,
         severity=Health.WARNING,
-        message=f"the run started {iso(run.started_at)} took {roughly(took)}, "
+        message=f"the run started {to_the_second(run.started_at)} took {roughly(took)}, "
         f"over its limit of {format_duration(job.max_duration)}",
         observed=round(took.total_seconds(), 3),
         threshold=job.max_duration.total_seconds(),

@@ -10,7 +10,7 @@ from airflow_jobmon.core.alerts import Alert, AlertEvent
 from airflow_jobmon.core.health import Finding, Health, JobFacts, Kind
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.times import iso, roughly
+from airflow_jobmon.core.times import roughly, to_the_second
 
 Fact = tuple[str, str]
 
@@ -26,7 +26,7 @@ def tell_finding(
     """An incident that opened, or that is still open and told again."""
     failed = finding.kind is Kind.FAILED
     run = facts.last_finished if failed else facts.newest
-    still = f"still open since {iso(finding.since)}: " if event is AlertEvent.REPEATED else ""
+    still = f"still open since {to_the_second(finding.since)}: " if event is AlertEvent.REPEATED else ""
     return Alert(
         event=event,
         kind=finding.kind.value,
@@ -52,7 +52,7 @@ def tell_resolved(
         job_name=job.name,
         severity=Health.OK,
         at=resolved_at,
-        message=f"it lasted {roughly(lasted)}, from {iso(opened_at)} to {iso(resolved_at)}",
+        message=f"it lasted {roughly(lasted)}, from {to_the_second(opened_at)} to {to_the_second(resolved_at)}",
         facts=(("Lasted", roughly(lasted)), *_facts(facts.newest, facts, job)),
         logs_url=job.logs_url or job_page(base_url, job.name),
         runbook_url=job.runbook_url,
@@ -68,10 +68,10 @@ def tell_recovered(failed: Run, cured_by: Run, job: MonitoredJob, base_url: str 
         job_name=job.name,
         severity=Health.CRITICAL,
         at=ended,
-        message=f"the run started {iso(failed.started_at)} failed and recovered: "
-        f"the run started {iso(cured_by.started_at)} succeeded {roughly(cured_at - ended)} later",
+        message=f"the run started {to_the_second(failed.started_at)} failed and recovered: "
+        f"the run started {to_the_second(cured_by.started_at)} succeeded {roughly(cured_at - ended)} later",
         error=failed.error_message,
-        facts=(("Failed", iso(ended)), ("Recovered", iso(cured_at))),
+        facts=(("Failed", to_the_second(ended)), ("Recovered", to_the_second(cured_at))),
         logs_url=job.logs_url or job_page(base_url, job.name),
         runbook_url=job.runbook_url,
         recovered=True,
@@ -111,7 +111,7 @@ def tell_undelivered(channel: str, error: str, job_name: str, at: datetime) -> A
 def _facts(run: Run | None, facts: JobFacts, job: MonitoredJob) -> Iterator[Fact]:
     if run is not None:
         yield "Run", run.id
-        yield "Started", iso(run.started_at)
+        yield "Started", to_the_second(run.started_at)
         if run.duration_seconds is not None:
             yield "Duration", roughly(timedelta(seconds=run.duration_seconds))
         if run.records_updated is not None:

@@ -77,6 +77,11 @@ def iso(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def to_the_second(moment: datetime) -> str:
+    """The same for reading, without what no person reads: `2025-11-13T02:05:00Z`."""
+    return iso(moment.replace(microsecond=0))
+
+
 def parse_moment(text: str) -> datetime:
     """ISO 8601; a time without an offset is UTC."""
     try:

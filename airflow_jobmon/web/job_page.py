@@ -10,7 +10,7 @@ import jinja2
 
 from airflow_jobmon.core.alerts import KIND_TITLES
 from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.times import iso
+from airflow_jobmon.core.times import to_the_second
 from airflow_jobmon.judging import assess_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import check_schema
@@ -35,19 +35,21 @@ def job_page(conninfo: str, settings: Settings, job_name: str) -> str:
             )
         ]
         alerts = [
-            (iso(at), KIND_TITLES.get(kind, kind), event, deliveries or "no channel")
+            (to_the_second(at), KIND_TITLES.get(kind, kind), event, deliveries or "no channel")
             for at, kind, event, deliveries in conn.execute(queries["recent_alerts"], given)
         ]
     return _template().render(
         job_name=job_name,
         health=health,
-        runs=[run.as_json() for run in runs],
+        runs=runs,
         alerts=alerts,
-        checked_at=iso(datetime.now(UTC).replace(microsecond=0)),
+        checked_at=datetime.now(UTC),
     )
 
 
 @cache
 def _template() -> jinja2.Template:
     source = (files("airflow_jobmon.web") / "job_page.html.jinja").read_text(encoding="utf-8")
-    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["moment"] = to_the_second
+    return environment.from_string(source)
