@@ -15,5 +15,5 @@ def backoff(failures: int, *, jitter: float, first: timedelta = FIRST, longest: 
     `jitter` in [0, 1) lengthens it by up to a quarter, so that many waiters do not come back at once; the first wait
     after a failure is never shorter than `first`, and none is longer than `longest`.
     """
-    doubled = first * 2 ** min(max(failures - 1, 0), _DOUBLINGS)
+    doubled: timedelta = first * (1 << min(max(failures - 1, 0), _DOUBLINGS))
     return min(doubled * (1 + jitter / 4), longest)

@@ -26,7 +26,7 @@ def job_page(conninfo: str, settings: Settings, job_name: str) -> str:
     queries = load_queries("page")
     with connect(conninfo) as conn:
         check_schema(conn)
-        (health,) = assess_jobs(conn, settings, [job_name]) or [None]
+        health = next(iter(assess_jobs(conn, settings, [job_name])), None)  # none: disabled in the registry
         given = {"job_name": job_name}
         runs = [
             Run(run_id, name, started_at, completed_at, status, records, error)
