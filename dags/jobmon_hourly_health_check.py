@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference
-from airflow_jobmon.notifiers import JobSlackNotifier
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference  # type: ignore[attr-defined]  # not in its stub
 
 from airflow_jobmon.jobs import MonitoredJob
+from airflow_jobmon.notifiers import JobSlackNotifier
 from airflow_jobmon.operators import JobHealthOperator
 
 SLACK = "slackwebhook_default"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airflow_jobmon.core.assess import DORMANT_AFTER, assess
 from airflow_jobmon.core.health import Health, JobFacts, Kind, Window
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import Run
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)

@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from airflow_jobmon.core.alerts import AlertEvent
 from airflow_jobmon.core.health import Finding, Health, Kind
 from airflow_jobmon.core.incidents import Change, OpenIncident, Step, fingerprint, next_step
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
