@@ -71,7 +71,7 @@ def _start(running: ExitStack, screen: Screen, options: Namespace) -> tuple[Acts
         smtp_port=inbox.smtp_port,
     )
     airflow = Standalone(env, LOGS / "airflow.log")
-    running.callback(airflow.program.stop)
+    running.callback(_stop, airflow.program, screen)
     screen.step("Airflow: starting, which takes about a minute; meanwhile the sample is loaded")
 
     conn = running.enter_context(psycopg.connect(postgres.conninfo("agencies"), autocommit=True))
@@ -98,7 +98,7 @@ def _play_acts(running: ExitStack, acts: Acts, env: dict[str, str], screen: Scre
     acts.recovers()
     log = LOGS / "listen.log"
     acts.listen = Program("airflow jobmon listen", [airflow_program(), "jobmon", "listen"], env=env, log=log)
-    running.callback(acts.listen.stop)
+    running.callback(_stop, acts.listen, screen)
     acts.wait_for_watcher("listen", acts.listen, 60)
     acts.fails_while_listening()
     acts.recovers_while_listening()
@@ -138,6 +138,11 @@ def _stay_up(acts: Acts, env: dict[str, str], screen: Screen, options: Namespace
         finally:
             stop.set()
             rhythm.join(10)
+
+
+def _stop(program: Program, screen: Screen) -> None:
+    program.stop()
+    screen.step(f"{program.name}: stopped", "dim")
 
 
 def _psql() -> str:
