@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from tests.runs import log_run
 
 from airflow_jobmon.channels import Accepted
 from airflow_jobmon.core.alerts import Alert, AlertEvent
@@ -21,6 +20,7 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
 from airflow_jobmon.settings import Settings
+from tests.runs import log_run
 
 SETTINGS = Settings(channels=("slack", "mail"))
 

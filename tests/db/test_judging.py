@@ -6,7 +6,6 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.runs import log_run
 
 from airflow_jobmon.core.health import Health, Kind
 from airflow_jobmon.core.jobs import MonitoredJob
@@ -15,6 +14,7 @@ from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, jud
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
+from tests.runs import log_run
 
 SETTINGS = Settings(channels=("slack", "mail"), base_url="http://airflow:8080")
 LONG_AGO = timedelta(days=400)
