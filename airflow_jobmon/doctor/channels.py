@@ -8,7 +8,7 @@ from typing import Any
 from airflow_jobmon.connections import open_channel
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.diagnosis import Diagnosis, explained, listed, ok, reason, warning, wrong
+from airflow_jobmon.doctor.diagnosis import Diagnosis, counted, explained, listed, ok, reason, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.errors import JobmonError
 
@@ -26,12 +26,14 @@ def configured(patient: Patient) -> Iterator[Diagnosis]:
         yield ok(f"alerts go to {listed(shared, 10)}")
     elif not known.addressed:
         yield wrong("no channel is configured: alerts are recorded and told to nobody", _NAME_THEM)
-    elif known.without_own or patient.settings.unregistered_jobs != "ignore":
+    elif known.without_own:
         yield wrong(
-            f"[jobmon] channels is empty: jobs without channels of their own ({known.without_own} registered ones, and "
-            "whatever else is logged) alert nobody",
+            f"[jobmon] channels is empty: {counted(known.without_own, 'registered job')} without channels of their own "
+            "alert nobody",
             _NAME_THEM,
         )
+    elif patient.settings.unregistered_jobs != "ignore":
+        yield warning("[jobmon] channels is empty: jobs that nobody registered alert nobody", _NAME_THEM)
     else:
         yield ok("every registered job names its own channels")
 
@@ -67,7 +69,7 @@ def _past(name: str, past: Any, *, given_by_a_task: bool) -> Diagnosis:
     if past and past.dead and past.last_dead:
         return wrong(
             f"refuses messages for good: {_cut(past.dead_error or past.last_error)}; "
-            f"{_alerts(past.dead)} of the last 7 days dead, {last_sent}",
+            f"{counted(past.dead, 'alert')} of the last 7 days dead, {last_sent}",
             f"{mend}, then send them again: `airflow jobmon alerts --retry`",
             about=name,
         )
@@ -81,17 +83,13 @@ def _past(name: str, past: Any, *, given_by_a_task: bool) -> Diagnosis:
         )
     if past and past.dead:
         return warning(
-            f"works again ({last_sent}), but {_alerts(past.dead)} of the last 7 days never arrived: "
+            f"works again ({last_sent}), but {counted(past.dead, 'alert')} of the last 7 days never arrived: "
             f"{_cut(past.dead_error)}",
             "look at them: `airflow jobmon alerts --state dead`; send them again: `airflow jobmon alerts --retry`",
             about=name,
         )
     what = "given as a notifier by a task" if given_by_a_task else "its connection is complete"
     return ok(f"{what}; {last_sent}", about=name)
-
-
-def _alerts(count: int) -> str:
-    return f"{count} alert{'' if count == 1 else 's'}"
 
 
 def _cut(error: str | None) -> str:

@@ -69,6 +69,11 @@ def reason(error: Exception) -> str:
     return fit(one_line(text), _LONGEST_REASON)
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 alert`, `2 alerts`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def listed(names: Iterable[str], most: int = 5) -> str:
     """`a, b and 3 more`."""
     shown = list(names)

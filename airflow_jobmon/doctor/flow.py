@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.diagnosis import Diagnosis, listed, ok, warning, wrong
+from airflow_jobmon.doctor.diagnosis import Diagnosis, counted, listed, ok, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
 
 ALIVE = timedelta(seconds=15)
@@ -43,14 +43,16 @@ def watchers(patient: Patient) -> Iterator[Diagnosis]:
 
 def events(patient: Patient) -> Iterator[Diagnosis]:
     found = patient.ask_one("events")
-    count = f"{found.waiting}{' or more' if found.waiting >= 1000 else ''}"
+    count = "1000 failed runs or more" if found.waiting >= 1000 else counted(found.waiting, "failed run")
     if found.oldest is not None and found.oldest > _UNJUDGED:
         yield wrong(
-            f"{count} failed runs were noted and judged by nobody, the oldest {roughly(found.oldest)} ago",
+            f"{count} noted and judged by nobody, the oldest {roughly(found.oldest)} ago",
             f"{_START}; to judge them now: `airflow jobmon check --record`",
         )
     else:
-        yield ok(f"{count} wait to be judged" if found.waiting else "every failed run that was noted has been judged")
+        yield ok(
+            f"{count} to be judged, just noted" if found.waiting else "every failed run that was noted has been judged"
+        )
 
 
 def pending(patient: Patient) -> Iterator[Diagnosis]:
@@ -59,11 +61,10 @@ def pending(patient: Patient) -> Iterator[Diagnosis]:
     if not late:
         yield ok("nothing has been waiting to be sent")
     for row in late:
-        alerts = f"{row.waiting} alert{'' if row.waiting == 1 else 's'}"
         why = f"last error: {fit(one_line(row.error), 160)}" if row.error else "nobody has tried to send"
         say = wrong if row.oldest > _STUCK else warning
         yield say(
-            f"{alerts} not sent on channel {row.channel}, the oldest since {roughly(row.oldest)}; {why}",
+            f"{counted(row.waiting, 'alert')} not sent, the oldest for {roughly(row.oldest)}; {why}",
             f"correct connection {row.channel!r}; it is tried again by itself"
             if row.error
             else "see what is said of watchers, channels and the alerts DAG; to send now: `airflow jobmon deliver`",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import errors
 
-from airflow_jobmon.doctor.diagnosis import Diagnosis, listed, not_checked, ok, reason, warning, wrong
+from airflow_jobmon.doctor.diagnosis import Diagnosis, counted, listed, not_checked, ok, reason, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.postgres.script import mapping_json
 
@@ -87,6 +87,7 @@ def row_security(patient: Patient) -> Iterator[Diagnosis]:
 
 def index(patient: Patient) -> Iterator[Diagnosis]:
     found = patient.ask_one("index")
+    size = f" (about {counted(found.about_rows, 'row')})" if found.about_rows is not None else ""
     if found.serving:
         yield ok(f"{found.serving} answers questions about a job")
     elif not found.can:
@@ -96,13 +97,13 @@ def index(patient: Patient) -> Iterator[Diagnosis]:
         )
     elif found.unfinished:
         yield wrong(
-            f"index {found.unfinished} is invalid, as an interrupted build leaves it: each look reads the whole table "
-            f"(about {found.about_rows} rows)",
+            f"index {found.unfinished} is invalid, as an interrupted build leaves it: each look reads the whole "
+            f"table{size}",
             f"{_MIGRATE}: it builds the index anew without stopping the jobs",
         )
     else:
         yield wrong(
-            f"no index on (job_name, started_at DESC): each look reads the whole table (about {found.about_rows} rows)",
+            f"no index on (job_name, started_at DESC): each look reads the whole table{size}",
             f"{_MIGRATE}: it builds the index without stopping the jobs",
         )
 
@@ -116,9 +117,7 @@ def status_words(patient: Patient) -> Iterator[Diagnosis]:
     if not found:
         yield ok("the newest runs have no word but running, success and failed, as mapped")
         return
-    words = listed(
-        f"{row.word!r} ({row.jobs} {'job' if row.jobs == 1 else 'jobs'}, e.g. {row.job_name!r})" for row in found
-    )
+    words = listed(f"{row.word!r} ({counted(row.jobs, 'job')}, e.g. {row.job_name!r})" for row in found)
     yield wrong(
         f"nothing says what these status words mean: {words}. A failure logged so alerts nobody",
         "map each in [jobmon] status_words (like failed=error|aborted, success=ok), then run `airflow jobmon migrate`",

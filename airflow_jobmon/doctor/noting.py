@@ -79,8 +79,8 @@ def replication(patient: Patient) -> Iterator[Diagnosis]:
         yield ok("fed by replication, and the triggers fire for it" if feeding else "no replication skips the triggers")
 
 
-def prepared_transactions(patient: Patient) -> Iterator[Diagnosis]:
-    orphans = patient.ask("prepared", older_than=_ORPHANED)
+def prepared_transactions(patient: Patient, *, orphaned_after: timedelta = _ORPHANED) -> Iterator[Diagnosis]:
+    orphans = patient.ask("prepared", older_than=orphaned_after)
     for row in orphans:
         seen = f"transaction {row.gid!r} of role {row.owner!r} was prepared {roughly(row.age)} ago and never ended"
         advice = (

@@ -66,6 +66,9 @@ def listening(patient: Patient) -> Iterator[Diagnosis]:
             listener.execute(f"LISTEN {CHANNEL}")
             began = time.monotonic()
             patient.connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, token])
+        except psycopg.errors.ProgramLimitExceeded as error:
+            yield wrong(f"nothing can be notified: {reason(error)}", "see what is said of the notification queue")
+            return
         except psycopg.Error as error:
             yield wrong(f"{patient.address} refuses LISTEN: {reason(error)}", _elsewhere(patient))
             return

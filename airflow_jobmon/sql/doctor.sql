@@ -162,11 +162,12 @@ LIMIT 20
 
 -- name: index
 -- serving: a valid index that answers our questions; unfinished: one that would, were it valid. can: whether any could.
+-- about_rows: null where the table was never analyzed.
 SELECT mapped.m ->> 'job_key' IS NOT NULL AS can,
     airflow_jobmon.serving_index(%(log)s::oid::regclass, mapped.m ->> 'job_key', mapped.m ->> 'start_key')::text AS serving,
     airflow_jobmon.serving_index(
         %(log)s::oid::regclass, mapped.m ->> 'job_key', mapped.m ->> 'start_key', unfinished => true)::text AS unfinished,
-    (SELECT sum(greatest(c.reltuples, 0)) FROM pg_class c
+    (SELECT sum(c.reltuples) FILTER (WHERE c.reltuples >= 0) FROM pg_class c
         WHERE c.oid = %(log)s::oid OR c.oid IN (SELECT relid FROM pg_partition_tree(%(log)s::oid) WHERE isleaf))::bigint
         AS about_rows
 FROM airflow_jobmon.installation i
@@ -209,8 +210,10 @@ SELECT current_setting('max_prepared_transactions')::integer AS allowed,
 -- Transactions that were prepared and neither committed nor rolled back; `in_the_way`: of the job log or our tables.
 SELECT p.gid, p.owner, clock_timestamp() - p.prepared AS age,
     EXISTS (
-        SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
-        WHERE l.virtualtransaction = '-1/' || p.transaction
+        SELECT FROM pg_locks own
+        JOIN pg_locks l ON l.virtualtransaction = own.virtualtransaction AND l.pid IS NULL
+        JOIN pg_class c ON c.oid = l.relation
+        WHERE own.transactionid = p.transaction AND own.granted AND own.pid IS NULL
             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND (l.relation = %(log)s::oid OR c.relnamespace = to_regnamespace('airflow_jobmon')
                 OR l.relation IN (SELECT relid FROM pg_partition_tree(%(log)s::oid)))
