@@ -44,6 +44,7 @@ with DAG(
                 grace=timedelta(hours=1),
                 max_duration=timedelta(seconds=60),
                 owner="payments",
+                runbook_url="https://wiki.example.com/runbooks/update-installment-statuses",
                 tags=("payments", "production-critical"),
             ),
         ],

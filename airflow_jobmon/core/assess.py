@@ -95,7 +95,7 @@ def _overdue(facts: JobFacts, job: MonitoredJob, now: datetime) -> Finding | Non
     if now <= expected or (facts.newest is None and now <= due):
         return None
     since_last = now - (facts.newest.started_at if facts.newest else facts.registered_at)
-    ago = f"no run for {_hours(since_last)} hours" if facts.newest else f"never run in {_hours(since_last)} hours"
+    ago = f"no run for {_spoken(since_last)}" if facts.newest else f"never run in {_spoken(since_last)}"
     missed = now > due
     return Finding(
         kind=Kind.MISSED if missed else Kind.LATE,
@@ -191,6 +191,12 @@ def _next_moment(facts: JobFacts, job: MonitoredJob, now: datetime, *, registere
     if facts.newest is not None and facts.newest.status == RUNNING:
         moments.append(facts.newest.started_at + _stuck_after(facts, job, registered=registered))
     return min((moment for moment in moments if moment >= now), default=None)
+
+
+def _spoken(duration: timedelta) -> str:
+    """Hours, as people count a daily job's silence; minutes too where hours alone say little."""
+    hours = f"{_hours(duration)} hours"
+    return hours if duration >= timedelta(hours=2) else f"{duration.total_seconds() // 60:.0f} minutes ({hours})"
 
 
 def _hours(duration: timedelta) -> float:

@@ -180,3 +180,9 @@ def test_nothing_changes_before_the_moment_at_which_time_alone_could(later, runn
     assert [found.kind for found in assess(shown, DAILY, now=then).findings] == [
         found.kind for found in verdict.findings
     ]
+
+
+def test_a_silence_of_minutes_is_said_in_minutes_too():
+    job = MonitoredJob(name="load", every="10m", grace="5m")
+    missed = assess(facts(run(NOW - timedelta(minutes=24))), job, now=NOW).finding(Kind.MISSED)
+    assert missed.message.startswith("no run for 24 minutes (0.4 hours); ")
