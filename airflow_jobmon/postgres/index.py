@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from psycopg import Connection, errors
 from psycopg import Error as DatabaseError
@@ -31,8 +32,7 @@ def build_index(conn: Connection[TupleRow], progress: Callable[[str], None]) -> 
     sql = load_queries("migrate")
     done: list[str] = []
     tries = 0
-    conn.execute("SET statement_timeout = 0")
-    try:
+    with _time_to_build(conn):
         while needed := [str(statement) for (statement,) in conn.execute(sql["index_statements"])]:
             statement = needed[0]
             if statement in done or tries > 100:
@@ -52,19 +52,35 @@ def build_index(conn: Connection[TupleRow], progress: Callable[[str], None]) -> 
             except DatabaseError as error:
                 return done, [f"could not index the job log ({error.diag.message_primary or error}): {statement}"]
             done.append(statement)
-    finally:
-        conn.execute("RESET statement_timeout")
     return done, []
 
 
-def _run(conn: Connection[TupleRow], statement: str) -> None:
-    # A build waits for open transactions, however long they take; what writers wait for must not.
-    concurrent = statement.startswith(("CREATE INDEX CONCURRENTLY", "DROP INDEX CONCURRENTLY"))
-    conn.execute("SET lock_timeout = 0" if concurrent else "SET lock_timeout = '2s'")
+@contextmanager
+def _time_to_build(conn: Connection[TupleRow]) -> Iterator[None]:
+    """No limit for what cannot run in a transaction: a build waits for open transactions, however long they take.
+
+    Behind a pooler the role's own limits stay: a setting would be left on a connection that others use.
+    """
+    row = conn.execute("SELECT pg_backend_pid()").fetchone()
+    if row is None or row[0] != conn.info.backend_pid:
+        yield
+        return
+    conn.execute("SET statement_timeout = 0")
+    conn.execute("SET lock_timeout = 0")
     try:
-        conn.execute(statement.encode())
+        yield
     finally:
+        conn.execute("RESET statement_timeout")
         conn.execute("RESET lock_timeout")
+
+
+def _run(conn: Connection[TupleRow], statement: str) -> None:
+    if statement.startswith(("CREATE INDEX CONCURRENTLY", "DROP INDEX CONCURRENTLY")):
+        conn.execute(statement.encode())
+        return
+    with conn.transaction():
+        conn.execute(load_queries("migrate")["brief_locks"])  # writers wait for this one
+        conn.execute(statement.encode())
 
 
 def _being_built(conn: Connection[TupleRow]) -> bool:
