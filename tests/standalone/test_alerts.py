@@ -1,0 +1,79 @@
+"""The whole path under a running Airflow: triggerer, DAG, channels."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from demo.inbox_reader import SINKS
+from demo.standalone import EMAIL, SLACK
+from tests.runs import finish_run, log_run
+
+pytestmark = pytest.mark.standalone
+
+
+def test_a_failed_run_is_told_on_slack_and_by_email_and_so_is_that_it_recovered(airflow, jobs, measured):
+    run = log_run(jobs, "nightly-load", status="running", seconds=3)
+    finish_run(jobs, run, "failed", error_message="Connection timeout after 3 retries")
+    began = datetime.now(UTC) - timedelta(seconds=5)
+    for sink in SINKS:
+        told = airflow.until_arrived(sink, "Job Failed", "nightly-load", timeout=90)
+        measured(f"failed row to {sink}, the DAG's first run", told["received"] - _ended(jobs, run))
+    by_dag = {SLACK: 1, EMAIL: 1}
+    airflow.until(lambda: airflow.delivered_by_dag(began) == by_dag, "runs of jobmon_alerts that say they sent it")
+    seen = airflow.last_received()
+    good = log_run(jobs, "nightly-load", status="running", seconds=1)
+    finish_run(jobs, good)
+    for sink in SINKS:
+        told = airflow.until_arrived(sink, "esolved" if sink == "slack" else "RESOLVED", "nightly-load", after=seen)
+        measured(f"successful row to resolved on {sink}, sweeping each 5 s", told["received"] - _ended(jobs, good))
+
+
+def test_a_drill_pasted_by_hand_takes_the_same_path(airflow, jobs, measured):
+    seen = airflow.last_received()
+    run = jobs.execute(
+        """
+        INSERT INTO jobs_log (job_name, started_at, completed_at, status, error_message)
+        VALUES (
+          'update-installment-statuses',
+          now(),
+          now(),
+          'failed',
+          'TEST ALERT - Please ignore this simulated failure'
+        ) RETURNING id::text
+        """
+    ).fetchone()[0]
+    for sink in SINKS:
+        told = airflow.until_arrived(sink, "TEST ALERT", "update-installment-statuses", after=seen)
+        measured(f"drill to {sink}, warm", told["received"] - _ended(jobs, run))
+    assert jobs.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE job_name LIKE 'update-%'").fetchone() == (
+        0,
+    )
+    jobs.execute("DELETE FROM jobs_log WHERE error_message = 'TEST ALERT - Please ignore this simulated failure'")
+
+
+def test_the_failure_of_an_ordinary_dag_is_told_by_its_callbacks(airflow):
+    seen = airflow.last_received()
+    airflow.trigger("fails_by_itself")
+    email = airflow.until_arrived("email", "Job Failed", "fails_by_itself", after=seen)
+    assert "<b>nothing</b> to divide by, {{ 7*7 }}" in email["text"]
+    assert "&lt;b&gt;nothing" in email["html"]
+    slack = airflow.until_arrived("slack", "Job Failed", "the whole DAG", after=seen)
+    assert "https://wiki.example.com/etl" in str(slack["payload"])
+
+
+def test_the_hourly_check_started_over_the_api_returns_the_health_of_all_jobs(airflow, jobs):
+    log_run(jobs, "checked-hourly", seconds=2)
+    run = airflow.trigger("jobmon_hourly_health_check")
+    airflow.until(lambda: airflow.state("jobmon_hourly_health_check", run) in {"success", "failed"}, "the check")
+    health = airflow.xcom("jobmon_hourly_health_check", run, "check")
+    found = {job["job_name"]: job for job in health["jobs"]}
+    assert found["checked-hourly"]["status"] == "ok"
+    assert found["update-installment-statuses"]["status"] == "unknown"  # registered by that DAG, never run
+    assert health["status"] in {"unknown", "critical"}
+
+
+def _ended(conn, run_id: str) -> float:
+    row = conn.execute("SELECT extract(epoch FROM completed_at) FROM jobs_log WHERE id::text = %s", [run_id]).fetchone()
+    return float(row[0])
