@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from email.errors import MessageError
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, getaddresses
+from email.utils import format_datetime, formataddr, getaddresses, parseaddr
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -27,8 +29,6 @@ _SUBJECT = 200
 _LINES_BYTES = 45_000
 """What the words of a batch's lines may take up in HTML, escaped and in UTF-8: Gmail cuts a message at 102 kB."""
 
-_POLICY = SMTP.clone(max_line_length=78, cte_type="7bit")
-
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -40,7 +40,9 @@ class Letter:
 
 
 def write_letter(alerts: Sequence[Alert]) -> Letter:
-    return Letter(messages.subject(alerts, _SUBJECT), _html(alerts), messages.plain_text(alerts) + "\n")
+    # An encoded word in a name would be decoded by whoever shows the subject.
+    subject = messages.subject(alerts, _SUBJECT - 20).replace("=?", "= ?")
+    return Letter(fit(subject, _SUBJECT), _html(alerts), messages.plain_text(alerts) + "\n")
 
 
 def message_bytes(alerts: Sequence[Alert], *, key: UUID, sender: str, recipients: Sequence[str]) -> bytes:
@@ -49,23 +51,32 @@ def message_bytes(alerts: Sequence[Alert], *, key: UUID, sender: str, recipients
     Date is that of the newest alert, since the time of sending would differ between two renderings.
     """
     letter = write_letter(alerts)
-    mail = EmailMessage(policy=_POLICY)
-    mail["Subject"] = letter.subject
-    mail["From"] = sender
-    mail["To"] = ", ".join(recipients)
-    mail["Date"] = format_datetime(max(alert.at for alert in alerts).astimezone(UTC).replace(microsecond=0))
-    mail["Message-ID"] = f"<{key}@{domain_of(sender)}>"
-    mail["Auto-Submitted"] = "auto-generated"  # asks out-of-office replies to stay away
-    mail["X-Auto-Response-Suppress"] = "All"
+    headers = {
+        "Subject": _encoded_subject(letter.subject),
+        "From": formataddr(parseaddr(sender)),
+        "To": ",\r\n ".join(formataddr(parseaddr(recipient)) for recipient in recipients),
+        "Date": format_datetime(max(alert.at for alert in alerts).astimezone(UTC).replace(microsecond=0)),
+        "Message-ID": f"<{key}@{domain_of(sender)}>",
+        "Auto-Submitted": "auto-generated",  # asks out-of-office replies to stay away
+        "X-Auto-Response-Suppress": "All",
+    }
+    mail = EmailMessage(policy=SMTP)
     mail.set_content(letter.text, cte="base64")
     mail.add_alternative(letter.html, subtype="html", cte="base64")
     mail.set_boundary("=_" + hashlib.sha256(key.bytes).hexdigest()[:32])
-    return mail.as_bytes()
+    # Headers by hand: EmailMessage folds a long subject into a leading blank, and takes =?...?= in a name for its own.
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("ascii") + mail.as_bytes()
+
+
+def _encoded_subject(subject: str) -> str:
+    """As it is where it is plain ASCII, else as encoded words (RFC 2047) of legal length, one per line."""
+    if subject.isascii():
+        return subject
+    return Header(subject, "utf-8", maxlinelen=75, header_name="Subject").encode(linesep="\r\n")
 
 
 def domain_of(sender: str) -> str:
-    ((_, address),) = getaddresses([sender])
-    return address.rpartition("@")[2]
+    return parseaddr(sender)[1].rpartition("@")[2]
 
 
 def read_addresses(value: Any, *, where: str, field: str) -> tuple[str, ...]:
@@ -99,7 +110,7 @@ def read_sender(value: Any, *, where: str, field: str) -> str:
     try:
         parsed = Address(addr_spec=address)
         good = bool(parsed.username) and bool(parsed.domain) and address.isascii() and sender.isprintable()
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, MessageError):
         good = False
     if not good:
         raise ConfigurationError(f"{where}: {field!r} is {sender[:80]!r}, which is no email address; correct it")
@@ -126,12 +137,11 @@ def _one(alert: Alert) -> dict[str, Any]:
 
 
 def _many(alerts: Sequence[Alert]) -> dict[str, Any]:
-    lines = messages.job_lines(alerts)
-    shown = lines[: messages.MOST_LINES]
+    shown, jobs = messages.job_lines(alerts, messages.MOST_LINES)
     room = min(_LINES_BYTES // len(shown), 1_000)
     return {
         "lines": [_fitted(line, room) for line in shown],
-        "more": len(lines) - len(shown),
+        "more": jobs - len(shown),
         "at": max(alert.at for alert in alerts).astimezone(UTC),
     }
 

@@ -23,8 +23,10 @@ _SECTION = 2_900
 _LINES = 9_500
 """What the lines of a batch may take up, line ends included."""
 
+_MOST_LINES = 400
+
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_BROADCAST = re.compile(r"@(?=(?:here|channel|everyone|group)\b)", re.IGNORECASE)
+_BROADCAST = re.compile(r"@(?=here|channel|everyone|group)", re.IGNORECASE)
 
 Json = dict[str, Any]
 
@@ -96,19 +98,24 @@ def _buttons(alert: Alert) -> list[Json]:
     ]
 
 
+def _length(text: str) -> int:
+    """Characters as Slack counts them, in UTF-16: an emoji is two."""
+    return len(text.encode("utf-16-le")) // 2
+
+
 def _batch_blocks(alerts: Sequence[Alert]) -> list[Json]:
-    lines = messages.job_lines(alerts)
-    shown = min(len(lines), messages.LEAST_LINES)
-    width = min(_LINES // shown, 300)
-    texts = [_line(line, width - 1) for line in lines[:shown]]
-    used = sum(len(text) + 1 for text in texts)
-    for line in lines[shown:]:  # short names leave room for more than we owe
+    lines, jobs = messages.job_lines(alerts, _MOST_LINES)
+    owed = min(len(lines), messages.LEAST_LINES)
+    width = min(_LINES // owed, 300)
+    texts: list[str] = []
+    used = 0
+    for number, line in enumerate(lines):
         text = _line(line, width - 1)
-        if used + len(text) + 1 > _LINES:
+        used += _length(text) + 1
+        if number >= owed and used > _LINES:  # short names leave room for more than we owe
             break
         texts.append(text)
-        used += len(text) + 1
-    if more := len(lines) - len(texts):
+    if more := jobs - len(texts):
         texts.append(f"_and {more} more_")
     header = {"type": "header", "text": _plain(messages.title(alerts, _HEADER), _HEADER)}
     return [header, *({"type": "section", "text": _mrkdwn(text)} for text in _sections(texts))]
@@ -116,16 +123,16 @@ def _batch_blocks(alerts: Sequence[Alert]) -> list[Json]:
 
 def _line(line: messages.JobLine, width: int) -> str:
     """`🚨 *name* - what happened`, in at most `width`: the name gets what it needs, up to half of it."""
-    room = width - len(line.mark) - 7
-    name = escaped(line.name, max(room // 2, room - len(line.said)))
-    return f"{line.mark} *{name}* - {escaped(line.said, room - len(name))}"
+    room = width - _length(line.mark) - 6
+    name = escaped(line.name, max(room // 2, room - _length(line.said)))
+    return f"{line.mark} *{name}* - {escaped(line.said, room - _length(name))}"
 
 
 def _sections(texts: Sequence[str]) -> list[str]:
     sections: list[str] = []
     current = ""
     for text in texts:
-        if current and len(current) + len(text) + 1 > _SECTION:
+        if current and _length(current) + _length(text) + 1 > _SECTION:
             sections.append(current)
             current = ""
         current = f"{current}\n{text}" if current else text
@@ -143,5 +150,6 @@ def _fallback(alerts: Sequence[Alert]) -> str:
         )
         lines.append(f"Time: {messages.moment(alert.at)}")
     else:
-        lines += [escaped(f"{line.mark} {line.name} - {line.said}", 100) for line in messages.job_lines(alerts)[:20]]
+        first, _ = messages.job_lines(alerts, 20)
+        lines += [escaped(f"{line.mark} {line.name} - {line.said}", 100) for line in first]
     return "\n".join(lines)

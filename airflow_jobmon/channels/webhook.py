@@ -16,7 +16,7 @@ from airflow_jobmon.channels.http_post import post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.core import messages
 from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.text import fit, plain_json
+from airflow_jobmon.core.text import plain_json
 from airflow_jobmon.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ class WebhookChannel:
 def _alert_json(alert: Alert) -> dict[str, Any]:
     """As the alert is, so that names can be compared; secrets masked and long texts cut."""
     told = alert.as_json()
-    told["job_name"] = fit(plain_json(alert.job_name), _TEXT)
-    told["message"] = fit(plain_json(alert.message), _TEXT)
-    told["error"] = fit(plain_json(alert.error), _ERROR) if alert.error is not None else None
-    told["facts"] = [[fit(plain_json(label), _TEXT), fit(plain_json(value), _TEXT)] for label, value in alert.facts]
+    told["job_name"] = plain_json(alert.job_name, _TEXT)
+    told["message"] = plain_json(alert.message, _TEXT)
+    told["error"] = plain_json(alert.error, _ERROR) if alert.error is not None else None
+    told["facts"] = [[plain_json(label, _TEXT), plain_json(value, _TEXT)] for label, value in alert.facts]
     told["title"] = messages.title([alert], 200)
     for link in ("logs_url", "runbook_url"):
         told[link] = told[link] if told[link] and messages.is_link(told[link]) else None

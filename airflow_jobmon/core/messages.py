@@ -41,7 +41,7 @@ _LONGEST_NAME = 500
 
 
 def name_of(alert: Alert) -> str:
-    return fit(one_line(alert.job_name), _LONGEST_NAME) or "(no name)"
+    return fit(one_line(alert.job_name, 4 * _LONGEST_NAME), _LONGEST_NAME) or "(no name)"
 
 
 def is_good_news(alert: Alert) -> bool:
@@ -193,13 +193,16 @@ class JobLine:
     link: str | None
 
 
-def job_lines(alerts: Sequence[Alert]) -> list[JobLine]:
-    """One line per job; those that need somebody first, since what does not fit is at the end."""
+def job_lines(alerts: Sequence[Alert], most: int) -> tuple[list[JobLine], int]:
+    """One line per job, at most `most` of them, and how many jobs there are.
+
+    Those that need somebody come first, since what does not fit is at the end.
+    """
     by_job: dict[str, list[Alert]] = {}
     for alert in alerts:
         by_job.setdefault(alert.job_name, []).append(alert)
     ordered = sorted(by_job.values(), key=lambda told: min(_badness(alert) for alert in told))
-    return [_job_line(told) for told in ordered]
+    return [_job_line(told) for told in ordered[:most]], len(ordered)
 
 
 def _job_line(told: Sequence[Alert]) -> JobLine:
@@ -225,9 +228,9 @@ def _phrase(alert: Alert) -> str:
 def plain_text(alerts: Sequence[Alert], *, error_limit: int = 4000) -> str:
     """The whole message as plain text, for an email's text part and for readers of JSON."""
     if len(alerts) > 1:
-        lines = job_lines(alerts)
-        shown = [f"{line.mark} {fit(line.name, 120)} - {fit(line.said, 200)}" for line in lines[:MOST_LINES]]
-        more = len(lines) - len(shown)
+        lines, jobs = job_lines(alerts, MOST_LINES)
+        shown = [f"{line.mark} {fit(line.name, 120)} - {fit(line.said, 200)}" for line in lines]
+        more = jobs - len(shown)
         return "\n".join([title(alerts, 200), "", *shown, *([f"and {more} more"] if more else [])])
     (alert,) = alerts
     error = fit(error_of(alert), error_limit)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 ELLIPSIS = "…"
 MASK = "***"
 
-_LONGEST = 20_000
+_LONGEST = 8_000
 """Characters of any one text that are looked at; no sink shows as many, and patterns stay cheap on a 1 MB error."""
 
 _PORT = r"\d{1,5}(?:[/?#\s\"'<>,;:.)\]]|$)"
@@ -47,13 +47,16 @@ def mask_secrets(text: str) -> str:
     A user name stays (`postgres://app:***@host`), since it says which login failed.
     """
     text = text[:_LONGEST]
+    if "://" in text:
+        text = _USERINFO.sub(_mask_userinfo, text)
+        text = _ODD_USERINFO.sub(rf"\1:{MASK}", text)
+        text = _CUT_USERINFO.sub(rf"\1:{MASK}", text)
     text = _SECRET_PATH.sub(rf"\1{MASK}", text)
-    text = _USERINFO.sub(_mask_userinfo, text)
-    text = _ODD_USERINFO.sub(rf"\1:{MASK}", text)
-    text = _CUT_USERINFO.sub(rf"\1:{MASK}", text)
-    text = _QUERY_SECRET.sub(rf"\1{MASK}", text)
     text = _BEARER.sub(rf"\1 {MASK}", text)
-    return _ASSIGNED_SECRET.sub(rf"\1{MASK}", text)
+    if "=" in text or ":" in text:
+        text = _QUERY_SECRET.sub(rf"\1{MASK}", text)
+        text = _ASSIGNED_SECRET.sub(rf"\1{MASK}", text)
+    return text
 
 
 def _mask_userinfo(found: re.Match[str]) -> str:
@@ -66,6 +69,8 @@ def show_invisible(text: str) -> str:
 
     Joiners and soft hyphens are dropped: they only shape neighbours, and in an emoji or a Persian word they are meant.
     """
+    if text.isprintable() and _INVISIBLE_LETTERS.isdisjoint(text):  # nearly always
+        return text
     return "".join(_shown(char) for char in text)
 
 
@@ -83,13 +88,13 @@ def _shown(char: str) -> str:
 def paragraph(text: str) -> str:
     """Safe to show over several lines: masked, nothing invisible, newlines unified, no more than one empty line."""
     text = mask_secrets(text).replace("\r\n", "\n").replace("\r", "\n")
-    text = show_invisible(text).replace("\t", "    ")
+    text = "\n".join(show_invisible(line) for line in text.replace("\t", "    ").split("\n"))
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n ")
 
 
-def one_line(text: str) -> str:
-    """Safe to show on one line: as `paragraph`, with every run of white space one space."""
-    return show_invisible(_SPACES.sub(" ", mask_secrets(text))).strip()
+def one_line(text: str, longest: int = _LONGEST) -> str:
+    """Safe to show on one line: as `paragraph`, with every run of white space one space; `longest` is looked at."""
+    return show_invisible(_SPACES.sub(" ", mask_secrets(text[:longest]))).strip()
 
 
 def code_points(char: str) -> int:
@@ -103,18 +108,10 @@ def fit(text: str, limit: int, size: Callable[[str], int] = code_points) -> str:
     `size` is what a character takes up once escaped, so that nothing is cut afterwards, inside an entity. A letter is
     not parted from its accents.
     """
-    room = limit - size(ELLIPSIS)
-    used = 0
-    keep = 0
-    for index, char in enumerate(text):
-        used += size(char)
-        if used <= room:
-            keep = index + 1
-        elif used > limit:
-            break
-    else:
+    keep = _room_for(text, limit, size)
+    if keep == len(text):
         return text
-    if room < 0:
+    if limit < size(ELLIPSIS):
         return ""
     start = keep
     while 0 < keep < len(text) and start - keep < 32 and unicodedata.combining(text[keep]):
@@ -122,6 +119,22 @@ def fit(text: str, limit: int, size: Callable[[str], int] = code_points) -> str:
     return text[:keep].rstrip() + ELLIPSIS
 
 
-def plain_json(value: str) -> str:
-    """For a machine: masked, whole, and without the lone surrogates that strict JSON readers refuse."""
-    return mask_secrets(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _room_for(text: str, limit: int, size: Callable[[str], int]) -> int:
+    """How many characters fit: all of them, or as many as leave room for an ellipsis."""
+    if size is code_points and max(text[: limit + 1], default="") <= "\uffff":  # nearly always: no need to count
+        return len(text) if len(text) <= limit else max(limit - 1, 0)
+    room = limit - size(ELLIPSIS)
+    used = keep = 0
+    for index, char in enumerate(text):
+        used += size(char)
+        if used <= room:
+            keep = index + 1
+        elif used > limit:
+            return keep
+    return len(text)
+
+
+def plain_json(value: str, limit: int) -> str:
+    """For a machine: masked, cut, otherwise as it is, but for the lone surrogates that strict JSON readers refuse."""
+    masked = fit(mask_secrets(value[: 2 * limit]), limit)
+    return masked if masked.isascii() else masked.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
