@@ -111,6 +111,7 @@ def _consumers(session: Any) -> Sequence[Any]:
             DagModel.last_parsed_time,
             DagModel.has_import_errors,
             DagModel.relative_fileloc,
+            DagModel.fileloc,
             DagModel.bundle_name,
         )
         .where(
@@ -127,12 +128,13 @@ def _consumers(session: Any) -> Sequence[Any]:
 
 def _trouble(session: Any, dag: Any) -> tuple[str, str] | None:
     """Why this DAG cannot be woken, as what was seen and what to do; None where it can."""
+    file = dag.relative_fileloc or dag.fileloc or "(of unknown path)"
     if dag.has_import_errors:
         why = _import_errors(session, dag)
-        return f"has an import error: {why[0] if why else dag.relative_fileloc}", "correct that file"
+        return f"has an import error: {why[0] if why else file}", "correct that file"
     if dag.is_stale:
         return (
-            f"is gone: its file {dag.relative_fileloc} was not found when the DAGs folder was last read",
+            f"is gone: its file {file} did not hold it any more when it was last looked for",
             "put the file back, or wait for the DAG processor to read it",
         )
     if dag.is_paused:

@@ -11,6 +11,8 @@ from airflow_jobmon.doctor.patient import Patient
 
 ELSEWHERE = "run the doctor where the scheduler or the API server runs, to have this checked too"
 
+_UNCONFIGURED = "Airflow has not configured its metadata database; see [database] sql_alchemy_conn"
+
 
 def metadata(patient: Patient) -> Iterator[Diagnosis]:
     """Whether there is a migrated one; without it, what is true of Airflow cannot be told from here."""
@@ -24,9 +26,10 @@ def metadata(patient: Patient) -> Iterator[Diagnosis]:
         yield not_checked(f"there is no metadata database at {missing}", ELSEWHERE)
         return
     try:
-        with read() as session:
-            for model in (AssetModel.id, DagModel.dag_id, Trigger.id):
-                session.execute(select(model).limit(1)).first()
+        # Not in a session: Airflow closes all of those when the process ends, and fails over one that hangs.
+        with _engine().connect() as connection:
+            for column in (AssetModel.id, DagModel.dag_id, Trigger.id):
+                connection.execute(select(column).limit(1)).first()
     except (OperationalError, ProgrammingError) as error:
         if "no such table" in str(error) or "does not exist" in str(error):
             yield not_checked("Airflow's metadata database is not migrated", ELSEWHERE)
@@ -45,15 +48,22 @@ def read() -> Any:
     from airflow.settings import Session  # noqa: PLC0415
 
     if Session is None:
-        raise LookupError("Airflow has not configured its metadata database; see [database] sql_alchemy_conn")
+        raise LookupError(_UNCONFIGURED)
     return Session()
+
+
+def _engine() -> Any:
+    from airflow.settings import engine  # noqa: PLC0415
+
+    if engine is None:
+        raise LookupError(_UNCONFIGURED)
+    return engine
 
 
 def _missing_file() -> str | None:
     """SQLite would make an empty database out of a wrong path."""
-    from airflow.settings import engine  # noqa: PLC0415
-
-    if engine is None or engine.dialect.name != "sqlite":
+    engine = _engine()
+    if engine.dialect.name != "sqlite":
         return None
     path = engine.url.database
     return path if path and path != ":memory:" and not Path(path).exists() else None

@@ -64,8 +64,7 @@ def capacity(_: Patient) -> Iterator[Diagnosis]:
         yield warning("no triggerer is alive, so there is no room at all", "start one: `airflow triggerer`")
         return
     seen = (
-        f"{held} of {room} places taken ({len(alive)} x [triggerer] capacity {each}), "
-        f"{homeless or 0} triggers wait for one"
+        f"{held} of {room} places taken ({len(alive)} x [triggerer] capacity {each}), {homeless or 0} waiting for one"
     )
     advice = "start another triggerer, or raise [triggerer] capacity; or watch by `airflow jobmon listen`"
     if held >= room and not placed:
@@ -101,9 +100,9 @@ def _living(session: Any, job_type: str, name: str, consequence: str) -> Diagnos
         return ok(f"alive on {listed(sorted({job.hostname or '(unknown host)' for job in alive}))}")
     last = ""
     if jobs and jobs[0].latest_heartbeat:
-        last = (
-            f" (last sign of life {roughly(datetime.now(UTC) - jobs[0].latest_heartbeat)} ago, on {jobs[0].hostname})"
-        )
+        silent = roughly(datetime.now(UTC) - jobs[0].latest_heartbeat)
+        how = "gave its last sign of life" if jobs[0].state == "running" else "ended"
+        last = f" (the last, on {jobs[0].hostname}, {how} {silent} ago)"
     return wrong(f"no {name} is alive{last}: {consequence}", f"start one: `airflow {name}`")
 
 

@@ -82,13 +82,11 @@ def test_a_notification_queue_that_nobody_empties(server):
         sleepy.execute("SELECT 1")  # its transaction stays open, so it takes nothing
         seen = []
         for fill in (10, 40):
-            for number in range(fill):
-                conn.execute("SELECT pg_notify('filler', %s)", [f"{number:07000}"])
+            notify(conn, fill)
             seen.append(examined(main))
         assert {found.only("listen").state for found in seen} == {State.OK}
         with pytest.raises(psycopg.errors.ProgramLimitExceeded):
-            while True:
-                conn.execute("SELECT pg_notify('filler', %s)", ["x" * 7000])
+            notify(conn, 100)
         full = examined(main)
         sleepy.rollback()
     queue = [found.only("notification queue") for found in seen]
@@ -96,3 +94,9 @@ def test_a_notification_queue_that_nobody_empties(server):
     assert "the triggers have stopped to notify" in queue[1].seen
     assert "sleepy" in queue[1].advice
     assert "too many notifications in the NOTIFY queue" in full.only("listen").seen
+
+
+def notify(conn: psycopg.Connection, times: int) -> None:
+    """So many notifications of a page each."""
+    for number in range(times):
+        conn.execute("SELECT pg_notify('filler', %s)", [f"{number:07000}"])
