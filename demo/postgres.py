@@ -175,6 +175,7 @@ class Postgres:
         """Start and wait until it accepts connections; a lock that a killed server left is waited out (seconds)."""
         if self.running:
             return
+        self._reap()
         self.initialize()
         deadline = time.monotonic() + timeout
         while True:
@@ -208,8 +209,9 @@ class Postgres:
 
     def kill(self) -> None:
         """Pull the plug (kill -9), as a machine that loses power; `start` recovers."""
-        self._signal(signal.SIGKILL)
-        self._supervised.wait()
+        if self.running:
+            self._signal(signal.SIGKILL)
+            self._supervised.wait()
         self._reap()
 
     def restart(self) -> None:

@@ -122,6 +122,8 @@ BEGIN
             'id', run_key, 'job_name', run_job, 'error_message', cut, 'alert_time', alert_time)::text;
         IF octet_length(payload) < 8000 THEN
             RETURN payload;
+        ELSIF coalesce(cut, '') = '' THEN
+            RETURN NULL;  -- cannot be, with the cuts above; but a loop without an end would stop the job
         END IF;
         error_bytes := octet_length(to_json(cut)::text);
         cut := left(cut, greatest(0,

@@ -1,0 +1,118 @@
+"""The views for people: what they count, what they leave out, and that a filter on one job stays cheap."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg.rows import dict_row
+
+from tests.db.noting import Conn
+from tests.runs import log_run
+
+NOON = (datetime.now(UTC) - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture
+def history(conn: Conn) -> Conn:
+    """sync: three successes of 10, 20 and 30 s, one failure, one run in progress, a drill, and an old failure."""
+    for seconds, records in ((10, 5), (20, 0), (30, None)):
+        log_run(conn, "sync", started_at=NOON, seconds=seconds, records_updated=records)
+    log_run(conn, "sync", "failed", NOON + timedelta(hours=1), seconds=2, error_message="boom")
+    log_run(conn, "sync", "running", NOON + timedelta(hours=2))
+    log_run(conn, "sync", "failed", NOON + timedelta(hours=3), error_message="TEST ALERT - ignore")
+    log_run(conn, "sync", "failed", NOON - timedelta(days=40), seconds=1, error_message="long ago")
+    return conn
+
+
+def rows(conn: Conn, query: str) -> list[dict[str, Any]]:
+    return conn.cursor(row_factory=dict_row).execute(query).fetchall()
+
+
+def test_success_rate_counts_finished_runs_of_thirty_days_without_drills(history):
+    (row,) = rows(history, "SELECT * FROM airflow_jobmon.success_rate")
+    assert (row["total_runs"], row["successful_runs"], row["failed_runs"]) == (5, 3, 1)
+    assert float(row["success_rate_percent"]) == 75.0
+
+
+def test_success_rate_of_a_job_that_never_finished_is_unknown(conn):
+    log_run(conn, "new", "running")
+    (row,) = rows(conn, "SELECT * FROM airflow_jobmon.success_rate")
+    assert row["success_rate_percent"] is None
+
+
+def test_failed_jobs_are_the_failures_of_a_week(history):
+    (row,) = rows(history, "SELECT * FROM airflow_jobmon.failed_jobs")
+    assert (row["error_message"], row["duration_seconds"]) == ("boom", 2.0)
+
+
+def test_performance_is_that_of_successes(history):
+    (row,) = rows(history, "SELECT * FROM airflow_jobmon.performance_metrics")
+    assert row["successful_runs"] == 3
+    assert (row["avg_duration_seconds"], row["p50_duration_seconds"], row["max_duration_seconds"]) == (20.0, 20.0, 30.0)
+    assert row["p95_duration_seconds"] == pytest.approx(29.0)
+    assert row["total_records_updated"] == 5
+
+
+def test_daily_metrics_have_a_row_for_each_utc_day(history):
+    older, newer = rows(history, "SELECT * FROM airflow_jobmon.daily_metrics ORDER BY date")
+    assert older["failed_runs"] == 1
+    assert newer["date"] == NOON.date()
+    assert (newer["total_runs"], newer["records_updated"], newer["avg_duration_seconds"]) == (5, 5, 20.0)
+
+
+def test_recent_executions_are_the_ten_newest_of_each_job(conn):
+    for number in range(12):
+        log_run(conn, "sync", started_at=NOON + timedelta(minutes=number), seconds=number)
+    log_run(conn, "other", "running", NOON)
+    found = rows(conn, "SELECT * FROM airflow_jobmon.recent_executions WHERE job_name = 'sync' ORDER BY started_at")
+    assert [row["duration_seconds"] for row in found] == [float(number) for number in range(2, 12)]
+    assert len(rows(conn, "SELECT * FROM airflow_jobmon.recent_executions")) == 11
+
+
+@pytest.mark.parametrize(
+    ("age", "health"),
+    [
+        pytest.param("1 hour 59 minutes", "critical", id="fresh"),
+        pytest.param("2 hours 1 minute", "unknown", id="stale: nobody is watching"),
+        pytest.param(None, "unknown", id="never judged"),
+    ],
+)
+def test_job_health_is_the_stored_verdict_while_somebody_watches(conn, age, health):
+    verdict = {
+        "last_run": {"started_at": "2025-11-13T02:00:00Z", "status": "failed"},
+        "consecutive_failures": 2,
+        "success_rate": 96.7,
+        "findings": [{"message": "the last run failed"}, {"message": "it is slow"}],
+    }
+    conn.execute(
+        "INSERT INTO airflow_jobmon.job_state (job_name, checked_at, health, verdict)"
+        " VALUES ('sync', clock_timestamp() - %s::interval, 'critical', %s)",
+        (age, json.dumps(verdict)),
+    )
+    (row,) = rows(conn, "SELECT * FROM airflow_jobmon.job_health")
+    assert row["health"] == health
+    assert row["last_run_started_at"] == datetime(2025, 11, 13, 2, tzinfo=UTC)
+    assert (row["consecutive_failures"], row["success_rate_percent"]) == (2, 96.7)
+    assert row["problems"] == "the last run failed; it is slow"
+
+
+def test_job_health_stands_a_verdict_that_was_never_written(conn):
+    conn.execute("INSERT INTO airflow_jobmon.job_state (job_name) VALUES ('sync')")
+    (row,) = rows(conn, "SELECT * FROM airflow_jobmon.job_health")
+    assert (row["health"], row["problems"], row["hours_since_last_run"]) == ("unknown", None, None)
+
+
+@pytest.mark.parametrize(
+    "view", ["recent_executions", "success_rate", "failed_jobs", "performance_metrics", "daily_metrics"]
+)
+def test_asking_for_one_job_reads_that_job_only(conn, view):
+    conn.execute(
+        "INSERT INTO public.jobs_log (job_name, started_at, completed_at, status)"
+        " SELECT 'job ' || n % 200, now() - n * interval '1 minute', now(), 'success' FROM generate_series(1, 10000) n"
+    )
+    conn.execute("ANALYZE public.jobs_log")
+    plan = conn.execute(f"EXPLAIN SELECT * FROM airflow_jobmon.{view} WHERE job_name = 'job 7'").fetchall()
+    assert not any("Seq Scan on jobs_log" in line for (line,) in plan), plan

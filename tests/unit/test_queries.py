@@ -1,0 +1,29 @@
+"""Every file of named queries can be loaded, and says each name once."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_jobmon.postgres.queries import load_queries, sql_directory
+
+NAMED = sorted(
+    path.name.removesuffix(".sql")
+    for path in sql_directory().iterdir()
+    if path.name.endswith(".sql") and "-- name:" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("module", NAMED)
+def test_a_file_of_queries_is_read_by_name(module):
+    queries = load_queries(module)
+    assert queries
+    assert all(query and not query.endswith(";") for query in queries.values())
+
+
+def test_queries_are_read_once():
+    assert load_queries("migrate") is load_queries("migrate")
+
+
+def test_a_file_that_is_not_there_is_an_error():
+    with pytest.raises(FileNotFoundError):
+        load_queries("nowhere")
