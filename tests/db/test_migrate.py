@@ -198,6 +198,22 @@ def test_what_somebody_dropped_is_put_back(fresh):
     assert fresh.execute("SELECT * FROM airflow_jobmon.job_health").fetchall() == []
 
 
+def test_a_column_can_change_its_type_as_the_documentation_says(fresh):
+    fresh.execute(JOBS_LOG)
+    migrate(fresh, Settings())
+    alter = "ALTER TABLE public.jobs_log ALTER status TYPE varchar(20)"
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        fresh.execute(alter)
+    fresh.execute("DROP VIEW airflow_jobmon.runs CASCADE")
+    for name in ("insert", "update"):
+        fresh.execute(f"DROP TRIGGER airflow_jobmon_failed_{name} ON public.jobs_log")
+    fresh.execute(alter)
+    migrate(fresh, Settings())
+    log_run(fresh, "sync", "failed")
+    assert noted(fresh) == [("sync", None)]
+    assert fresh.execute("SELECT job_name FROM airflow_jobmon.failed_jobs").fetchall() == [("sync",)]
+
+
 def test_views_and_grants_that_others_built_on_ours_survive(fresh):
     fresh.execute(JOBS_LOG)
     migrate(fresh, Settings())
