@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from airflow_jobmon.doctor import channels, consumers, flow, job_log, metadata, noting, processes, server
 from airflow_jobmon.doctor.diagnosis import Diagnosis, not_checked, wrong
@@ -10,7 +11,7 @@ from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.doctor.rounds import Check, Need, Result, Round, softened
 from airflow_jobmon.settings import Settings
 
-PATIENCE = 8.0
+PATIENCE = 5.0
 """Seconds until what has not answered is left behind; usually all is done within one."""
 
 DATABASE = (
@@ -47,10 +48,18 @@ AIRFLOW = (
 )
 
 
-def examine(conn_id: str, settings: Settings, *, patience: float = PATIENCE) -> list[Result]:
-    """Every check's results, in order. Never raises for what is wrong; that is what it reports."""
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """results: in the order of the checks. abandoned: a check hangs in a thread that was left behind."""
+
+    results: list[Result]
+    abandoned: bool
+
+
+def examine(conn_id: str, settings: Settings, *, patience: float = PATIENCE) -> Examination:
+    """Make every check. Never raises for what is wrong; that is what it reports."""
     patient = Patient(conn_id, settings)
-    database = Round(DATABASE, patient, silent=_no_answer)
+    database = Round(DATABASE, patient, silent=lambda seconds: _no_answer(patient, seconds))
     airflow = Round(AIRFLOW, patient, silent=_no_airflow)
     began = time.monotonic()
     database.start()
@@ -60,10 +69,18 @@ def examine(conn_id: str, settings: Settings, *, patience: float = PATIENCE) -> 
     seen_of_airflow = airflow.results(patience - over, over)
     if not database.is_alive():
         patient.close()
-    return seen + softened(seen_of_airflow, patient.delivering)
+    return Examination(
+        seen + softened(seen_of_airflow, patient.delivering), abandoned=database.is_alive() or airflow.is_alive()
+    )
 
 
-def _no_answer(seconds: float) -> Diagnosis:
+def _no_answer(patient: Patient, seconds: float) -> Diagnosis:
+    if patient.conninfo is None:
+        return wrong(
+            f"connection {patient.conn_id!r} was not found within {seconds:.0f} s: whoever keeps it does not answer, "
+            "Airflow's metadata database or a secrets backend",
+            f"see to that; until then it may be given as AIRFLOW_CONN_{patient.conn_id.upper()}",
+        )
     return wrong(
         f"no answer within {seconds:.0f} s",
         "look at the server's load and at the network between; then run the doctor again",

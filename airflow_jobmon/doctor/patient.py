@@ -39,8 +39,8 @@ class Patient:
         conninfo = connections.conninfo(self.conn_id)
         if "connect_timeout" not in conninfo_to_dict(conninfo):
             conninfo = make_conninfo(conninfo, connect_timeout=CONNECT_TIMEOUT)
-        self.conn = connect(conninfo)
         self.conninfo = conninfo
+        self.conn = connect(conninfo)
 
     @property
     def connection(self) -> Connection[Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from uuid import uuid4
@@ -111,7 +114,7 @@ def test_a_setting_that_cannot_be_read_is_one_line(jobmon, monkeypatch):
 def test_a_server_that_never_answers_is_not_waited_for(database, airflow_home, airflow_connection, silent_server):
     airflow_connection("jobmon_default", make_conninfo(database, port=silent_server, connect_timeout=60))
     began = time.monotonic()
-    first, *others = examine("jobmon_default", Settings(), patience=1)[: len(DATABASE)]
+    first, *others = examine("jobmon_default", Settings(), patience=1).results[: len(DATABASE)]
     assert time.monotonic() - began < 5
     assert (first.check, first.diagnosis.state, first.diagnosis.seen) == (
         "connection",
@@ -131,7 +134,9 @@ def test_a_metadata_database_that_never_answers_hides_nothing_of_ours(
     )
     try:
         restart_orm(settings)
-        results = {result.check: result.diagnosis for result in examine("jobmon_default", Settings(), patience=3)}
+        results = {
+            result.check: result.diagnosis for result in examine("jobmon_default", Settings(), patience=3).results
+        }
     finally:
         monkeypatch.undo()
         restart_orm(settings)
@@ -145,3 +150,24 @@ def restart_orm(settings) -> None:
     settings.dispose_orm()
     settings.configure_vars()
     settings.configure_orm()
+
+
+def test_a_process_that_leaves_a_hanging_check_behind_ends_quietly(airflow_home, silent_server):
+    """Without the connection as an environment variable, it is looked up where nobody answers."""
+    metadata = f"postgresql+psycopg2://airflow:hunter2@127.0.0.1:{silent_server}/airflow"
+    environment = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata}
+    said = subprocess.run(
+        [sys.executable, "-m", "airflow", "jobmon", "doctor", "-o", "json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    first, *others = json.loads(said.stdout)
+    assert said.returncode == 1
+    assert first["seen"].startswith("connection 'jobmon_default' was not found within 5 s")
+    assert "AIRFLOW_CONN_JOBMON_DEFAULT" in first["next"]
+    assert {row["state"] for row in others} == {"not checked here"}
+    assert "Traceback" not in said.stderr
+    assert "hunter2" not in said.stdout + said.stderr
