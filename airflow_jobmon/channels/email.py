@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
+from airflow.sdk.exceptions import AirflowException
 
 from airflow_jobmon.channels import Accepted
 from airflow_jobmon.channels.deadline import Deadline, within
@@ -90,7 +91,7 @@ def _converse(connection: Connection, server: str, envelope: _Envelope, deadline
         raise PermanentDeliveryError(
             f"{server}: {fit(one_line(str(error)), 200)} if it offers no STARTTLS, set disable_tls in the extra"
         ) from None
-    except (smtplib.SMTPException, OSError, EOFError) as error:
+    except (smtplib.SMTPException, OSError, EOFError, RuntimeError) as error:
         if deadline.passed or isinstance(error, TimeoutError):
             raise TimeoutError from None
         words = _words(error)
@@ -113,9 +114,14 @@ def _log_in(connection: Connection, deadline: Deadline) -> Any:
     deadline.on_end(lambda: _client_of(hook).sock.shutdown(2))
     try:
         hook.get_conn()
-    except BaseException:
+    except Exception as error:
         if client := _client_of(hook):
             client.close()
+        if isinstance(error, AirflowException):  # the hook's wrapping of a lost connection, or a login it cannot make
+            wrapped = error.__context__
+            raise (
+                wrapped if isinstance(wrapped, smtplib.SMTPException) else smtplib.SMTPException(str(error))
+            ) from None
         raise
     return _client_of(hook)
 
