@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -19,13 +20,15 @@ import psycopg
 from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.core.assess import assess
 from airflow_jobmon.core.health import JobFacts, JobHealth
+from airflow_jobmon.core.incidents import OpenIncident
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import FAILED, Run
 from airflow_jobmon.core.telling import tell_drill
 from airflow_jobmon.core.verdicts import Ruling, rule
 from airflow_jobmon.errors import UnknownJob
 from airflow_jobmon.postgres import facts as facts_of_log
-from airflow_jobmon.postgres.incidents import IncidentBook, State
+from airflow_jobmon.postgres.incidents import IncidentBook, RunKey, State
+from airflow_jobmon.postgres.trips import Answer, transaction
 from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.settings import Settings
 
@@ -67,21 +70,19 @@ def judge_events(conn: Connection, settings: Settings, *, now: datetime | None =
 
 
 def _judge_events(conn: Connection, settings: Settings, now: datetime | None, *, limit: int) -> Judged:
-    with conn.transaction():
+    # Nothing leaves this process because of this transaction before a durable one has followed, and if it never
+    # happened then its events are still there: so it need not wait for the disk.
+    with transaction(conn, durable=False):
         book = IncidentBook(conn)
         events = book.claim_events(limit)
         if not events:
             return Judged(0, 0, 0)
-        at = now or datetime.now(UTC)
+        survey = _survey(book, sorted({run.job_name for run in events}), events, count_window=False)
         drills = [run for run in events if run.is_drill]
-        by_job: dict[str, list[Run]] = defaultdict(list)
-        for run in events:
-            if not run.is_drill:
-                by_job[run.job_name].append(run)
-        states = book.lock_states({run.job_name for run in events})
-        alerts = _tell_drills(book, settings, drills, states)
-        judged = _watched((state for name, state in states.items() if name in by_job), settings)
-        alerts += _judge(book, settings, judged, by_job, at, count_window=False)[1]
+        alerts = _tell_drills(book, settings, drills, survey)
+        failed = {run.job_name for run in events if not run.is_drill}
+        judged = [state for state in _watched(survey.states().values(), settings) if state.job.name in failed]
+        alerts += _judge(book, settings, judged, survey, now or datetime.now(UTC))[1]
         return Judged(len(events), len(judged), alerts)
 
 
@@ -93,10 +94,11 @@ def judge_changed(conn: Connection, settings: Settings) -> Judged:
         registered = IncidentBook(conn).registered_names()
         changed = [name for name in changed if name in registered]
     for names in _batches(changed):
-        with conn.transaction():
+        with transaction(conn, durable=False):
             book = IncidentBook(conn)
-            states = _watched(book.lock_states(names).values(), settings)
-            alerts += _judge(book, settings, states, {}, datetime.now(UTC), count_window=False)[1]
+            survey = _survey(book, names, (), count_window=False)
+            states = _watched(survey.states().values(), settings)
+            alerts += _judge(book, settings, states, survey, datetime.now(UTC))[1]
             jobs += len(states)
     return Judged(0, jobs, alerts)
 
@@ -110,10 +112,11 @@ def judge_jobs(
     """
     healths: list[JobHealth] = []
     for batch in _batches(_names(conn, settings, names)):
-        with conn.transaction():
+        with transaction(conn):
             book = IncidentBook(conn)
-            states = _watched(book.lock_states(batch).values(), settings, named=names is not None)
-            healths += _judge(book, settings, states, {}, now or datetime.now(UTC), count_window=True)[0]
+            survey = _survey(book, batch, (), count_window=True)
+            states = _watched(survey.states().values(), settings, named=names is not None)
+            healths += _judge(book, settings, states, survey, now or datetime.now(UTC))[0]
     return healths
 
 
@@ -133,10 +136,15 @@ def assess_jobs(
     healths: list[JobHealth] = []
     for batch in _batches(_names(conn, settings, names)):
         states = _watched(IncidentBook(conn).read_states(batch), settings, named=names is not None)
-        wanted = [(state.job, _registered(state, settings), state.known_since) for state in states]
+        facts = facts_of_log.gather(conn, [state.job.name for state in states], at=at)
         healths += [
-            assess(facts, job, now=at or datetime.now(UTC), registered=registered)
-            for (job, registered, _), facts in zip(wanted, facts_of_log.gather(conn, wanted, at=at), strict=True)
+            assess(
+                facts.of(state.job, state.known_since),
+                state.job,
+                now=at or datetime.now(UTC),
+                registered=_registered(state, settings),
+            )
+            for state in states
         ]
     return healths
 
@@ -174,23 +182,37 @@ def _registered(state: State, settings: Settings) -> bool:
     return state.registered or settings.unregistered_jobs == "defaults"
 
 
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """All that is asked of some jobs, locked, before they are judged; asked in one go."""
+
+    events: Sequence[Run]
+    count_window: bool
+    states: Answer[dict[str, State]]
+    facts: facts_of_log.Gathered
+    incidents: Answer[dict[str, dict[str, OpenIncident]]]
+    uncounted: Answer[set[RunKey]]
+
+
+def _survey(book: IncidentBook, names: Sequence[str], events: Sequence[Run], *, count_window: bool) -> _Survey:
+    states = cache(book.lock_states(names))  # first: what is read before the lock may be old
+    facts = facts_of_log.gather(book.conn, names, count_window=count_window)
+    incidents, uncounted = book.open_incidents(names), cache(book.uncounted(events))
+    book.ask_installation()
+    book.draw_ids(len({run.job_name for run in events}))
+    return _Survey(events, count_window, states, facts, incidents, uncounted)
+
+
 def _judge(
-    book: IncidentBook,
-    settings: Settings,
-    states: Sequence[State],
-    events: Mapping[str, Sequence[Run]],
-    now: datetime,
-    *,
-    count_window: bool,
+    book: IncidentBook, settings: Settings, states: Sequence[State], survey: _Survey, now: datetime
 ) -> tuple[list[JobHealth], int]:
     """Judge these locked jobs and record what follows: their health, and how many alerts were written."""
     if not states:
         return [], 0
-    wanted = [(state.job, _registered(state, settings), state.known_since) for state in states]
-    gathered = facts_of_log.gather(book.conn, wanted, count_window=count_window)
-    incidents = book.open_incidents([state.job.name for state in states])
-    failures = [_failures(events.get(facts.job_name, ()), facts) for facts in gathered]
-    new_failures = book.without_known([run for runs in failures for run in runs])
+    count_window = survey.count_window
+    gathered = [survey.facts.of(state.job, state.known_since) for state in states]
+    incidents = survey.incidents()
+    new_failures = _new_failures(book, survey, gathered)
     rulings: list[Ruling] = []
     for state, facts in zip(states, gathered, strict=True):
         job, seen = state.job, facts if count_window else facts.with_window(state.window)
@@ -215,22 +237,33 @@ def _judge(
     return [ruling.health for ruling in rulings], alerts
 
 
-def _failures(events: Iterable[Run], facts: JobFacts) -> list[Run]:
-    """Each failed run known of now, from events or as the newest finished one, once."""
-    found = {(run.id, run.started_at): run for run in events}
-    last = facts.last_finished
-    if last is not None and last.status == FAILED:
-        found[last.id, last.started_at] = last
-    return list(found.values())
+def _new_failures(book: IncidentBook, survey: _Survey, gathered: Iterable[JobFacts]) -> dict[str, list[Run]]:
+    """By job, each failed run not counted before that is known of now: from events, or as the newest finished one."""
+    from_events = {(run.job_name, run.id, run.started_at): run for run in survey.events if not run.is_drill}
+    newest = {
+        (last.job_name, last.id, last.started_at): last
+        for facts in gathered
+        if (last := facts.last_finished) is not None and last.status == FAILED
+    }
+    more = book.uncounted([run for key, run in newest.items() if key not in from_events])
+    uncounted = survey.uncounted() | more()
+    found: dict[str, list[Run]] = defaultdict(list)
+    for run in (from_events | newest).values():
+        if (run.job_name, run.id) in uncounted:
+            found[run.job_name].append(run)
+    return found
 
 
-def _tell_drills(book: IncidentBook, settings: Settings, drills: Sequence[Run], states: dict[str, State]) -> int:
-    fresh = [run for runs in book.without_known(drills).values() for run in runs]
+def _tell_drills(book: IncidentBook, settings: Settings, drills: Sequence[Run], survey: _Survey) -> int:
+    if not drills:
+        return 0
+    fresh = [run for run in drills if (run.job_name, run.id) in survey.uncounted()]
+    jobs = {name: state.job for name, state in survey.states().items()}
     alerts: list[tuple[Alert, int | None, Sequence[str] | None]] = [
         (
-            tell_drill(run, states[run.job_name].job, settings.base_url),
+            tell_drill(run, jobs[run.job_name], settings.base_url),
             None,
-            channels_of(states[run.job_name].job, settings, book),
+            channels_of(jobs[run.job_name], settings, book),
         )
         for run in fresh
     ]

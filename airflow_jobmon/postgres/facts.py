@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -15,6 +15,8 @@ from airflow_jobmon.core.runs import Run
 from airflow_jobmon.postgres.queries import load_queries
 
 Connection = psycopg.Connection[Any]
+
+_WINDOW_DAYS = MonitoredJob.model_fields["window_days"].default
 
 
 def job_names(conn: Connection) -> list[str]:
@@ -32,36 +34,34 @@ def changed_jobs(conn: Connection) -> list[str]:
     return [name for (name,) in conn.execute(load_queries("facts")["changed_jobs"])]
 
 
+class Gathered:
+    """Facts that were asked for; the first use waits for them."""
+
+    def __init__(self, asked: psycopg.Cursor[Any], *, windows: bool) -> None:
+        self._asked = asked
+        self._windows = windows
+
+    @cached_property
+    def _rows(self) -> dict[str, Sequence[Any]]:
+        return {row[0]: row for row in self._asked.fetchall()}
+
+    def of(self, job: MonitoredJob, known_since: datetime) -> JobFacts:
+        """Of a job that was registered or first seen at `known_since`."""
+        row = self._rows[job.name]
+        facts = _facts(row, known_since)
+        return facts.with_window(Window(job.window_days, *row[22:24])) if self._windows else facts
+
+
 def gather(
-    conn: Connection,
-    jobs: Sequence[tuple[MonitoredJob, bool, datetime]],
-    *,
-    at: datetime | None = None,
-    count_window: bool = True,
-) -> list[JobFacts]:
-    """Facts of each (job, registered, registered_at or first seen), in one query, in the order given.
+    conn: Connection, names: Sequence[str], *, at: datetime | None = None, count_window: bool = True
+) -> Gathered:
+    """Ask for the facts of these jobs, in one query.
 
     `at` shows the log as it stood then. Without `count_window` the success rate is not counted: its cost grows with
     the history, and an alert must not wait for it.
     """
-    rows = conn.execute(
-        load_queries("facts")["facts"],
-        {
-            "names": [job.name for job, _, _ in jobs],
-            "window_days": [job.window_days for job, _, _ in jobs],
-            "registered": [registered for _, registered, _ in jobs],
-            "at": at,
-            "count_window": count_window,
-        },
-    ).fetchall()
-    by_name = {row[0]: row for row in rows}
-    return [
-        replace(
-            _facts(by_name[job.name], registered_at),
-            window=Window(job.window_days, *by_name[job.name][22:24]) if count_window else None,
-        )
-        for job, _, registered_at in jobs
-    ]
+    given = {"names": list(names), "at": at, "count_window": count_window, "window_days": _WINDOW_DAYS}
+    return Gathered(conn.execute(load_queries("facts")["facts"], given), windows=count_window)
 
 
 def _facts(row: Sequence[Any], registered_at: datetime) -> JobFacts:

@@ -21,9 +21,12 @@ from airflow_jobmon.core.runs import FAILED, Run
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.core.verdicts import Outcome, Ruling
 from airflow_jobmon.errors import SchemaProblem
-from airflow_jobmon.postgres.outbox import notifier_channels
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import stored_job
+from airflow_jobmon.postgres.trips import Answer
+
+RunKey = tuple[str, str]
+"""Job name and run id."""
 
 Addressed = tuple[Alert, int | None, Sequence[str] | None]
 """An alert, its incident, and its channels; None for the channels means: whoever was told of the incident before."""
@@ -45,18 +48,31 @@ class IncidentBook:
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self.conn = conn
         self._sql = load_queries("judging")
+        self._drawn: list[psycopg.Cursor[Any]] = []
+
+    def ask_installation(self) -> None:
+        """Ask ahead for `installed_at` and `notifier_channels`, so that they come with other answers."""
+        self._installation_asked  # noqa: B018 - asked by being looked at
 
     @cached_property
-    def installed_at(self) -> datetime:
-        row = self.conn.execute(self._sql["installed_at"]).fetchone()
+    def _installation_asked(self) -> psycopg.Cursor[Any]:
+        return self.conn.execute(self._sql["installation"])
+
+    @cached_property
+    def _installation(self) -> tuple[datetime, tuple[str, ...]]:
+        row = self._installation_asked.fetchone()
         if row is None:
             raise SchemaProblem("table airflow_jobmon.installation is empty; run: airflow jobmon migrate")
-        installed_at: datetime = row[0]
-        return installed_at
+        return row[0], tuple(row[1])
 
-    @cached_property
+    @property
+    def installed_at(self) -> datetime:
+        return self._installation[0]
+
+    @property
     def notifier_channels(self) -> tuple[str, ...]:
-        return tuple(sorted(notifier_channels(self.conn)))
+        """Names that an operator was given as notifiers lately, sorted."""
+        return self._installation[1]
 
     def registered_names(self) -> set[str]:
         return {name for (name,) in self.conn.execute(self._sql["registered_names"])}
@@ -68,49 +84,70 @@ class IncidentBook:
             for run_id, job_name, started_at, completed_at, error in rows
         ]
 
-    def lock_states(self, names: Iterable[str]) -> dict[str, State]:
+    def lock_states(self, names: Iterable[str]) -> Answer[dict[str, State]]:
         """Lock these jobs for judging, in order of name; a job seen for the first time is known from now on."""
         given = {"names": sorted(names)}
-        rows = self.conn.execute(self._sql["lock_states"], given).fetchall()
-        if len(rows) < len(given["names"]):
-            self.conn.execute(self._sql["ensure_states"], given)
-            rows = self.conn.execute(self._sql["lock_states"], given).fetchall()
-        return {row[0]: _state(*row) for row in rows}
+        self.conn.execute(self._sql["ensure_states"], given)
+        asked = self.conn.execute(self._sql["lock_states"], given)
+        return lambda: {row[0]: _state(*row) for row in asked.fetchall()}
 
     def read_states(self, names: Sequence[str]) -> list[State]:
         rows = self.conn.execute(self._sql["read_states"], {"names": list(names)}).fetchall()
         return [_state(*row) for row in rows]
 
-    def open_incidents(self, names: Sequence[str]) -> dict[str, dict[str, OpenIncident]]:
+    def open_incidents(self, names: Sequence[str]) -> Answer[dict[str, dict[str, OpenIncident]]]:
         """By job, by kind."""
-        found: dict[str, dict[str, OpenIncident]] = defaultdict(dict)
-        for row in self.conn.execute(self._sql["open_incidents"], {"names": list(names)}):
-            incident_id, job_name, kind, severity, opened_at, detected_at, told_at, occurrences, texts = row
-            found[job_name][kind] = OpenIncident(
-                incident_id, kind, Health(severity), opened_at, detected_at, told_at, occurrences, frozenset(texts)
-            )
-        return found
+        asked = self.conn.execute(self._sql["open_incidents"], {"names": list(names)})
 
-    def without_known(self, runs: Sequence[Run]) -> dict[str, list[Run]]:
-        """Those of these failed runs that were not counted before and that the log still holds as failed, by job."""
+        def read() -> dict[str, dict[str, OpenIncident]]:
+            found: dict[str, dict[str, OpenIncident]] = defaultdict(dict)
+            for row in asked.fetchall():
+                incident_id, job_name, kind, severity, opened_at, detected_at, told_at, occurrences, texts = row
+                found[job_name][kind] = OpenIncident(
+                    incident_id, kind, Health(severity), opened_at, detected_at, told_at, occurrences, frozenset(texts)
+                )
+            return found
+
+        return read
+
+    def uncounted(self, runs: Sequence[Run]) -> Answer[set[RunKey]]:
+        """Which of these failed runs were not counted before, and are still in the log and failed; drills need not."""
         if not runs:
-            return {}
+            return set
         known = self._matching("known_occurrences", runs)
         standing = self._matching("still_failed", [run for run in runs if not run.is_drill])
-        fresh: dict[str, list[Run]] = defaultdict(list)
-        for run in runs:
-            key = (run.job_name, run.id)
-            if key not in known and (run.is_drill or key in standing):
-                fresh[run.job_name].append(run)
-        return fresh
 
-    def _matching(self, query: str, runs: Sequence[Run]) -> set[tuple[str, str]]:
+        def read() -> set[RunKey]:
+            counted, failed = known(), standing()
+            keys = {(run.job_name, run.id) for run in runs if run.is_drill} | failed
+            return keys - counted
+
+        return read
+
+    def _matching(self, query: str, runs: Sequence[Run]) -> Answer[set[RunKey]]:
+        if not runs:
+            return set
         given = {
             "job_names": [run.job_name for run in runs],
             "run_ids": [run.id for run in runs],
             "started_at": [run.started_at for run in runs],
         }
-        return set(self.conn.execute(self._sql[query], given).fetchall()) if runs else set()
+        asked = self.conn.execute(self._sql[query], given)
+        return lambda: set(asked.fetchall())
+
+    def draw_ids(self, count: int) -> None:
+        """Draw ids for incidents that may be opened, so that opening them need not wait for theirs; the rest lapses."""
+        if count > 0:
+            self._drawn.append(self.conn.execute(self._sql["draw_ids"], {"count": count}))
+
+    def _ids(self, count: int) -> list[int]:
+        ids = [number for asked in self._drawn for (number,) in asked.fetchall()]
+        self._drawn.clear()
+        if len(ids) < count:
+            ids += [
+                number for (number,) in self.conn.execute(self._sql["draw_ids"], {"count": count - len(ids)}).fetchall()
+            ]
+        return ids[:count]
 
     def record(
         self,
@@ -149,9 +186,12 @@ class IncidentBook:
     def _open(self, opened: Sequence[tuple[MonitoredJob, Outcome]]) -> dict[tuple[str, str], int]:
         if not opened:
             return {}
-        rows = [_opening(n, job, outcome) for n, (job, outcome) in enumerate(opened)]
-        found = self.conn.execute(self._sql["insert_incidents"], {"rows": Jsonb(rows, dumps=_dumps)}).fetchall()
-        return {(job_name, kind): incident_id for job_name, kind, incident_id in found}
+        ids = self._ids(len(opened))
+        self._execute(
+            "insert_incidents",
+            [_opening(number, job, outcome) for number, (job, outcome) in zip(ids, opened, strict=True)],
+        )
+        return {(job.name, outcome.kind): number for number, (job, outcome) in zip(ids, opened, strict=True)}
 
     def insert_occurrences(self, counted: Sequence[tuple[Run, int | None]]) -> None:
         self._execute(
@@ -206,11 +246,11 @@ def _defaults(job_name: str) -> MonitoredJob:
     return MonitoredJob(name=job_name)
 
 
-def _opening(n: int, job: MonitoredJob, outcome: Outcome) -> dict[str, Any]:
+def _opening(incident_id: int, job: MonitoredJob, outcome: Outcome) -> dict[str, Any]:
     finding, alert = outcome.finding, outcome.alert
     error = outcome.failures[-1].error_message if outcome.failures else None
     return {
-        "n": n,
+        "id": incident_id,
         "job_name": job.name,
         "kind": outcome.kind,
         "severity": finding.severity.value if finding else "critical",

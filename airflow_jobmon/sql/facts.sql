@@ -18,6 +18,8 @@ WHERE EXISTS (SELECT FROM airflow_jobmon.runs r WHERE r.job_name = given.name)
 -- What the log shows of each given job, drills left out, as it stood at %(at)s (null: now).
 -- A run that ended after `at` was still running then. The walks back are bounded, so that a job which failed
 -- a million times costs no more than one that failed a thousand times.
+-- How far is a column and not a number, statuses are asked of what was walked, and which of the runs that started at
+-- one moment ended last is asked of those alone: told more, the planner reads and sorts a job's whole history.
 SELECT
     j.name,
     n.id, n.started_at, n.completed_at, n.status, n.records_updated, n.error_message,
@@ -35,8 +37,8 @@ SELECT
         CASE WHEN f.id IS NULL THEN '-' ELSE
             concat_ws('|', f.id, extract(epoch FROM f.started_at), extract(epoch FROM f.completed_at), f.status) END
     ) AS newest_run
-FROM unnest(%(names)s::text[], %(window_days)s::integer[], %(registered)s::boolean[])
-    AS j (name, window_days, registered)
+FROM unnest(%(names)s::text[], array_fill(2000, ARRAY[cardinality(%(names)s::text[])])) AS j (name, far)
+LEFT JOIN airflow_jobmon.jobs reg ON reg.name = j.name
 LEFT JOIN LATERAL (
     SELECT r.id, r.started_at,
         CASE WHEN r.completed_at <= coalesce(%(at)s::timestamptz, 'infinity') THEN r.completed_at END AS completed_at,
@@ -49,26 +51,44 @@ LEFT JOIN LATERAL (
 ) n ON true
 LEFT JOIN LATERAL (
     SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
-    FROM airflow_jobmon.runs r
-    WHERE r.job_name = j.name AND NOT r.drill AND r.status IN ('success', 'failed')
-        AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+    FROM (
+        SELECT recent.started_at
+        FROM (
+            SELECT r.started_at, r.completed_at, r.status
+            FROM airflow_jobmon.runs r
+            WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+            ORDER BY r.started_at DESC
+            LIMIT j.far
+        ) recent
+        WHERE recent.status IN ('success', 'failed')
+            AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+        LIMIT 1
+    ) newest
+    JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
+    WHERE NOT r.drill AND r.status IN ('success', 'failed')
         AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
-    ORDER BY r.started_at DESC, r.completed_at DESC NULLS LAST
+    ORDER BY r.completed_at DESC NULLS LAST
     LIMIT 1
 ) f ON true
 LEFT JOIN LATERAL (
-    SELECT recent.id, recent.started_at, recent.completed_at, recent.status, recent.records_updated,
-        left(recent.error_message, 4000) AS error_message
+    SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
     FROM (
-        SELECT r.*
-        FROM airflow_jobmon.runs r
-        WHERE r.job_name = j.name AND NOT r.drill
-            AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
-        ORDER BY r.started_at DESC, r.completed_at DESC NULLS LAST
-        LIMIT 2000
-    ) recent
-    WHERE recent.status = 'success'
-        AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+        SELECT recent.started_at
+        FROM (
+            SELECT r.started_at, r.completed_at, r.status
+            FROM airflow_jobmon.runs r
+            WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+            ORDER BY r.started_at DESC
+            LIMIT j.far
+        ) recent
+        WHERE recent.status = 'success'
+            AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+        LIMIT 1
+    ) newest
+    JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
+    WHERE NOT r.drill AND r.status = 'success'
+        AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+    ORDER BY r.completed_at DESC NULLS LAST
     LIMIT 1
 ) s ON true
 LEFT JOIN LATERAL (
@@ -80,7 +100,7 @@ LEFT JOIN LATERAL (
             AND r.started_at >= coalesce(s.started_at, '-infinity')
             AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
         ORDER BY r.started_at DESC
-        LIMIT 2000
+        LIMIT j.far
     ) recent
     WHERE f.status = 'failed' AND recent.status = 'failed'
         AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
@@ -93,22 +113,25 @@ LEFT JOIN LATERAL (
     FROM (
         SELECT r.started_at, r.completed_at, r.status
         FROM airflow_jobmon.runs r
-        WHERE r.job_name = j.name AND NOT r.drill AND NOT j.registered AND n.status = 'running'
+        WHERE r.job_name = j.name AND NOT r.drill AND reg.name IS NULL AND n.status = 'running'
         ORDER BY r.started_at DESC
-        LIMIT 1000
+        LIMIT j.far / 2
     ) recent
     WHERE recent.status = 'success'
 ) l ON true
 LEFT JOIN LATERAL (
+    -- The transaction's time, which unlike the clock's can bound the index.
     SELECT count(*) AS finished, count(*) FILTER (WHERE r.status = 'success') AS succeeded
     FROM airflow_jobmon.runs r
     WHERE %(count_window)s AND r.job_name = j.name AND NOT r.drill AND r.status IN ('success', 'failed')
-        AND r.started_at > coalesce(%(at)s::timestamptz, clock_timestamp()) - make_interval(days => j.window_days)
+        AND r.started_at > coalesce(%(at)s::timestamptz, now()) - make_interval(
+            days => coalesce((reg.config ->> 'window_days')::integer, %(window_days)s))
         AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
         AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
 ) w ON true
 
 -- name: changed_jobs
+-- Walks as `facts` does, and for the same reasons.
 -- Jobs whose newest or newest finished run is not the one judged last, or whose verdict time alone may have changed.
 WITH RECURSIVE name AS (
     (SELECT job_name FROM airflow_jobmon.runs ORDER BY job_name LIMIT 1)
@@ -116,12 +139,12 @@ WITH RECURSIVE name AS (
     SELECT (SELECT r.job_name FROM airflow_jobmon.runs r WHERE r.job_name > name.job_name ORDER BY r.job_name LIMIT 1)
     FROM name
     WHERE name.job_name IS NOT NULL
-), known AS (
-    SELECT job_name FROM name WHERE job_name IS NOT NULL
+), known AS MATERIALIZED (
+    SELECT job_name, 2000 AS far FROM name WHERE job_name IS NOT NULL
     UNION
-    SELECT name FROM airflow_jobmon.jobs
+    SELECT name, 2000 FROM airflow_jobmon.jobs
     UNION
-    SELECT job_name FROM airflow_jobmon.incidents WHERE resolved_at IS NULL
+    SELECT job_name, 2000 FROM airflow_jobmon.incidents WHERE resolved_at IS NULL
 )
 SELECT known.job_name
 FROM known
@@ -135,9 +158,21 @@ LEFT JOIN LATERAL (
 ) n ON true
 LEFT JOIN LATERAL (
     SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run
-    FROM airflow_jobmon.runs r
-    WHERE r.job_name = known.job_name AND NOT r.drill AND r.status IN ('success', 'failed')
-    ORDER BY r.started_at DESC, r.completed_at DESC NULLS LAST
+    FROM (
+        SELECT recent.started_at
+        FROM (
+            SELECT r.started_at, r.status
+            FROM airflow_jobmon.runs r
+            WHERE r.job_name = known.job_name AND NOT r.drill
+            ORDER BY r.started_at DESC
+            LIMIT known.far
+        ) recent
+        WHERE recent.status IN ('success', 'failed')
+        LIMIT 1
+    ) newest
+    JOIN airflow_jobmon.runs r ON r.job_name = known.job_name AND r.started_at = newest.started_at
+    WHERE NOT r.drill AND r.status IN ('success', 'failed')
+    ORDER BY r.completed_at DESC NULLS LAST
     LIMIT 1
 ) f ON true
 WHERE st.checked_at IS NULL

@@ -33,8 +33,12 @@ ORDER BY given.name
 -- name: registered_names
 SELECT name FROM airflow_jobmon.jobs
 
--- name: installed_at
-SELECT installed_at FROM airflow_jobmon.installation
+-- name: installation
+-- Since when we watch, and the channels that an operator was given as notifiers lately.
+SELECT installed_at, ARRAY(
+    SELECT name FROM airflow_jobmon.channels
+    WHERE notifier_seen_at > clock_timestamp() - interval '30 days' ORDER BY name)
+FROM airflow_jobmon.installation
 
 -- name: open_incidents
 SELECT id, job_name, kind, severity, opened_at, detected_at, told_at, occurrences, error_texts
@@ -60,18 +64,21 @@ SELECT job_name, run_id, started_at, incident_id
 FROM jsonb_to_recordset(%(rows)s) AS given (job_name text, run_id text, started_at timestamptz, incident_id bigint)
 ON CONFLICT DO NOTHING
 
+-- name: draw_ids
+SELECT nextval('airflow_jobmon.incidents_id_seq') FROM generate_series(1, %(count)s)
+
 -- name: insert_incidents
 INSERT INTO airflow_jobmon.incidents
-    (job_name, kind, severity, opened_at, resolved_at, occurrences, message, observed, threshold, error_message,
+    (id, job_name, kind, severity, opened_at, resolved_at, occurrences, message, observed, threshold, error_message,
      error_texts, told_at)
-SELECT job_name, kind, severity, opened_at, resolved_at, occurrences, message, observed, threshold, error_message,
+OVERRIDING SYSTEM VALUE
+SELECT id, job_name, kind, severity, opened_at, resolved_at, occurrences, message, observed, threshold, error_message,
     ARRAY(SELECT jsonb_array_elements_text(error_texts)), CASE WHEN told THEN clock_timestamp() END
 FROM jsonb_to_recordset(%(rows)s) AS given (
-    n integer, job_name text, kind text, severity text, opened_at timestamptz, resolved_at timestamptz,
+    id bigint, job_name text, kind text, severity text, opened_at timestamptz, resolved_at timestamptz,
     occurrences integer, message text, observed jsonb, threshold jsonb, error_message text, error_texts jsonb,
     told boolean)
-ORDER BY n
-RETURNING job_name, kind, id
+ORDER BY id
 
 -- name: update_incidents
 -- The texts told so far are kept to the newest fifty.
