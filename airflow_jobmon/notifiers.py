@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
     from airflow_jobmon.channels import Channel
 
-_PAUSES = (1.0, 3.0)
+_PAUSES = (0.5, 2.0)
 """Seconds before the second and third attempt; a callback has no outbox behind it, and must not hold up its task."""
 
 _LONGEST_PAUSE = 20.0
-_TIMEOUT = 10.0
 
 
 class JobNotifier(BaseNotifier):
@@ -37,6 +36,7 @@ class JobNotifier(BaseNotifier):
     :param job_name: what the message calls the job; the dag id unless given.
     :param logs_url: where View Logs leads; the task's log unless given.
     :param runbook_url: where Runbook leads; no such button unless given.
+    :param timeout: seconds that each of the three attempts may take.
 
     Use it as a task's or a DAG's on_failure_callback, on_success_callback, on_retry_callback or on_skipped_callback, or
     in a deadline's AsyncCallback. Raises DeliveryError where the message was not taken after three attempts.
@@ -54,6 +54,7 @@ class JobNotifier(BaseNotifier):
         job_name: str | None = None,
         logs_url: str | None = None,
         runbook_url: str | None = None,
+        timeout: float = 10.0,
         context: Context | None = None,
     ) -> None:
         super().__init__(context)
@@ -62,6 +63,7 @@ class JobNotifier(BaseNotifier):
         self.job_name = job_name
         self.logs_url = logs_url
         self.runbook_url = runbook_url
+        self.timeout = timeout
         self._channel: Channel | None = None
 
     @property
@@ -106,7 +108,7 @@ class JobNotifier(BaseNotifier):
         only: list[str] | None = None
         for pause in (*_PAUSES, None):
             try:
-                accepted = self.channel.send(body, key=key, timeout=_TIMEOUT, only=only)
+                accepted = self.channel.send(body, key=key, timeout=self.timeout, only=only)
             except DeliveryError as error:
                 wait = max(error.retry_after or 0.0, pause or 0.0)
                 if error.permanent or pause is None or wait > _LONGEST_PAUSE:
