@@ -176,14 +176,14 @@ CROSS JOIN LATERAL (
 ) mapped
 
 -- name: unknown_words
--- Status words that nothing maps, among the newest 5 runs of at most 5000 jobs: one probe of the index each.
+-- Status words that nothing maps, among the newest 5 runs of at most 10,000 jobs: one probe of the index each.
 WITH RECURSIVE name AS (
     (SELECT 1 AS place, job_name FROM airflow_jobmon.runs ORDER BY job_name LIMIT 1)
     UNION ALL
     SELECT name.place + 1,
         (SELECT r.job_name FROM airflow_jobmon.runs r WHERE r.job_name > name.job_name ORDER BY r.job_name LIMIT 1)
     FROM name
-    WHERE name.job_name IS NOT NULL AND name.place < 5000
+    WHERE name.job_name IS NOT NULL AND name.place < 10000
 )
 SELECT newest.status AS word, count(DISTINCT name.job_name) AS jobs, min(name.job_name) AS job_name
 FROM name

@@ -17,6 +17,9 @@ from airflow_jobmon.settings import Settings
 
 _DEFAULT = Settings()
 
+NOBODY_AT_WORK = {"watchers", "channels", "prepared transactions"}
+"""What is bad of every database in these tests: no process watches, no channel is set, transactions can be prepared."""
+
 
 class Seen(dict[str, list[Diagnosis]]):
     """What the checks saw, by check."""
@@ -59,7 +62,7 @@ def examined(conninfo: str, settings: Settings = _DEFAULT) -> Seen:
             seen[check.name] = [result.diagnosis for result in make(check, patient)]
     for check, found in seen.items():
         for diagnosis in found:
-            print(f"{diagnosis.state} | {check} {diagnosis.about} | {diagnosis.seen} | {diagnosis.advice}")  # noqa: T201
+            print(f"{diagnosis.state} | {check} {diagnosis.about} | {diagnosis.seen} | {diagnosis.advice}")  # noqa: T201 - shown where a test fails
             assert diagnosis.seen
             assert "\n" not in diagnosis.seen + diagnosis.advice
             assert diagnosis.advice or diagnosis.state in {State.OK, State.NOT_CHECKED}

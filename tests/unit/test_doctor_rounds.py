@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from airflow_jobmon.doctor.diagnosis import Diagnosis, State, explained, not_checked, ok, reason, warning, wrong
+from airflow_jobmon.doctor.examination import AIRFLOW, DATABASE
 from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.doctor.rounds import Check, Need, Result, Round, make, softened
 from airflow_jobmon.errors import ConnectionProblem
@@ -124,3 +126,9 @@ def test_an_error_of_ours_gives_its_last_part_as_advice():
 
 def test_a_reason_is_cut():
     assert len(reason(ValueError("x" * 5000))) == 300
+
+
+@pytest.mark.parametrize("check", [check.name for check in (*DATABASE, *AIRFLOW) if check.name != "airflow database"])
+def test_what_every_check_means_is_written_down(check):
+    text = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    assert f"`{check}`" in text or f"`{check} NAME`" in text
