@@ -86,10 +86,10 @@ def within(timeout: float, work: Callable[[Deadline], T], *, where: str) -> T:
     worker.start()
     worker.join(timeout)
     if worker.is_alive():
-        deadline.end()
-    if outcome:
+        deadline.end()  # what the worker makes of a connection we shut is no answer
+    elif outcome:
         return outcome[0]
-    if failure and not isinstance(failure[0], TimeoutError):
+    elif not isinstance(failure[0], TimeoutError):
         raise failure[0]
     if deadline.begun:
         raise DeliveryError(f"{where} did not answer within {timeout:g} s; it may have the message")

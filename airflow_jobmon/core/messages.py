@@ -131,14 +131,20 @@ def _badness(alert: Alert) -> tuple[bool, bool, int]:
 
 def statement(alert: Alert) -> str:
     """What is wrong in a sentence or two, with what this alert is where that changes its meaning."""
-    said = one_line(alert.message)
+    said = _as_sentence(one_line(alert.message), alert.job_name)
     if alert.event is AlertEvent.TEST:
         said = f"This is a test, no real problem. {said}"
     elif alert.event is AlertEvent.REPEATED and not said.lower().startswith("still"):
-        said = f"This is still so: {said}"
+        said = f"This is still so. {said}"
     elif alert.recovered and "recovered" not in said.lower():
         said = f"It failed and has recovered since. {said}"
     return said
+
+
+def _as_sentence(said: str, job_name: str) -> str:
+    """With a capital where it starts with a word, which a job's name is not."""
+    first = said.partition(" ")[0]
+    return said[:1].upper() + said[1:] if first.isalpha() and not job_name.startswith(first) else said
 
 
 def error_of(alert: Alert) -> str:

@@ -138,7 +138,7 @@ def test_a_missed_run_says_how_many_hours_ago_the_last_one_was(run_dag, conn, jo
     run_task(run_dag, lambda: JobHealthOperator(task_id="check", jobs=[MonitoredJob(name="load")]))
     body = slack.requests[0].body.decode()
     assert "Job Missed: load" in body
-    assert "no run for 26.2 hours" in body
+    assert "no run for 26.2 hours" in body.lower()
 
 
 def test_a_missing_connection_fails_with_one_clear_line(run_dag, airflow_home, capsys, monkeypatch):

@@ -161,6 +161,19 @@ def test_what_is_no_plain_web_address_becomes_no_button(url):
     assert messages.links_of(an_alert(logs_url=url, runbook_url=None)) == []
 
 
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        pytest.param("it lasted 5 min", "It lasted 5 min", id="a word"),
+        pytest.param("load is late", "load is late", id="the job's name"),
+        pytest.param("load-2 is late", "load-2 is late", id="another name"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_a_statement_starts_with_a_capital_unless_with_a_name(message, said):
+    assert messages.statement(an_alert(job_name="load", message=message)) == said
+
+
 def test_plain_text_tells_everything():
     text = messages.plain_text([an_alert(error="line 1\nline 2")])
     for part in (
