@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,7 @@ from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import JobmonError
 
 _LONGEST_REASON = 300
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 class State(StrEnum):
@@ -67,6 +69,11 @@ def reason(error: Exception) -> str:
     if not isinstance(error, (JobmonError, psycopg.Error)):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return fit(one_line(text), _LONGEST_REASON)
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it, for statements that somebody pastes."""
+    return name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def counted(count: int, noun: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import errors
 
-from airflow_jobmon.doctor.diagnosis import Diagnosis, counted, listed, not_checked, ok, reason, warning, wrong
+from airflow_jobmon.doctor.diagnosis import Diagnosis, counted, listed, not_checked, ok, quoted, reason, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.postgres.script import mapping_json
 
@@ -65,7 +65,7 @@ def rights(patient: Patient) -> Iterator[Diagnosis]:
         tables = listed((f"{row.relation} ({row.lacking})" for row in lacking), most=4)
         yield wrong(
             f"role {role!r} lacks rights in schema airflow_jobmon: {tables}",
-            f"run sql/grants.sql as the schema's owner, then GRANT jobmon_operator TO {role}",
+            f"run sql/grants.sql as the schema's owner, then GRANT jobmon_operator TO {quoted(role)}",
         )
     elif readable:
         yield ok(f"role {role!r} may read the job log and write what watching and delivering need")
@@ -80,8 +80,12 @@ def row_security(patient: Patient) -> Iterator[Diagnosis]:
         policies = f"all but what these policies let through: {row.policies}" if row.policies else "all of them"
         yield wrong(
             f"{row.relation} is read by role {row.role!r}, and row level security hides rows {why}: {policies}",
-            f"as a superuser, ALTER ROLE {row.role} BYPASSRLS; or CREATE POLICY jobmon ON {row.relation} "
-            + (f"FOR SELECT TO {row.role} USING (true)" if row.is_log else f"TO {row.role} USING (true)"),
+            f"as a superuser, ALTER ROLE {quoted(row.role)} BYPASSRLS; or CREATE POLICY jobmon ON {row.relation} "
+            + (
+                f"FOR SELECT TO {quoted(row.role)} USING (true)"
+                if row.is_log
+                else f"TO {quoted(row.role)} USING (true)"
+            ),
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.diagnosis import Diagnosis, listed, ok, warning, wrong
+from airflow_jobmon.doctor.diagnosis import Diagnosis, listed, ok, quoted, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
 
 _LATE = "failed runs are found only by the watchers' sweep"
@@ -51,7 +51,7 @@ def trigger_function(patient: Patient) -> Iterator[Diagnosis]:
     if function.lacking:
         yield wrong(
             f"the triggers note failed runs as role {function.role!r}, which lacks {listed(function.lacking)}; {_LATE}",
-            f"grant that to {function.role} again",
+            f"grant that to {quoted(function.role)} again",
         )
     elif function.as_owner:
         yield ok(f"notes failed runs as role {function.role!r}, which has the rights")

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import psycopg
 
-from airflow_jobmon.doctor.diagnosis import Diagnosis, ok, reason, wrong
+from airflow_jobmon.doctor.diagnosis import Diagnosis, ok, quoted, reason, wrong
 from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import check_schema
@@ -43,7 +43,7 @@ def server(patient: Patient) -> Iterator[Diagnosis]:
     elif found.read_only:
         yield wrong(
             f"every transaction of role {found.role!r} at {patient.address} is read-only, so nothing can be recorded",
-            f"ALTER ROLE {_quoted(found.role)} RESET default_transaction_read_only (it may also be set on the "
+            f"ALTER ROLE {quoted(found.role)} RESET default_transaction_read_only (it may also be set on the "
             "database or in the connection's options)",
         )
     elif found.version < 15:
@@ -93,7 +93,3 @@ def _elsewhere(patient: Patient) -> str:
         f"point connection {patient.conn_id!r} at the primary itself or at a pooler in session mode "
         "(Supabase: port 5432, not 6543)"
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -19,7 +19,7 @@ from tests.runs import log_run
 @pytest.fixture
 def role(postgres: Postgres) -> Iterator[str]:
     """A role that may log in and nothing else."""
-    name = f"limited_{uuid.uuid4().hex[:8]}"
+    name = f"limited-{uuid.uuid4().hex[:8]}"
     with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
         yield name
