@@ -183,7 +183,8 @@ class Postgres:
             self._spawn()
             if self._wait_until_ready(deadline):
                 return
-            reason = _last_line(self.log.read_text(errors="replace"), "FATAL:")
+            # The sessions of a server that was killed write their own last words to the same log.
+            reason = _last_line(self.log.read_text(errors="replace"), f"[{self._server}] FATAL:")
             self._reap()
             if "TCP/IP" in reason:
                 if not self._port_is_ours:

@@ -1,0 +1,151 @@
+"""Postgres stopped and killed under a listener and a waiting sensor: both are back in seconds, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from airflow_jobmon.errors import ConnectionProblem
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.migrate import migrate
+from airflow_jobmon.settings import Settings
+from airflow_jobmon.triggers import JobsLogTrigger
+from demo.postgres import Postgres, temporary_postgres
+from tests.processes.conftest import Sinks, StartListener
+from tests.processes.listening import wait_until
+from tests.runs import log_run
+
+
+@pytest.fixture
+def cluster() -> Iterator[Postgres]:
+    """A cluster to be stopped and killed; what it has committed is not lost with it."""
+    with temporary_postgres(synchronous_commit="on") as server:
+        with connect(server.conninfo()) as conn:
+            migrate(conn, Settings(), create_jobs_log=True)
+        yield server
+
+
+@pytest.fixture
+def waiting_sensor(cluster: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, object]]]:
+    """The trigger of a deferred sensor, as a triggerer runs it; what it yields once outside-load succeeds."""
+    monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", cluster.uri())
+    told: list[dict[str, object]] = []
+    loop = asyncio.new_event_loop()
+
+    async def wait() -> None:
+        trigger = JobsLogTrigger(job_name="outside-load", since="2025-01-01T00:00:00Z")
+        told.extend([event.payload async for event in trigger.run()])
+
+    task = loop.create_task(wait())
+    thread = threading.Thread(target=loop.run_until_complete, args=(asyncio.wait([task]),))
+    thread.start()
+    yield told
+    loop.call_soon_threadsafe(task.cancel)
+    thread.join()
+    loop.close()
+
+
+def pull_the_plug(server: Postgres) -> None:
+    server.kill()
+    server.start()
+
+
+restarts = pytest.mark.parametrize(
+    "restart", [pytest.param(Postgres.restart, id="stopped"), pytest.param(pull_the_plug, id="killed")]
+)
+
+
+def fail(server: Postgres, job_name: str, timeout: float = 20) -> None:
+    """Log a failed run, however often the server goes away meanwhile."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            with connect(server.conninfo()) as conn:
+                log_run(conn, job_name, status="failed", error_message=f"exit code 1 of {job_name}")
+        except (psycopg.Error, ConnectionProblem):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def unfinished(server: Postgres) -> int:
+    with connect(server.conninfo()) as conn:
+        query = "SELECT count(*) FROM airflow_jobmon.deliveries WHERE state <> 'sent'"
+        return int(conn.execute(query).fetchone()[0])
+
+
+@restarts
+def test_what_failed_before_while_and_after_it_was_away_is_told(
+    cluster: Postgres,
+    sinks: Sinks,
+    start_listener: StartListener,
+    waiting_sensor: list[dict[str, object]],
+    restart: Callable[[Postgres], None],
+    record_property: Callable[[str, object], None],
+):
+    listener = start_listener(cluster.conninfo())
+    listener.until_it_watches()
+    fail(cluster, "load-1")
+    for sink in sinks.all.values():
+        sink.until_told({"load-1"})
+    sinks.hook.gate.clear()
+    fail(cluster, "load-2")
+    sinks.hook.until_told({"load-2"})
+    wait_until(lambda: unfinished(cluster) == 1, "only the hook to wait for its answer")
+    restart(cluster)
+    back = time.monotonic()
+    sinks.hook.gate.set()  # it was taken, and cannot be marked: the connection is another one now
+    fail(cluster, "load-3")
+    with connect(cluster.conninfo()) as conn:
+        log_run(conn, "outside-load", records_updated=7)
+    for name in ("slack", "mail"):
+        sinks.all[name].until_told({"load-1", "load-2", "load-3"}, timeout=20)
+    record_property("seconds until it delivered again", time.monotonic() - back)
+    wait_until(lambda: waiting_sensor, "the sensor", timeout=20)
+    assert waiting_sensor[0]["run"]["records_updated"] == 7  # type: ignore[index]
+    with connect(cluster.conninfo()) as conn:
+        conn.execute(
+            "UPDATE airflow_jobmon.messages SET leased_until = now() WHERE channel = 'hook' AND state = 'open'"
+        )
+    wait_until(lambda: unfinished(cluster) == 0, "every delivery to be marked as sent")
+    assert sinks.hook.jobs == {"load-1", "load-2", "load-3"}
+    assert {name: sink.repeats() for name, sink in sinks.all.items()} == {"hook": 1, "slack": 0, "mail": 0}
+    assert listener.runs
+
+
+@restarts
+def test_five_restarts_while_jobs_keep_failing_lose_nothing(
+    cluster: Postgres, sinks: Sinks, start_listener: StartListener, restart: Callable[[Postgres], None]
+):
+    start_listener(cluster.conninfo()).until_it_watches()
+    over, told = threading.Event(), []
+
+    def keep_failing() -> None:
+        while not over.wait(0.03):
+            name = f"load-{len(told) + 1}"
+            fail(cluster, name)
+            told.append(name)
+
+    writer = threading.Thread(target=keep_failing)
+    writer.start()
+    try:
+        for _ in range(5):
+            seen = len(sinks.slack.jobs)
+            wait_until(lambda seen=seen: len(sinks.slack.jobs) > seen, "any alert after the restart")
+            restart(cluster)
+    finally:
+        over.set()
+        writer.join()
+    for sink in sinks.all.values():
+        sink.until_told(told)
+    with connect(cluster.conninfo()) as conn:
+        conn.execute("UPDATE airflow_jobmon.messages SET leased_until = now() WHERE state = 'open'")
+    wait_until(lambda: unfinished(cluster) == 0, "every delivery to be marked as sent")
+    assert all(sink.repeats() <= 5 for sink in sinks.all.values())
