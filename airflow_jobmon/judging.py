@@ -8,33 +8,37 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
-from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.core.assess import assess
 from airflow_jobmon.core.health import JobFacts, JobHealth
 from airflow_jobmon.core.incidents import OpenIncident
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import FAILED, Run
 from airflow_jobmon.core.telling import tell_drill
-from airflow_jobmon.core.verdicts import Ruling, rule
+from airflow_jobmon.core.verdicts import Circumstances, Ruling, retire, rule
 from airflow_jobmon.errors import UnknownJob
 from airflow_jobmon.postgres import facts as facts_of_log
-from airflow_jobmon.postgres.incidents import IncidentBook, RunKey, State
-from airflow_jobmon.postgres.trips import Answer, transaction
+from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey, State
+from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, Answer, transaction
 from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.settings import Settings
 
 log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
+
+T = TypeVar("T")
+
+_BEYOND_RECKONING = (ArithmeticError, ValueError)
+"""A log may hold times that no calendar can reckon with."""
 
 _UNSTORABLE = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
 
@@ -72,35 +76,34 @@ def judge_events(conn: Connection, settings: Settings, *, now: datetime | None =
 def _judge_events(conn: Connection, settings: Settings, now: datetime | None, *, limit: int) -> Judged:
     # Nothing leaves this process because of this transaction before a durable one has followed, and if it never
     # happened then its events are still there: so it need not wait for the disk.
-    with transaction(conn, durable=False):
+    with transaction(conn, NOT_DURABLE | PLANNED_ONCE):
         book = IncidentBook(conn)
         events = book.claim_events(limit)
         if not events:
             return Judged(0, 0, 0)
-        survey = _survey(book, sorted({run.job_name for run in events}), events, count_window=False)
         drills = [run for run in events if run.is_drill]
-        alerts = _tell_drills(book, settings, drills, survey)
-        failed = {run.job_name for run in events if not run.is_drill}
-        judged = [state for state in _watched(survey.states().values(), settings) if state.job.name in failed]
-        alerts += _judge(book, settings, judged, survey, now or datetime.now(UTC))[1]
-        return Judged(len(events), len(judged), alerts)
+        failed = [run for run in events if not run.is_drill]
+        survey = _survey(book, sorted({run.job_name for run in failed}), failed, count_window=False)
+        alerts = _tell_drills(book, settings, drills)
+        healths, more = _judge(book, settings, survey, now or datetime.now(UTC))
+        return Judged(len(events), len(healths), alerts + more)
 
 
 def judge_changed(conn: Connection, settings: Settings) -> Judged:
-    """Judge every job whose newest runs changed or whose deadline passed since its stored verdict: the sweep."""
-    jobs = alerts = 0
+    """Judge every job whose newest runs changed or whose time has come since its stored verdict: the sweep."""
     changed = facts_of_log.changed_jobs(conn)
     if settings.unregistered_jobs == "ignore":
-        registered = IncidentBook(conn).registered_names()
-        changed = [name for name in changed if name in registered]
-    for names in _batches(changed):
-        with transaction(conn, durable=False):
+        wanted = IncidentBook(conn).registered_names() | IncidentBook(conn).names_with_incidents()
+        changed = [name for name in changed if name in wanted]
+
+    def judge(names: Sequence[str]) -> tuple[int, int]:
+        with transaction(conn, NOT_DURABLE | PLANNED_ONCE):
             book = IncidentBook(conn)
-            survey = _survey(book, names, (), count_window=False)
-            states = _watched(survey.states().values(), settings)
-            alerts += _judge(book, settings, states, survey, datetime.now(UTC))[1]
-            jobs += len(states)
-    return Judged(0, jobs, alerts)
+            healths, alerts = _judge(book, settings, _survey(book, names, (), count_window=False), datetime.now(UTC))
+            return len(healths), alerts
+
+    done = list(_each_batch(changed, judge))
+    return Judged(0, sum(jobs for jobs, _ in done), sum(alerts for _, alerts in done))
 
 
 def judge_jobs(
@@ -110,14 +113,14 @@ def judge_jobs(
 
     Raises UnknownJob for a name that neither the registry nor the log knows.
     """
-    healths: list[JobHealth] = []
-    for batch in _batches(_names(conn, settings, names)):
+
+    def judge(batch: Sequence[str]) -> list[JobHealth]:
         with transaction(conn):
             book = IncidentBook(conn)
             survey = _survey(book, batch, (), count_window=True)
-            states = _watched(survey.states().values(), settings, named=names is not None)
-            healths += _judge(book, settings, states, survey, now or datetime.now(UTC))[0]
-    return healths
+            return _judge(book, settings, survey, now or datetime.now(UTC), named=names is not None)[0]
+
+    return [health for healths in _each_batch(_names(conn, settings, names), judge) for health in healths]
 
 
 def check_and_record(conn: Connection, settings: Settings, names: Sequence[str] | None = None) -> list[JobHealth]:
@@ -135,17 +138,15 @@ def assess_jobs(
     """The same verdicts, read only; `at` judges with today's registry what the log showed then."""
     healths: list[JobHealth] = []
     for batch in _batches(_names(conn, settings, names)):
-        states = _watched(IncidentBook(conn).read_states(batch), settings, named=names is not None)
-        facts = facts_of_log.gather(conn, [state.job.name for state in states], at=at)
-        healths += [
-            assess(
-                facts.of(state.job, state.known_since),
-                state.job,
-                now=at or datetime.now(UTC),
-                registered=_registered(state, settings),
-            )
-            for state in states
-        ]
+        states = IncidentBook(conn).read_states(batch)
+        watched = [state for state in states if _watched(state, settings, named=names is not None)]
+        facts = facts_of_log.gather(conn, [state.job.name for state in watched], at=at)
+        for state in watched:
+            try:
+                seen = facts.of(state.job, state.known_since)
+                healths.append(_assess(seen, state, settings, at or datetime.now(UTC)))
+            except _BEYOND_RECKONING:
+                log.exception("job %.200r cannot be judged; the others are", state.job.name)
     return healths
 
 
@@ -155,12 +156,25 @@ def _batches(names: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
+def _each_batch(names: Iterable[str], judge: Callable[[Sequence[str]], T]) -> Iterator[T]:
+    """Judge in batches; where the database cannot store one, judge its jobs one by one and leave out the culprit."""
+    for batch in _batches(names):
+        try:
+            yield judge(batch)
+        except _UNSTORABLE:
+            for name in batch:
+                try:
+                    yield judge([name])
+                except _UNSTORABLE:
+                    log.exception("the verdict on job %.200r cannot be stored", name)
+
+
 def _names(conn: Connection, settings: Settings, names: Sequence[str] | None) -> list[str]:
-    registered = IncidentBook(conn).registered_names()
+    book = IncidentBook(conn)
+    registered = book.registered_names()
     if names is None:
-        return sorted(
-            registered if settings.unregistered_jobs == "ignore" else registered.union(facts_of_log.job_names(conn))
-        )
+        logged = () if settings.unregistered_jobs == "ignore" else facts_of_log.job_names(conn)
+        return sorted(registered | book.names_with_incidents() | set(logged))
     known = registered.union(facts_of_log.known_names(conn, names))
     for name in names:
         if name not in known:
@@ -171,15 +185,14 @@ def _names(conn: Connection, settings: Settings, names: Sequence[str] | None) ->
     return sorted(set(names))
 
 
-def _watched(states: Iterable[State], settings: Settings, *, named: bool = False) -> list[State]:
-    """Leaves out disabled jobs, and unregistered ones where they are ignored, unless asked for by name."""
-    ignored = settings.unregistered_jobs == "ignore" and not named
-    return [state for state in states if state.job.enabled and (state.registered or not ignored)]
+def _watched(state: State, settings: Settings, *, named: bool = False) -> bool:
+    """Not a disabled job, nor an unregistered one where those are ignored, unless it is asked for by name."""
+    return state.job.enabled and (state.registered or named or settings.unregistered_jobs != "ignore")
 
 
-def _registered(state: State, settings: Settings) -> bool:
-    """Whether all expectations apply; under `defaults`, those of MonitoredJob do to every job."""
-    return state.registered or settings.unregistered_jobs == "defaults"
+def _assess(facts: JobFacts, state: State, settings: Settings, now: datetime) -> JobHealth:
+    defaults = settings.unregistered_jobs == "defaults"
+    return assess(facts, state.job, now=now, registered=state.registered, all_rules=state.registered or defaults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,37 +217,45 @@ def _survey(book: IncidentBook, names: Sequence[str], events: Sequence[Run], *, 
 
 
 def _judge(
-    book: IncidentBook, settings: Settings, states: Sequence[State], survey: _Survey, now: datetime
+    book: IncidentBook, settings: Settings, survey: _Survey, now: datetime, *, named: bool = False
 ) -> tuple[list[JobHealth], int]:
-    """Judge these locked jobs and record what follows: their health, and how many alerts were written."""
+    """Judge these locked jobs and record what follows: the health of those watched, and how many alerts came of it."""
+    states = survey.states().values()
     if not states:
         return [], 0
-    count_window = survey.count_window
-    gathered = [survey.facts.of(state.job, state.known_since) for state in states]
+    gathered = {state.job.name: survey.facts.of(state.job, state.known_since) for state in states}
     incidents = survey.incidents()
-    new_failures = _new_failures(book, survey, gathered)
+    new_failures = _new_failures(book, survey, gathered.values())
+    noted = {run.job_name for run in survey.events}
     rulings: list[Ruling] = []
-    for state, facts in zip(states, gathered, strict=True):
-        job, seen = state.job, facts if count_window else facts.with_window(state.window)
+    healths: list[JobHealth] = []
+    for state in states:
+        name = state.job.name
+        facts = gathered[name] if survey.count_window else gathered[name].with_window(state.window)
+        if not _watched(state, settings, named=named):
+            rulings.append(retire(state.job, facts, incidents.get(name, {}), now))
+            continue
+        given = Circumstances(
+            now, book.installed_at, state.job.realert_interval or settings.realert_interval, settings.base_url
+        )
         try:
-            health = assess(seen, job, now=now, registered=_registered(state, settings))
+            health = _assess(facts, state, settings, now)
             ruling = rule(
-                job,
-                seen,
+                state.job,
+                facts,
                 health,
-                incidents.get(job.name, {}),
-                new_failures.get(job.name, ()),
-                now=now,
-                installed_at=book.installed_at,
-                realert_interval=job.realert_interval or settings.realert_interval,
-                base_url=settings.base_url,
+                incidents.get(name, {}),
+                new_failures.get(name, ()),
+                noted=name in noted,
+                given=given,
             )
-        except (ArithmeticError, ValueError):  # a log may hold times that no calendar can reckon with
-            log.exception("job %.200r cannot be judged; the others are", job.name)
+        except _BEYOND_RECKONING:
+            log.exception("job %.200r cannot be judged; the others are", name)
             continue
         rulings.append(ruling)
-    alerts = book.record(rulings, lambda job: channels_of(job, settings, book), now=now, window_counted=count_window)
-    return [ruling.health for ruling in rulings], alerts
+        healths.append(health)
+    channels = partial(channels_of, settings=settings, book=book)
+    return healths, book.record(rulings, channels, now=now, window_counted=survey.count_window)
 
 
 def _new_failures(book: IncidentBook, survey: _Survey, gathered: Iterable[JobFacts]) -> dict[str, list[Run]]:
@@ -254,20 +275,17 @@ def _new_failures(book: IncidentBook, survey: _Survey, gathered: Iterable[JobFac
     return found
 
 
-def _tell_drills(book: IncidentBook, settings: Settings, drills: Sequence[Run], survey: _Survey) -> int:
+def _tell_drills(book: IncidentBook, settings: Settings, drills: Sequence[Run]) -> int:
     if not drills:
         return 0
-    fresh = [run for run in drills if (run.job_name, run.id) in survey.uncounted()]
-    jobs = {name: state.job for name, state in survey.states().items()}
-    alerts: list[tuple[Alert, int | None, Sequence[str] | None]] = [
-        (
-            tell_drill(run, jobs[run.job_name], settings.base_url),
-            None,
-            channels_of(jobs[run.job_name], settings, book),
-        )
-        for run in fresh
-    ]
-    book.insert_occurrences([(run, None) for run in fresh])
+    uncounted = book.uncounted(drills)()
+    jobs = {state.job.name: state.job for state in book.read_states(sorted({run.job_name for run in drills}))}
+    alerts: list[Addressed] = []
+    for run in drills:
+        if (run.job_name, run.id) in uncounted:
+            job = jobs[run.job_name]
+            alerts.append((tell_drill(run, job, settings.base_url), None, channels_of(job, settings, book)))
+            book.insert_occurrences([(run, None)])
     return book.insert_alerts(alerts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from airflow_jobmon.core.health import Finding, Health, JobFacts, JobHealth, Kind, worst
@@ -20,52 +21,58 @@ _STUCK_FACTOR = 3
 """An unregistered job is stuck only past this many times its longest success, since nobody stated its timeout."""
 
 
-def assess(facts: JobFacts, job: MonitoredJob, *, now: datetime, registered: bool = True) -> JobHealth:
+def assess(
+    facts: JobFacts, job: MonitoredJob, *, now: datetime, registered: bool = True, all_rules: bool | None = None
+) -> JobHealth:
     """Judge one job at `now` from what its log shows.
 
     A deadline belongs to the healthy side: a run due at 03:00 is missed at 03:00:00.000001. An unregistered job
-    (`registered=False`) is judged by its failures and stuck runs only. A run in progress within its timeout leaves
+    (`registered=False`) is judged by its failures and stuck runs only, unless `all_rules` apply, and alerts nobody once
+    it has been silent for a week. A run in progress within its timeout leaves
     the verdict as the last finished run left it.
     """
-    findings = tuple(_findings(facts, job, now, registered=registered))
+    expects = registered if all_rules is None else all_rules
+    dormant = not registered and facts.newest is not None and now - facts.newest.started_at > DORMANT_AFTER
+    findings = tuple(
+        replace(found, alerts=found.alerts and not dormant) for found in _findings(facts, job, now, expects=expects)
+    )
     newest = facts.newest
-    due = _expected(facts, job, now) + job.grace if registered else None
+    due = _expected(facts, job, now) + job.grace if expects else None
     quiet_health = Health.OK if facts.last_finished else Health.UNKNOWN
     return JobHealth(
         job_name=facts.job_name,
         status=worst([found.severity for found in findings]) if findings else quiet_health,
         findings=findings,
         last_run=newest,
-        hours_since_last_run=_hours(now - newest.started_at) if newest else None,
+        hours_since_last_run=max(_hours(now - newest.started_at), 0.0) if newest else None,
         next_due_at=due,
         consecutive_failures=facts.failed_in_a_row,
         success_rate=None
         if facts.window is None or facts.window.success_rate is None
         else round(facts.window.success_rate, 2),
-        judge_at=_next_moment(facts, job, now, registered=registered),
+        judge_at=_next_moment(facts, job, now, expects=expects),
     )
 
 
-def _findings(facts: JobFacts, job: MonitoredJob, now: datetime, *, registered: bool) -> Iterator[Finding]:
-    dormant = not registered and facts.newest is not None and now - facts.newest.started_at > DORMANT_AFTER
+def _findings(facts: JobFacts, job: MonitoredJob, now: datetime, *, expects: bool) -> Iterator[Finding]:
     if facts.last_finished is not None and facts.last_finished.status == FAILED:
-        yield _failed(facts, facts.last_finished, job, dormant=dormant)
-    if registered and (overdue := _overdue(facts, job, now)):
+        yield _failed(facts, facts.last_finished, job)
+    if expects and (overdue := _overdue(facts, job, now)):
         yield overdue
     newest = facts.newest
     if newest is not None and newest.status == RUNNING:
-        limit = _stuck_after(facts, job, registered=registered)
+        limit = _stuck_after(facts, job, expects=expects)
         if now - newest.started_at > limit:
-            yield _stuck(newest, limit, now, dormant=dormant)
+            yield _stuck(newest, limit, now)
     if newest is not None and newest.status not in {RUNNING, SUCCESS, FAILED}:
         yield _unknown_status(newest)
-    if registered and (slow := _slow(facts, job)):
+    if expects and (slow := _slow(facts, job)):
         yield slow
-    if registered and (low := _low_success_rate(facts, job, now)):
+    if expects and (low := _low_success_rate(facts, job, now)):
         yield low
 
 
-def _failed(facts: JobFacts, run: Run, job: MonitoredJob, *, dormant: bool) -> Finding:
+def _failed(facts: JobFacts, run: Run, job: MonitoredJob) -> Finding:
     in_a_row = max(facts.failed_in_a_row, 1)
     ended = run.completed_at or run.started_at
     counts = in_a_row >= job.failures_to_alert
@@ -80,7 +87,7 @@ def _failed(facts: JobFacts, run: Run, job: MonitoredJob, *, dormant: bool) -> F
         threshold=job.failures_to_alert,
         since=facts.failing_since or ended,
         evidence_at=ended,
-        alerts=counts and not dormant,
+        alerts=counts,
     )
 
 
@@ -110,13 +117,13 @@ def _overdue(facts: JobFacts, job: MonitoredJob, now: datetime) -> Finding | Non
     )
 
 
-def _stuck_after(facts: JobFacts, job: MonitoredJob, *, registered: bool) -> timedelta:
-    if registered or facts.longest_success is None:
+def _stuck_after(facts: JobFacts, job: MonitoredJob, *, expects: bool) -> timedelta:
+    if expects or facts.longest_success is None:
         return job.timeout
     return max(job.timeout, _STUCK_FACTOR * facts.longest_success)
 
 
-def _stuck(run: Run, limit: timedelta, now: datetime, *, dormant: bool) -> Finding:
+def _stuck(run: Run, limit: timedelta, now: datetime) -> Finding:
     running = now - run.started_at
     return Finding(
         kind=Kind.STUCK,
@@ -127,7 +134,6 @@ def _stuck(run: Run, limit: timedelta, now: datetime, *, dormant: bool) -> Findi
         threshold=limit.total_seconds(),
         since=run.started_at + limit,
         evidence_at=run.started_at + limit,
-        alerts=not dormant,
     )
 
 
@@ -182,14 +188,14 @@ def _low_success_rate(facts: JobFacts, job: MonitoredJob, now: datetime) -> Find
     )
 
 
-def _next_moment(facts: JobFacts, job: MonitoredJob, now: datetime, *, registered: bool) -> datetime | None:
+def _next_moment(facts: JobFacts, job: MonitoredJob, now: datetime, *, expects: bool) -> datetime | None:
     """When time alone may next change the verdict: late, missed or stuck; None where only a new run can."""
     moments: list[datetime] = []
-    if registered:
+    if expects:
         expected = _expected(facts, job, now)
         moments += [expected, expected + job.grace]
     if facts.newest is not None and facts.newest.status == RUNNING:
-        moments.append(facts.newest.started_at + _stuck_after(facts, job, registered=registered))
+        moments.append(facts.newest.started_at + _stuck_after(facts, job, expects=expects))
     return min((moment for moment in moments if moment >= now), default=None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -57,33 +58,26 @@ def next_step(
     finding: Finding | None,
     *,
     now: datetime,
-    installed_at: datetime,
+    quiet: bool,
+    happened_again: bool,
     realert_interval: timedelta,
-    new_occurrences: int = 0,
-    error: str | None = None,
+    errors: Sequence[str | None] = (),
 ) -> Step:
     """What a verdict changes: `finding` is what is wrong now (None: nothing), `incident` what is open (None: nothing).
 
-    What was already wrong when we were installed is recorded and not told. A critical incident is told again when
-    `realert_interval` has passed by the clock, or at once when a new occurrence brings a new error text; a warning
-    never. One that was recorded in silence is told as opened, once it occurs again or the interval has passed.
+    A `quiet` one (already wrong when we were installed, or loaded from long ago) is recorded and not told until it
+    `happened_again`, then it is told as opened. A critical incident is told again when `realert_interval` has passed by
+    the clock, or at once when one of `errors`, those of new occurrences, is a new text; a warning never.
     """
     if finding is None:
         told = incident is not None and incident.told_at is not None
         return Step(Change.RESOLVE if incident else Change.NONE, AlertEvent.RESOLVED if told else None)
     if incident is None:
-        known_before = finding.evidence_at <= installed_at
-        return _open(known_before=known_before) if finding.alerts else Step(Change.NONE)
-    if not finding.alerts:
-        return Step(Change.UPDATE)
-    interval_passed = now - (incident.told_at or incident.detected_at) >= realert_interval
-    if finding.severity is not Health.CRITICAL:
-        interval_passed = False
-    if incident.told_at is None:
-        return Step(Change.UPDATE, AlertEvent.OPENED if new_occurrences or interval_passed else None)
-    new_text = new_occurrences > 0 and fingerprint(error) not in incident.error_texts
-    return Step(Change.UPDATE, AlertEvent.REPEATED if new_text or interval_passed else None)
-
-
-def _open(*, known_before: bool) -> Step:
-    return Step(Change.OPEN, None if known_before else AlertEvent.OPENED)
+        return Step(Change.OPEN, None if quiet else AlertEvent.OPENED) if finding.alerts else Step(Change.NONE)
+    alert: AlertEvent | None = None
+    if finding.alerts and incident.told_at is None:
+        alert = AlertEvent.OPENED if happened_again else None
+    elif finding.alerts and incident.told_at is not None and finding.severity is Health.CRITICAL:
+        new_text = any(fingerprint(error) not in incident.error_texts for error in errors)
+        alert = AlertEvent.REPEATED if new_text or now - incident.told_at >= realert_interval else None
+    return Step(Change.UPDATE, alert)

@@ -27,6 +27,9 @@ from airflow_jobmon.core.schedule import (
 from airflow_jobmon.core.times import format_duration, parse_duration
 from airflow_jobmon.errors import ConfigurationError
 
+_LONGEST = timedelta(days=3660)
+"""A deadline further off would leave the calendar, and is a slip of the pen."""
+
 
 def _read_duration(value: Any) -> Any:
     """Text is read here, with our own message; pydantic would take a bare number as seconds, which is a guess."""
@@ -43,12 +46,18 @@ def _read_duration(value: Any) -> Any:
 def _positive(value: timedelta) -> timedelta:
     if value <= timedelta(0):
         raise ValueError(f"{format_duration(value)} is not a positive duration; write it like 90s, 1h or 2d")
-    return value
+    return _bounded(value)
 
 
 def _not_negative(value: timedelta) -> timedelta:
     if value < timedelta(0):
         raise ValueError(f"{format_duration(value)} is negative; write 0s or more")
+    return _bounded(value)
+
+
+def _bounded(value: timedelta) -> timedelta:
+    if value > _LONGEST:
+        raise ValueError(f"{format_duration(value)} is longer than ten years; write it like 90s, 1h or 2d")
     return value
 
 

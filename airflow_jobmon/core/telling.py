@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
@@ -20,25 +21,28 @@ def job_page(base_url: str | None, job_name: str) -> str | None:
     return f"{base_url}/jobmon/?job_name={quote(job_name, safe='')}" if base_url else None
 
 
-def tell_finding(
-    event: AlertEvent, finding: Finding, facts: JobFacts, job: MonitoredJob, base_url: str | None
-) -> Alert:
-    """An incident that opened, or that is still open and told again."""
+def tell_finding(finding: Finding, facts: JobFacts, job: MonitoredJob, base_url: str | None) -> Alert:
+    """An incident that opened."""
     failed = finding.kind is Kind.FAILED
-    run = facts.last_finished if failed else facts.newest
-    still = f"still open since {to_the_second(finding.since)}: " if event is AlertEvent.REPEATED else ""
+    run = {Kind.FAILED: facts.last_finished, Kind.SLOW: facts.last_success}.get(finding.kind, facts.newest)
     return Alert(
-        event=event,
+        event=AlertEvent.OPENED,
         kind=finding.kind.value,
         job_name=job.name,
         severity=finding.severity,
         at=finding.evidence_at,
-        message=still + finding.message,
+        message=finding.message,
         error=facts.last_finished.error_message if failed and facts.last_finished else None,
         facts=tuple(_facts(run, facts, job)),
         logs_url=job.logs_url or job_page(base_url, job.name),
         runbook_url=job.runbook_url,
     )
+
+
+def tell_again(opened: Alert, opened_at: datetime, now: datetime) -> Alert:
+    """The same incident, still open; dated by when it is told, since that is what is new."""
+    message = f"still open since {to_the_second(opened_at)}: {opened.message}"
+    return replace(opened, event=AlertEvent.REPEATED, at=now, message=message)
 
 
 def tell_resolved(

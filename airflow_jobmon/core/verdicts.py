@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.health import ALERTING, Finding, JobFacts, JobHealth, Kind
-from airflow_jobmon.core.incidents import Change, OpenIncident, Step, next_step
+from airflow_jobmon.core.alerts import Alert, AlertEvent
+from airflow_jobmon.core.health import ALERTING, Finding, Health, JobFacts, JobHealth, Kind
+from airflow_jobmon.core.incidents import Change, OpenIncident, next_step
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.telling import tell_finding, tell_recovered, tell_resolved
+from airflow_jobmon.core.telling import tell_again, tell_finding, tell_recovered, tell_resolved
+
+NEWS = timedelta(hours=24)
+"""A failure that ended longer ago, and that no event told of, was loaded into the log: nobody is alerted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,28 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The verdict on one job and everything that follows from it."""
+    """The verdict on one job and everything that follows from it.
+
+    uncounted: failed runs that belong to no incident. judge_at: when time alone may next change something: the verdict,
+    or that an open incident is told again.
+    """
 
     job: MonitoredJob
     facts: JobFacts
     health: JobHealth
     outcomes: Sequence[Outcome]
     uncounted: Sequence[Run] = ()
+    judge_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a ruling depends on besides the job: the moment, the installation, and what is configured for it."""
+
+    now: datetime
+    installed_at: datetime
+    realert_interval: timedelta
+    base_url: str | None
 
 
 def rule(
@@ -50,42 +68,44 @@ def rule(
     incidents: Mapping[str, OpenIncident],
     new_failures: Sequence[Run],
     *,
-    now: datetime,
-    installed_at: datetime,
-    realert_interval: timedelta,
-    base_url: str | None,
+    noted: bool,
+    given: Circumstances,
 ) -> Ruling:
     """Decide what `health` changes about the open `incidents` of a job, by kind.
 
-    `new_failures` are failed runs not counted before; the one that a later success overtook is told as recovered, or
-    not at all where that success had ended first.
+    `new_failures` are failed runs not counted before, `noted` says that an event told of one; those that a later
+    success overtook are told as recovered, or not at all where that success had ended first.
     """
     current, overtaken = _split(new_failures, facts.last_success)
-    outcomes: list[Outcome] = []
-    for kind in ALERTING:
-        finding, incident = health.finding(kind), incidents.get(kind.value)
-        if kind is Kind.LOW_SUCCESS_RATE and facts.window is None:
-            continue
-        failures = current if kind is Kind.FAILED and finding else ()
-        step = next_step(
-            incident,
-            finding,
-            now=now,
-            installed_at=installed_at,
-            realert_interval=realert_interval,
-            new_occurrences=len(failures),
-            error=facts.last_finished.error_message if facts.last_finished else None,
+    outcomes = [
+        outcome
+        for kind in ALERTING
+        # Without a count the rate says nothing, neither that it is low nor that it recovered.
+        if not (kind is Kind.LOW_SUCCESS_RATE and facts.window is None)
+        and (
+            outcome := _outcome(kind, health, incidents.get(kind.value), job, facts, current, noted=noted, given=given)
         )
-        outcome = _outcome(
-            kind, step, incident, finding, facts=facts, job=job, now=now, base_url=base_url, failures=failures
-        )
-        if outcome is not None:
-            outcomes.append(outcome)
-    open_failed = "failed" in incidents or any(o.kind == "failed" and o.change is Change.OPEN for o in outcomes)
-    if not open_failed and job.failures_to_alert == 1:
-        outcomes += _recovered(overtaken, facts.last_success, job, installed_at, base_url)
-    told = {id(run) for outcome in outcomes for run in outcome.failures}
-    return Ruling(job, facts, health, outcomes, [run for run in new_failures if id(run) not in told])
+    ]
+    if not any(outcome.kind == Kind.FAILED for outcome in outcomes):
+        outcomes += _recovered(overtaken, job, facts, given)
+    counted = {id(run) for outcome in outcomes for run in outcome.failures}
+    return Ruling(
+        job,
+        facts,
+        health,
+        outcomes,
+        [run for run in new_failures if id(run) not in counted],
+        min((at for at in (health.judge_at, *_repeats(outcomes, given)) if at is not None), default=None),
+    )
+
+
+def retire(job: MonitoredJob, facts: JobFacts, incidents: Mapping[str, OpenIncident], now: datetime) -> Ruling:
+    """A job that is not watched any more: what is open about it is closed, and nobody is told."""
+    health = JobHealth(job.name, Health.UNKNOWN, (), facts.newest, None, None, 0, None)
+    outcomes = [
+        Outcome(kind, Change.RESOLVE, incident, None, None, resolved_at=now) for kind, incident in incidents.items()
+    ]
+    return Ruling(job, facts, health, outcomes)
 
 
 def _split(failures: Sequence[Run], success: Run | None) -> tuple[list[Run], list[Run]]:
@@ -100,61 +120,92 @@ def _split(failures: Sequence[Run], success: Run | None) -> tuple[list[Run], lis
 
 
 def _order(run: Run) -> tuple[datetime, datetime]:
-    return run.started_at, run.completed_at or run.started_at
+    return run.started_at, _end(run)
 
 
-def _outcome(
+def _end(run: Run) -> datetime:
+    """When it ended; a finished run without an end is taken to have ended as it began."""
+    return run.completed_at or run.started_at
+
+
+def _outcome(  # noqa: PLR0917 - one incident's whole context
     kind: Kind,
-    step: Step,
+    health: JobHealth,
     incident: OpenIncident | None,
-    finding: Finding | None,
-    *,
-    facts: JobFacts,
     job: MonitoredJob,
-    now: datetime,
-    base_url: str | None,
-    failures: Sequence[Run],
+    facts: JobFacts,
+    current: Sequence[Run],
+    *,
+    noted: bool,
+    given: Circumstances,
 ) -> Outcome | None:
-    if step.change is Change.NONE:
-        return None
+    finding = health.finding(kind)
+    failures = current if kind is Kind.FAILED and finding else ()
+    step = next_step(
+        incident,
+        finding,
+        now=given.now,
+        quiet=finding is not None and _quiet(finding, given, noted=noted),
+        happened_again=finding is not None and _happened_again(finding, failures, given),
+        realert_interval=given.realert_interval,
+        errors=[run.error_message for run in failures],
+    )
     if step.change is Change.RESOLVE and incident is not None:
-        resolved_at = max(_cured_at(kind, facts, now), incident.opened_at)
-        alert = None
-        if step.alert is not None:
-            alert = tell_resolved(kind.value, incident.opened_at, resolved_at, facts=facts, job=job, base_url=base_url)
-        return Outcome(kind.value, step.change, incident, None, alert, resolved_at=resolved_at)
-    if finding is None:
+        resolved_at = _cured_at(kind, incident, facts, given.now)
+        over = tell_resolved(kind.value, incident.opened_at, resolved_at, facts=facts, job=job, base_url=given.base_url)
+        return Outcome(kind.value, step.change, incident, None, over if step.alert else None, resolved_at=resolved_at)
+    if step.change is Change.NONE or finding is None:
         return None
-    alert = tell_finding(step.alert, finding, facts, job, base_url) if step.alert else None
-    return Outcome(kind.value, step.change, incident, finding, alert, failures, opened_at=finding.since)
+    told = tell_finding(finding, facts, job, given.base_url) if step.alert else None
+    if told is not None and incident is not None and step.alert is AlertEvent.REPEATED:
+        told = tell_again(told, incident.opened_at, given.now)
+    return Outcome(kind.value, step.change, incident, finding, told, failures, opened_at=finding.since)
 
 
-def _cured_at(kind: Kind, facts: JobFacts, now: datetime) -> datetime:
+def _quiet(finding: Finding, given: Circumstances, *, noted: bool) -> bool:
+    """Whether it was wrong before we watched, or is a failure of long ago that somebody loaded into the log."""
+    if noted and finding.kind is Kind.FAILED:
+        return False
+    loaded = finding.kind is Kind.FAILED and given.now - finding.evidence_at > NEWS
+    return loaded or finding.evidence_at <= given.installed_at
+
+
+def _happened_again(finding: Finding, failures: Sequence[Run], given: Circumstances) -> bool:
+    """Whether what was recorded in silence occurred anew; a low rate has no occurrences of its own."""
+    if finding.kind is Kind.FAILED:
+        return bool(failures)
+    return finding.kind is not Kind.LOW_SUCCESS_RATE and finding.evidence_at > given.installed_at
+
+
+def _repeats(outcomes: Sequence[Outcome], given: Circumstances) -> Iterator[datetime]:
+    """When each critical incident that stays open is to be told again."""
+    for outcome in outcomes:
+        if outcome.finding is not None and outcome.finding.alerts and outcome.finding.severity is Health.CRITICAL:
+            if outcome.alert is not None:
+                yield given.now + given.realert_interval
+            elif outcome.incident is not None and outcome.incident.told_at is not None:
+                yield outcome.incident.told_at + given.realert_interval
+
+
+def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime) -> datetime:
     """When the run that cures a kind did so; now, where no run did (it was deleted, or the expectation changed)."""
+    newest, success = facts.newest, facts.last_success
     if kind is Kind.MISSED:
-        return min(facts.newest.started_at, now) if facts.newest else now
-    if kind is Kind.STUCK:
-        newest = facts.newest
-        return min(newest.completed_at or now, now) if newest else now
+        cured = newest.started_at if newest else now
+    elif kind is Kind.STUCK:
+        cured = newest.completed_at or now if newest else now
+    else:
+        cured = _end(success) if success else now
+    return cured if incident.opened_at <= cured <= now else now
+
+
+def _recovered(overtaken: Sequence[Run], job: MonitoredJob, facts: JobFacts, given: Circumstances) -> Iterator[Outcome]:
     success = facts.last_success
-    return min(success.completed_at or success.started_at, now) if success else now
-
-
-def _recovered(
-    overtaken: Sequence[Run], success: Run | None, job: MonitoredJob, installed_at: datetime, base_url: str | None
-) -> Iterator[Outcome]:
-    if success is None or success.completed_at is None:
+    if success is None:
         return
-    late = [run for run in overtaken if run.completed_at and installed_at < run.completed_at < success.completed_at]
-    if late:
-        alert = tell_recovered(late[-1], success, job, base_url)
+    late = [run for run in overtaken if given.installed_at < _end(run) < _end(success)]
+    if len(late) >= job.failures_to_alert:
+        alert = tell_recovered(late[-1], success, job, given.base_url)
         yield Outcome(
-            Kind.FAILED.value,
-            Change.OPEN,
-            None,
-            None,
-            alert,
-            late,
-            opened_at=late[0].completed_at,
-            resolved_at=success.completed_at,
+            Kind.FAILED.value, Change.OPEN, None, None, alert, late, opened_at=_end(late[0]), resolved_at=_end(success)
         )

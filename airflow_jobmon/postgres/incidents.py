@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,19 +15,21 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.health import Health, Window
+from airflow_jobmon.core.health import Health, Kind, Window
 from airflow_jobmon.core.incidents import Change, OpenIncident, fingerprint
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import FAILED, Run
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.core.verdicts import Outcome, Ruling
-from airflow_jobmon.errors import SchemaProblem
+from airflow_jobmon.errors import ConfigurationError, SchemaProblem
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import stored_job
 from airflow_jobmon.postgres.trips import Answer
 
 RunKey = tuple[str, str]
 """Job name and run id."""
+
+log = logging.getLogger(__name__)
 
 Addressed = tuple[Alert, int | None, Sequence[str] | None]
 """An alert, its incident, and its channels; None for the channels means: whoever was told of the incident before."""
@@ -76,6 +79,9 @@ class IncidentBook:
 
     def registered_names(self) -> set[str]:
         return {name for (name,) in self.conn.execute(self._sql["registered_names"])}
+
+    def names_with_incidents(self) -> set[str]:
+        return {name for (name,) in self.conn.execute(self._sql["names_with_incidents"])}
 
     def claim_events(self, limit: int) -> list[Run]:
         rows = self.conn.execute(self._sql["claim_events"], {"limit": limit}).fetchall()
@@ -236,14 +242,18 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
     config: dict[str, Any] | None,
     registered_at: datetime | None,
 ) -> State:
-    job = stored_job(config) if config is not None else _defaults(job_name)
+    try:
+        job = stored_job(config) if config is not None else _defaults(job_name)
+    except ConfigurationError as error:  # stored by another host or version, such as a zone unknown here
+        log.error("the registry entry of job %.200r cannot be read here: %s", job_name, error)  # noqa: TRY400
+        job, config = _defaults(job_name), None
     window = Window(job.window_days, finished, succeeded) if finished is not None and succeeded is not None else None
     return State(job, config is not None, registered_at or first_seen_at, window)
 
 
 @lru_cache(maxsize=20_000)
 def _defaults(job_name: str) -> MonitoredJob:
-    return MonitoredJob(name=job_name)
+    return MonitoredJob.model_construct(name=job_name)  # a log may hold names that no registry would take
 
 
 def _opening(incident_id: int, job: MonitoredJob, outcome: Outcome) -> dict[str, Any]:
@@ -256,14 +266,20 @@ def _opening(incident_id: int, job: MonitoredJob, outcome: Outcome) -> dict[str,
         "severity": finding.severity.value if finding else "critical",
         "opened_at": iso(outcome.opened_at),
         "resolved_at": iso(outcome.resolved_at),
-        "occurrences": max(len(outcome.failures), 1),
+        "occurrences": max(len(outcome.failures), _failures_so_far(job, outcome), 1),
         "message": finding.message if finding else alert.message if alert else "",
         "observed": finding.observed if finding else None,
         "threshold": finding.threshold if finding else None,
         "error_message": error,
-        "error_texts": [fingerprint(error)] if error is not None and alert else [],
+        "error_texts": sorted({fingerprint(run.error_message) for run in outcome.failures}) if alert else [],
         "told": alert is not None,
     }
+
+
+def _failures_so_far(job: MonitoredJob, outcome: Outcome) -> int:
+    """Those that were needed to open it were counted before it was."""
+    finding = outcome.finding
+    return int(finding.observed) if finding and finding.kind is Kind.FAILED and job.failures_to_alert > 1 else 0
 
 
 def _update(outcome: Outcome) -> dict[str, Any]:
@@ -277,7 +293,7 @@ def _update(outcome: Outcome) -> dict[str, Any]:
         "observed": finding.observed if finding else None,
         "threshold": finding.threshold if finding else None,
         "error_message": error,
-        "error_text": fingerprint(error) if error is not None and outcome.alert else None,
+        "new_texts": sorted({fingerprint(run.error_message) for run in outcome.failures}) if outcome.alert else [],
         "told": outcome.alert is not None,
     }
 
@@ -289,7 +305,7 @@ def _verdict(ruling: Ruling, *, window_counted: bool) -> dict[str, Any]:
         "health": health.status.value,
         "verdict": health.as_json(),
         "due_at": iso(health.next_due_at),
-        "judge_at": iso(health.judge_at),
+        "judge_at": iso(ruling.judge_at),
         "newest_run": ruling.facts.newest_run,
         "window_finished": window.finished if window else None,
         "window_succeeded": window.succeeded if window else None,

@@ -6,8 +6,9 @@ statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from psycopg import Connection, Pipeline
@@ -18,26 +19,35 @@ T = TypeVar("T")
 Answer = Callable[[], T]
 """Something that was asked already; calling it waits until it is known. Ask everything first, then call."""
 
+_SET = """
+SELECT set_config(name, text, true) FROM unnest(%(names)s::text[], %(texts)s::text[]) AS given (name, text)
+"""
 _OPEN = {TransactionStatus.INTRANS, TransactionStatus.INERROR}
 
 
+NOT_DURABLE = {"synchronous_commit": "off"}
+"""Does not wait for the disk: should the server crash within the next moments, none of the transaction happened, unless
+a later one that does wait, whoever makes it, was committed by then."""
+
+PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
+"""Lists of one and of five hundred are looked up alike, and planning each anew costs more than looking up one."""
+
+
 @contextmanager
-def transaction(conn: Connection[Any], *, durable: bool = True) -> Iterator[None]:
-    """A transaction whose statements only leave when a result is read, or at the end.
+def transaction(conn: Connection[Any], settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[None]:
+    """A transaction, under these settings, whose statements only leave when a result is read, or at the end.
 
     What a statement raises may therefore come from a later one, or from the end of the block; all is rolled back then.
-    `durable=False` does not wait for the disk: should the server crash within the next moments, none of the transaction
-    happened. Later durable ones keep it, whoever makes them.
     """
     if not Pipeline.is_supported():  # libpq before 14
         with conn.transaction():
-            _relax(conn, durable=durable)
+            _set(conn, settings)
             yield
         return
     try:
         with conn.pipeline():
             conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
-            _relax(conn, durable=durable)
+            _set(conn, settings)
             yield
             # After a failed statement the server skips what follows in the same trip, so this never commits half.
             conn.execute("COMMIT", prepare=False)
@@ -47,6 +57,7 @@ def transaction(conn: Connection[Any], *, durable: bool = True) -> Iterator[None
         raise
 
 
-def _relax(conn: Connection[Any], *, durable: bool) -> None:
-    if not durable:
-        conn.execute("SET LOCAL synchronous_commit = off", prepare=False)
+def _set(conn: Connection[Any], settings: Mapping[str, str]) -> None:
+    if settings:
+        given = {"names": list(settings), "texts": list(settings.values())}
+        conn.execute(_SET, given)

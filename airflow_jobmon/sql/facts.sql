@@ -7,7 +7,10 @@ WITH RECURSIVE name AS (
     FROM name
     WHERE name.job_name IS NOT NULL
 )
-SELECT job_name FROM name WHERE job_name IS NOT NULL
+SELECT job_name
+FROM name
+WHERE job_name IS NOT NULL
+    AND EXISTS (SELECT FROM airflow_jobmon.runs r WHERE r.job_name = name.job_name AND NOT r.drill)
 
 -- name: known_names
 SELECT given.name
@@ -43,10 +46,11 @@ LEFT JOIN LATERAL (
     SELECT r.id, r.started_at,
         CASE WHEN r.completed_at <= coalesce(%(at)s::timestamptz, 'infinity') THEN r.completed_at END AS completed_at,
         CASE WHEN r.completed_at > %(at)s::timestamptz THEN 'running' ELSE r.status END AS status,
-        r.records_updated, left(r.error_message, 4000) AS error_message
+        CASE WHEN r.completed_at > %(at)s::timestamptz THEN NULL ELSE r.records_updated END AS records_updated,
+        CASE WHEN r.completed_at > %(at)s::timestamptz THEN NULL ELSE left(r.error_message, 4000) END AS error_message
     FROM airflow_jobmon.runs r
     WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
-    ORDER BY r.started_at DESC, r.completed_at DESC NULLS FIRST
+    ORDER BY r.started_at DESC, r.completed_at DESC NULLS FIRST, r.id DESC
     LIMIT 1
 ) n ON true
 LEFT JOIN LATERAL (
@@ -67,7 +71,7 @@ LEFT JOIN LATERAL (
     JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
     WHERE NOT r.drill AND r.status IN ('success', 'failed')
         AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
-    ORDER BY r.completed_at DESC NULLS LAST
+    ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
     LIMIT 1
 ) f ON true
 LEFT JOIN LATERAL (
@@ -88,7 +92,7 @@ LEFT JOIN LATERAL (
     JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
     WHERE NOT r.drill AND r.status = 'success'
         AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
-    ORDER BY r.completed_at DESC NULLS LAST
+    ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
     LIMIT 1
 ) s ON true
 LEFT JOIN LATERAL (
@@ -140,7 +144,10 @@ WITH RECURSIVE name AS (
     FROM name
     WHERE name.job_name IS NOT NULL
 ), known AS MATERIALIZED (
-    SELECT job_name, 2000 AS far FROM name WHERE job_name IS NOT NULL
+    SELECT job_name, 2000 AS far
+    FROM name
+    WHERE job_name IS NOT NULL
+        AND EXISTS (SELECT FROM airflow_jobmon.runs r WHERE r.job_name = name.job_name AND NOT r.drill)
     UNION
     SELECT name, 2000 FROM airflow_jobmon.jobs
     UNION
@@ -153,7 +160,7 @@ LEFT JOIN LATERAL (
     SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run
     FROM airflow_jobmon.runs r
     WHERE r.job_name = known.job_name AND NOT r.drill
-    ORDER BY r.started_at DESC, r.completed_at DESC NULLS FIRST
+    ORDER BY r.started_at DESC, r.completed_at DESC NULLS FIRST, r.id DESC
     LIMIT 1
 ) n ON true
 LEFT JOIN LATERAL (
@@ -172,7 +179,7 @@ LEFT JOIN LATERAL (
     ) newest
     JOIN airflow_jobmon.runs r ON r.job_name = known.job_name AND r.started_at = newest.started_at
     WHERE NOT r.drill AND r.status IN ('success', 'failed')
-    ORDER BY r.completed_at DESC NULLS LAST
+    ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
     LIMIT 1
 ) f ON true
 WHERE st.checked_at IS NULL

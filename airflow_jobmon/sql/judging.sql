@@ -33,6 +33,9 @@ ORDER BY given.name
 -- name: registered_names
 SELECT name FROM airflow_jobmon.jobs
 
+-- name: names_with_incidents
+SELECT DISTINCT job_name FROM airflow_jobmon.incidents WHERE resolved_at IS NULL
+
 -- name: installation
 -- Since when we watch, and the channels that an operator was given as notifiers lately.
 SELECT installed_at, ARRAY(
@@ -86,12 +89,14 @@ UPDATE airflow_jobmon.incidents i
 SET severity = given.severity, occurrences = i.occurrences + given.new_occurrences, message = given.message,
     observed = given.observed, threshold = given.threshold,
     error_message = coalesce(given.error_message, i.error_message),
-    error_texts = CASE WHEN given.error_text IS NULL OR given.error_text = ANY (i.error_texts) THEN i.error_texts
-        ELSE (i.error_texts || given.error_text)[greatest(1, cardinality(i.error_texts) - 48):] END,
+    error_texts = (SELECT texts[greatest(1, cardinality(texts) - 49):] FROM (
+        SELECT i.error_texts || ARRAY(
+            SELECT text FROM jsonb_array_elements_text(given.new_texts) AS text WHERE text <> ALL (i.error_texts)
+        ) AS texts) AS together),
     told_at = CASE WHEN given.told THEN clock_timestamp() ELSE i.told_at END
 FROM jsonb_to_recordset(%(rows)s) AS given (
     id bigint, severity text, new_occurrences integer, message text, observed jsonb, threshold jsonb,
-    error_message text, error_text text, told boolean)
+    error_message text, new_texts jsonb, told boolean)
 WHERE i.id = given.id
 
 -- name: resolve_incidents

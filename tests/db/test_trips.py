@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from airflow_jobmon.postgres.trips import transaction
+from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +25,9 @@ def numbers(conn: psycopg.Connection) -> list[int]:
     return [n for (n,) in conn.execute("SELECT n FROM public.kept ORDER BY n")]
 
 
-@pytest.mark.parametrize("durable", [True, False])
-def test_what_was_sent_together_is_committed_together(conn, durable):
-    with transaction(conn, durable=durable):
+@pytest.mark.parametrize("settings", [{}, NOT_DURABLE], ids=["durable", "not durable"])
+def test_what_was_sent_together_is_committed_together(conn, settings):
+    with transaction(conn, settings):
         answers = [conn.execute("INSERT INTO public.kept VALUES (%s) RETURNING n", [n]) for n in (1, 2)]
         assert [answer.fetchone() for answer in answers] == [(1,), (2,)]
         conn.execute("INSERT INTO public.kept VALUES (3)")
@@ -76,11 +76,11 @@ def test_leaving_the_block_early_commits(conn):
     assert numbers(conn) == [1]
 
 
-def test_only_a_transaction_that_asks_for_it_does_not_wait_for_the_disk(conn):
-    conn.execute("SET synchronous_commit = on")
-    with transaction(conn, durable=False):
-        inside = conn.execute("SHOW synchronous_commit").fetchone()
-    assert (inside, conn.execute("SHOW synchronous_commit").fetchone()) == (("off",), ("on",))
+def test_settings_hold_within_the_transaction_only(conn):
+    with transaction(conn, NOT_DURABLE | PLANNED_ONCE):
+        inside = [conn.execute(f"SHOW {name}").fetchone() for name in ("synchronous_commit", "plan_cache_mode")]
+    assert inside == [("off",), ("force_generic_plan",)]
+    assert conn.execute("SHOW plan_cache_mode").fetchone() == ("auto",)
 
 
 def test_a_prepared_statement_of_a_failed_transaction_is_forgotten(conn):

@@ -15,14 +15,13 @@ from airflow_jobmon.core.incidents import Change, OpenIncident, Step, fingerprin
 
 NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-INSTALLED = NOW - timedelta(days=30)
 FAILED = Finding(Kind.FAILED, Health.CRITICAL, "failed", 1, 1, since=NOW, evidence_at=NOW)
 SLOW = Finding(Kind.SLOW, Health.WARNING, "slow", 75, 60, since=NOW, evidence_at=NOW)
 TOLD = OpenIncident(1, "failed", Health.CRITICAL, NOW, NOW, NOW, 1, frozenset({fingerprint("time out after # s")}))
 
 
 def step(incident, finding, **given):
-    defaults = {"now": NOW, "installed_at": INSTALLED, "realert_interval": DAY}
+    defaults = {"now": NOW, "quiet": False, "happened_again": False, "realert_interval": DAY}
     return next_step(incident, finding, **(defaults | given))
 
 
@@ -34,18 +33,12 @@ def test_a_new_problem_is_told_at_once():
     assert step(None, FAILED) == Step(Change.OPEN, AlertEvent.OPENED)
 
 
-def test_what_was_already_wrong_at_installation_is_recorded_and_not_told():
-    known = replace(FAILED, evidence_at=INSTALLED)
-    assert step(None, known) == Step(Change.OPEN)
-    just_after = replace(FAILED, evidence_at=INSTALLED + timedelta(microseconds=1))
-    assert step(None, just_after) == Step(Change.OPEN, AlertEvent.OPENED)
-
-
-def test_what_was_recorded_in_silence_is_told_as_opened_when_it_happens_again():
+def test_a_quiet_one_is_recorded_and_told_as_opened_only_when_it_happens_again():
+    assert step(None, FAILED, quiet=True) == Step(Change.OPEN)
     silent = replace(TOLD, told_at=None)
-    assert step(silent, FAILED) == Step(Change.UPDATE)
-    assert step(silent, FAILED, new_occurrences=1) == Step(Change.UPDATE, AlertEvent.OPENED)
-    assert step(silent, FAILED, now=NOW + DAY) == Step(Change.UPDATE, AlertEvent.OPENED)
+    assert step(silent, FAILED, now=NOW + 100 * DAY) == Step(Change.UPDATE)
+    assert step(silent, FAILED, happened_again=True) == Step(Change.UPDATE, AlertEvent.OPENED)
+    assert step(replace(silent, kind="slow"), SLOW, happened_again=True) == Step(Change.UPDATE, AlertEvent.OPENED)
 
 
 def test_what_only_shows_opens_nothing_and_closes_nothing():
@@ -78,8 +71,8 @@ def test_a_warning_is_never_told_again():
     ],
 )
 def test_another_failure_is_told_at_once_only_where_its_error_is_new(error, alert):
-    assert step(TOLD, FAILED, new_occurrences=1, error=error) == Step(Change.UPDATE, alert)
-    assert step(TOLD, FAILED, new_occurrences=0, error=error) == Step(Change.UPDATE)
+    assert step(TOLD, FAILED, errors=["time out after 9 s", error]) == Step(Change.UPDATE, alert)
+    assert step(TOLD, FAILED, errors=[]) == Step(Change.UPDATE)
 
 
 def test_resolved_is_told_only_where_the_problem_was():

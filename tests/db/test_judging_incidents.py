@@ -1,0 +1,239 @@
+"""The life of incidents over time: told once, told again, told in silence, closed; and what one bad row may not do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, judge_jobs
+from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.settings import Settings
+from tests.runs import log_run
+
+SETTINGS = Settings(channels=("slack",))
+
+
+@pytest.fixture(autouse=True)
+def installed_long_ago(conn):
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
+
+
+def ago(**given) -> datetime:
+    return datetime.now(UTC) - timedelta(**given)
+
+
+def told(conn) -> list[tuple[str, str]]:
+    return conn.execute("SELECT kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
+
+
+def register(conn, **fields) -> None:
+    apply_jobs(conn, [MonitoredJob(name="load", **fields)], source="test")
+
+
+def fail(conn, minutes_ago: float, error: str | None = "disk full") -> str:
+    run_id = log_run(conn, "load", status="failed", started_at=ago(minutes=minutes_ago), error_message=error)
+    judge_events(conn, SETTINGS)
+    return run_id
+
+
+def test_the_sweep_tells_an_open_critical_incident_again_when_its_interval_has_passed(conn):
+    register(conn, realert_interval="15m", every="1d")
+    fail(conn, 1)
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == [("failed", "opened")]
+    conn.execute("UPDATE airflow_jobmon.incidents SET told_at = told_at - interval '15 minutes'")
+    conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = judge_at - interval '15 minutes'")
+    judge_changed(conn, SETTINGS)
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == [("failed", "opened"), ("failed", "repeated")]
+    message, at = conn.execute(
+        "SELECT details ->> 'message', (details ->> 'at')::timestamptz FROM airflow_jobmon.alerts ORDER BY id DESC"
+    ).fetchone()
+    assert message.startswith("still open since ")
+    assert ago(minutes=1) < at
+
+
+def test_a_new_error_text_is_told_at_once_whichever_of_the_new_failures_brings_it(conn):
+    fail(conn, 30, "timeout")
+    log_run(conn, "load", status="failed", started_at=ago(minutes=20), error_message="disk full")
+    log_run(conn, "load", status="failed", started_at=ago(minutes=10), error_message="timeout")
+    judge_events(conn, SETTINGS)
+    assert told(conn) == [("failed", "opened"), ("failed", "repeated")]
+    fail(conn, 5, "disk full")
+    assert len(told(conn)) == 2
+
+
+def test_failures_without_any_text_are_told_once(conn):
+    for minutes in (40, 30, 20, 10):
+        fail(conn, minutes, None)
+    assert told(conn) == [("failed", "opened")]
+
+
+def test_what_was_recorded_in_silence_stays_silent_until_it_happens_again(conn):
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = clock_timestamp()")
+    register(conn)
+    log_run(conn, "load", status="failed", started_at=ago(hours=26))
+    judge_jobs(conn, SETTINGS)
+    conn.execute("UPDATE airflow_jobmon.incidents SET detected_at = detected_at - interval '100 days'")
+    judge_jobs(conn, SETTINGS)
+    assert told(conn) == []
+    log_run(conn, "load", status="failed", seconds=0)
+    judge_events(conn, SETTINGS)
+    assert ("failed", "opened") in told(conn)
+
+
+def test_a_failure_of_long_ago_that_is_loaded_into_the_log_alerts_nobody(conn):
+    log_run(conn, "load", status="failed", started_at=ago(days=3))
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == []
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (1,)
+
+
+def test_a_failure_that_was_noted_while_nobody_judged_for_days_is_told(conn):
+    log_run(conn, "load", status="failed", started_at=ago(days=3), completed_at=ago(hours=1))
+    conn.execute("UPDATE jobs_log SET completed_at = %s", [ago(days=2)])
+    judge_events(conn, SETTINGS)
+    assert told(conn) == [("failed", "opened")]
+
+
+@pytest.mark.parametrize(
+    ("failures", "alerts"),
+    [pytest.param(1, [], id="too few"), pytest.param(2, [("failed", "opened")], id="enough")],
+)
+def test_with_failures_to_alert_only_as_many_in_a_row_are_told(conn, failures, alerts):
+    register(conn, failures_to_alert=2)
+    for n in range(failures):
+        fail(conn, 30 - n)
+    assert told(conn) == alerts
+    occurrences = [n for (n,) in conn.execute("SELECT occurrences FROM airflow_jobmon.incidents")]
+    assert occurrences == ([2] if alerts else [])
+
+
+@pytest.mark.parametrize(
+    ("failures", "alerts"),
+    [pytest.param(1, [], id="too few"), pytest.param(2, [("failed", "opened")], id="enough")],
+)
+def test_with_failures_to_alert_as_many_that_recovered_before_they_were_judged_are_told_once(conn, failures, alerts):
+    register(conn, failures_to_alert=2)
+    for n in range(failures):
+        log_run(conn, "load", status="failed", started_at=ago(minutes=30 - n))
+    log_run(conn, "load", started_at=ago(minutes=5))
+    judge_events(conn, SETTINGS)
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == alerts
+
+
+def test_a_failed_run_without_an_end_that_recovered_is_told_as_such(conn):
+    log_run(conn, "load", status="running", started_at=ago(minutes=30))
+    conn.execute("UPDATE jobs_log SET status = 'failed'")
+    log_run(conn, "load", started_at=ago(minutes=5))
+    judge_events(conn, SETTINGS)
+    assert told(conn) == [("failed", "opened")]
+
+
+def test_a_cure_that_no_run_brought_is_dated_now(conn):
+    log_run(conn, "load", started_at=ago(days=4))
+    run_id = log_run(conn, "load", status="failed", started_at=ago(hours=20))
+    judge_changed(conn, SETTINGS)
+    conn.execute("DELETE FROM jobs_log WHERE id = %s", [run_id])
+    judge_changed(conn, SETTINGS)
+    message = conn.execute("SELECT details ->> 'message' FROM airflow_jobmon.alerts ORDER BY id DESC").fetchone()[0]
+    assert message.startswith("it lasted 20.0 h")
+
+
+@pytest.mark.parametrize("way", ["disabled", "ignored"])
+def test_a_job_that_is_no_longer_watched_is_closed_and_nobody_is_told(conn, way):
+    if way == "disabled":
+        register(conn)
+    fail(conn, 5)
+    if way == "disabled":
+        register(conn, enabled=False)
+    settings = Settings(channels=("slack",), unregistered_jobs="ignore" if way == "ignored" else "learn")
+    judge_jobs(conn, settings)
+    assert told(conn) == [("failed", "opened")]
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (0,)
+    assert judge_changed(conn, settings).jobs == 0
+
+
+def test_an_unregistered_job_silent_for_a_week_alerts_nobody_under_defaults_either(conn):
+    log_run(conn, "load", started_at=ago(days=60))
+    judge_jobs(conn, Settings(channels=("slack",), unregistered_jobs="defaults"))
+    assert told(conn) == []
+
+
+def test_a_drill_of_a_name_that_no_job_has_makes_no_job(conn):
+    log_run(conn, "nobody", status="failed", error_message="TEST ALERT - ignore")
+    judge_events(conn, SETTINGS)
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == [("failed", "test")]
+    assert judge_jobs(conn, SETTINGS) == assess_jobs(conn, SETTINGS) == []
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.job_state").fetchone() == (0,)
+
+
+def test_a_job_with_an_empty_name_is_judged_like_any_other(conn):
+    log_run(conn, "", status="failed")
+    judge_events(conn, SETTINGS)
+    judge_changed(conn, SETTINGS)
+    assert [health.status for health in assess_jobs(conn, SETTINGS)] == [Health.CRITICAL]
+
+
+def test_a_name_that_our_tables_cannot_hold_keeps_no_other_job_from_being_judged(conn):
+    conn.execute("DROP INDEX IF EXISTS public.jobs_log_job_name_started_at_idx")
+    for (index,) in conn.execute(
+        "SELECT indexname FROM pg_indexes WHERE tablename = 'jobs_log' AND indexdef LIKE '%job_name%'"
+    ).fetchall():
+        conn.execute(f'DROP INDEX public."{index}"')
+    long = conn.execute("SELECT string_agg(md5(n::text), '') FROM generate_series(1, 500) AS n").fetchone()[0]
+    log_run(conn, long, status="failed")
+    log_run(conn, "load", status="failed")
+    conn.execute("DELETE FROM airflow_jobmon.events")
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == [("failed", "opened")]
+    assert "load" in [health.job_name for health in judge_jobs(conn, SETTINGS)]
+
+
+def test_a_registry_entry_that_cannot_be_read_here_keeps_no_other_job_from_being_judged(conn):
+    register(conn)
+    conn.execute(
+        "INSERT INTO airflow_jobmon.jobs (name, source, config) "
+        """VALUES ('far', 'test', '{"name": "far", "schedule": "0 2 * * *", "timezone": "Mars/Olympus"}')"""
+    )
+    log_run(conn, "far")
+    fail(conn, 5)
+    assert told(conn) == [("failed", "opened")]
+    assert {health.job_name for health in judge_jobs(conn, SETTINGS)} == {"far", "load"}
+
+
+def test_times_that_no_calendar_can_reckon_with_keep_no_other_job_from_being_judged(conn):
+    apply_jobs(conn, [MonitoredJob(name="ancient", schedule="0 2 * * *", timezone="America/New_York")], source="test")
+    conn.execute(
+        "INSERT INTO jobs_log (job_name, started_at, status) VALUES ('ancient', '0001-01-01 00:00+00', 'success')"
+    )
+    fail(conn, 5)
+    for judge in (judge_jobs, assess_jobs):
+        assert "load" in [health.job_name for health in judge(conn, SETTINGS)]
+
+
+def test_of_two_runs_with_the_same_times_the_same_one_is_always_the_newest(conn):
+    at = ago(minutes=5)
+    for status in ("failed", "success", "failed", "success"):
+        log_run(conn, "load", status=status, started_at=at, completed_at=at)
+    newest = {assess_jobs(conn, SETTINGS)[0].last_run.id for _ in range(3)}
+    assert len(newest) == 1
+
+
+def test_judging_as_of_then_shows_nothing_of_what_a_run_did_later(conn):
+    log_run(
+        conn,
+        "load",
+        status="failed",
+        started_at=ago(hours=3),
+        completed_at=ago(hours=1),
+        records_updated=7,
+        error_message="x",
+    )
+    then = assess_jobs(conn, SETTINGS, at=ago(hours=2))[0].last_run
+    assert (then.status, then.error_message, then.records_updated) == ("running", None, None)
