@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from airflow_jobmon.channels import Accepted, Channel
+from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.core.backoff import LONGEST, backoff
 from airflow_jobmon.core.telling import tell_undelivered
 from airflow_jobmon.errors import ConnectionProblem, DeliveryError
@@ -33,6 +34,9 @@ SEND_TIMEOUT = 12.0
 
 PATIENCE = 3.0
 """Seconds a one-off delivery waits for what comes due next, before it leaves the rest to the next one."""
+
+MOST_PARTIAL_ATTEMPTS = 300
+"""About a day of retries for recipients that are refused for now, after which the others' having it is enough."""
 
 _LONGEST_ERROR = 500
 
@@ -78,9 +82,7 @@ class ChannelDelivery:
         try:
             message = outbox.lease(lambda alerts, key: self._channel.render(alerts, key=key))
         except RenderFailed as failure:
-            log.exception("channel %s cannot render alerts %s", name, failure.alert_ids)
-            outbox.bury(failure.alert_ids, _short(f"cannot be rendered: {failure}"))
-            self._count(self._report.dead, str(failure))
+            self._bury(conn, outbox, failure)
             return True
         if message is None:
             return False
@@ -101,8 +103,9 @@ class ChannelDelivery:
             log.warning("channel %s: message %s was refused by %s", name, message.id, notes)
         if accepted.retry:
             wait = backoff(message.attempts, jitter=random.random())  # noqa: S311 - jitter needs no secrecy
-            outbox.mark_partly_sent(message, list(accepted.retry), _short(f"refused: {notes}"), wait)
-            return
+            if message.attempts < MOST_PARTIAL_ATTEMPTS:
+                outbox.mark_partly_sent(message, list(accepted.retry), _short(f"refused: {notes}"), wait)
+                return
         if not outbox.mark_sent(message, _short(f"refused: {notes}") if notes else None):
             log.warning("channel %s: message %s was sent, but its lease had been taken over", name, message.id)
         self._count(self._report.sent)
@@ -111,13 +114,22 @@ class ChannelDelivery:
 
     def _refused(self, conn: psycopg.Connection[Any], outbox: Outbox, message: Leased, error: DeliveryError) -> None:
         text = _short(str(error))
+        if error.permanent and message.only is not None:
+            # The others have it, so it was delivered; those who refuse it for good are noted.
+            log.error(
+                "channel %s: message %s is refused for good by %s: %s",
+                self._channel.name,
+                message.id,
+                ", ".join(message.only),
+                text,
+            )
+            outbox.mark_sent(message, text)
+            self._count(self._report.sent)
+            return
         if error.permanent:
-            self._count(self._report.dead, text)
             log.error("channel %s refuses message %s for good: %s", self._channel.name, message.id, text)
             with conn.transaction():
-                dead = outbox.mark_dead(message, text)
-                if dead and outbox.claim_death():
-                    self._tell_others(conn, text, dead[0][0])
+                self._dead(conn, outbox, outbox.mark_dead(message, text), text)
             return
         self._count(self._report.failed, text)
         jitter = random.random()  # noqa: S311 - jitter needs no secrecy
@@ -130,10 +142,32 @@ class ChannelDelivery:
         else:
             outbox.mark_retry(message, text, max(pause, backoff(message.attempts, jitter=jitter)), pause)
 
-    def _tell_others(self, conn: psycopg.Connection[Any], error: str, job_name: str) -> None:
-        others = [name for name in self._others if name != self._channel.name]
-        if others:
-            alert = tell_undelivered(self._channel.name, error, job_name, datetime.now(UTC))
+    def _bury(self, conn: psycopg.Connection[Any], outbox: Outbox, failure: RenderFailed) -> None:
+        """One alert that no message can be made of must not take the rest of its batch with it."""
+        culprits = [alert for alert in failure.alerts if not self._can_render(alert)] or failure.alerts
+        text = _short(f"cannot be rendered: {failure}")
+        log.error("channel %s: alerts %s: %s", self._channel.name, [alert.id for alert in culprits], text)
+        dead = [(alert.job_name, alert.id) for alert in culprits if alert.id is not None]
+        with conn.transaction():
+            outbox.bury([alert_id for _, alert_id in dead], text)
+            self._dead(conn, outbox, dead, text)
+
+    def _can_render(self, alert: Alert) -> bool:
+        try:
+            self._channel.render([alert], key=uuid4())
+        except Exception:  # noqa: BLE001 - whatever it raises, it cannot be rendered
+            return False
+        return True
+
+    def _dead(self, conn: psycopg.Connection[Any], outbox: Outbox, dead: Sequence[tuple[str, int]], error: str) -> None:
+        """These alerts will not arrive here; say so elsewhere, once."""
+        self._count(self._report.dead, error)
+        if not dead:
+            return
+        outbox.silence_resolutions([alert_id for _, alert_id in dead])
+        others = [name for name in self._others if name != self._channel.name] or outbox.other_channels()
+        if others and outbox.claim_death():
+            alert = tell_undelivered(self._channel.name, error, dead[0][0], datetime.now(UTC))
             IncidentBook(conn).insert_alerts([(alert, None, others)])
 
     def _count(self, counts: dict[str, int], error: str | None = None) -> None:

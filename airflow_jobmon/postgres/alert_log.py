@@ -25,11 +25,12 @@ def retry_dead(conn: Connection[Any], *, job: str | None) -> int:
     queries = load_queries("alert_log")
     with conn.transaction(), conn.cursor() as cursor:
         row = cursor.execute(queries["retry_dead"], {"job": job}).fetchone()
-        count, channels = row or (0, [])
-        if count:
+        alert_ids, channels = row or ([], [])
+        if alert_ids:
+            cursor.execute(queries["retry_resolutions"], {"alert_ids": alert_ids, "channels": channels})
             cursor.execute(queries["forgive_channels"], {"channels": channels})
             cursor.execute(queries["wake_watchers"])
-    return int(count)
+    return len(alert_ids)
 
 
 def _rows(conn: Connection[Any], query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

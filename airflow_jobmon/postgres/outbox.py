@@ -12,6 +12,7 @@ import psycopg
 
 from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.trips import transaction
 
 LEASE = timedelta(seconds=20)
 """Past this, a holder is taken for dead and another one sends the same bytes; sending must take less."""
@@ -22,7 +23,7 @@ BURST = 5
 BREATH = timedelta(seconds=1)
 """After a burst a channel pauses this long, so that what keeps coming gathers into few messages."""
 
-LARGEST_BATCH = 5000
+LARGEST_BATCH = 2500
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,20 @@ class Outbox:
     def lease(self, render: Callable[[Sequence[Alert], UUID], bytes]) -> Leased | None:
         """Take the next message: a stored one whose turn it is, or a new one of what is due; None: nothing is."""
         given = {"channel": self._channel, "holder": self._holder, "lease": LEASE, "limit": LARGEST_BATCH}
-        with self._conn.transaction():
-            free = self._conn.execute(self._sql["lock_channel"], given).fetchone()
+        with transaction(self._conn):
+            lock, stored, due = (
+                self._conn.execute(self._sql[query], given) for query in ("lock_channel", "lease_message", "due_alerts")
+            )
+            free = lock.fetchone()
             if free is None:
                 return None
-            stored = self._conn.execute(self._sql["lease_message"], given).fetchone()
-            if stored is not None:
-                message_id, body, only, attempts, count = stored
+            if (taken := stored.fetchone()) is not None:
+                message_id, body, only, attempts, count, _ = taken
                 return Leased(message_id, body, tuple(only) if only else None, attempts, count, free[0])
-            due = self._conn.execute(self._sql["due_alerts"], given).fetchall()
-            if not due:
+            found = due.fetchall()
+            if not found:
                 return None
-            return self._store(due if len(due) > BURST else due[:1], render, free[0])
+            return self._store(found if len(found) > BURST else found[:1], render, free[0])
 
     def _store(
         self, due: Sequence[tuple[int, dict[str, Any]]], render: Callable[[Sequence[Alert], UUID], bytes], failures: int
@@ -70,7 +73,7 @@ class Outbox:
         try:
             body = render(alerts, key)
         except Exception as error:
-            raise RenderFailed([alert_id for alert_id, _ in due], error) from error
+            raise RenderFailed(alerts, error) from error
         self._conn.execute(
             self._sql["store_message"],
             {
@@ -104,6 +107,15 @@ class Outbox:
         given = {"id": message.id, "holder": self._holder, "error": error}
         return self._conn.execute(self._sql["mark_dead"], given).fetchall()
 
+    def silence_resolutions(self, alert_ids: Sequence[int]) -> None:
+        """Of incidents that nobody here was told of, now that these alerts about them are dead."""
+        self._execute("silence_resolutions", alert_ids=list(alert_ids))
+
+    def other_channels(self) -> list[str]:
+        """Channels besides this one that took an alert lately."""
+        given = {"channel": self._channel}
+        return [name for (name,) in self._conn.execute(self._sql["other_channels"], given)]
+
     def claim_death(self) -> bool:
         """Whether it is ours to tell the other channels that this one is dead."""
         return self._execute("claim_dead_channel") > 0
@@ -126,9 +138,9 @@ class Outbox:
 class RenderFailed(Exception):
     """A channel could not make a message of these alerts."""
 
-    def __init__(self, alert_ids: Sequence[int], cause: Exception) -> None:
+    def __init__(self, alerts: Sequence[Alert], cause: Exception) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}")
-        self.alert_ids = alert_ids
+        self.alerts = alerts
 
 
 def register_channels(conn: psycopg.Connection[Any], names: Sequence[str], *, notifiers: Sequence[str] = ()) -> None:

@@ -32,9 +32,19 @@ WITH dead AS (
         message_id = (SELECT id FROM reopened WHERE id = delivery.message_id)
     FROM dead
     WHERE delivery.alert_id = dead.alert_id AND delivery.channel = dead.channel
-    RETURNING delivery.channel
+    RETURNING delivery.alert_id, delivery.channel
 )
-SELECT count(*), coalesce(array_agg(DISTINCT channel), '{}') FROM retried
+SELECT coalesce(array_agg(alert_id), '{}'), coalesce(array_agg(channel), '{}') FROM retried
+
+-- name: retry_resolutions
+-- Who is told of an incident after all is told that it is over, where it is.
+INSERT INTO airflow_jobmon.deliveries (alert_id, channel, job_name)
+SELECT DISTINCT over.id, given.channel, over.job_name
+FROM unnest(%(alert_ids)s::bigint[], %(channels)s::text[]) AS given (alert_id, channel)
+JOIN airflow_jobmon.alerts AS opened ON opened.id = given.alert_id
+JOIN airflow_jobmon.alerts AS over ON over.incident_id = opened.incident_id AND over.event = 'resolved' AND over.id > opened.id
+ON CONFLICT (alert_id, channel) DO UPDATE SET state = 'pending', next_attempt_at = clock_timestamp(), last_error = NULL
+WHERE deliveries.state = 'silenced'
 
 -- name: forgive_channels
 -- Tried at once; and a channel that dies again is told about again.

@@ -9,38 +9,47 @@ ON CONFLICT (name) DO UPDATE SET notifier_seen_at = excluded.notifier_seen_at
 -- Who groups alerts into messages for a channel does so alone, so that a resolution never overtakes what it resolves.
 -- No row: another deliverer is at it this moment, or the channel is paused.
 -- A machine that vanishes in the middle leaves its session, and this lock, for hours: so the session has 20 s.
-SELECT failures FROM airflow_jobmon.channels
-WHERE (SELECT set_config('idle_in_transaction_session_timeout', '20s', true)) IS NOT NULL
-    AND name = %(channel)s AND coalesce(paused_until, '-infinity') <= clock_timestamp()
-FOR UPDATE SKIP LOCKED
+-- The next two statements are sent along with this one and do nothing unless `leasing` tells them that we hold it; it
+-- is set outside of what locks, since a row is projected before it is locked or skipped.
+SELECT failures, set_config('airflow_jobmon.leasing', name, true)
+FROM (
+    SELECT name, failures FROM airflow_jobmon.channels
+    WHERE (SELECT set_config('idle_in_transaction_session_timeout', '20s', true)) IS NOT NULL
+        AND (SELECT set_config('airflow_jobmon.leasing', '', true)) IS NOT NULL
+        AND name = %(channel)s AND coalesce(paused_until, '-infinity') <= clock_timestamp()
+    FOR UPDATE SKIP LOCKED
+) held
 
 -- name: lease_message
--- A stored message whose time has come, or whose holder is dead.
+-- A stored message whose time has come, or whose holder is dead; then nothing else is leased.
+WITH leased AS (
 UPDATE airflow_jobmon.messages m
 SET leased_by = %(holder)s, leased_until = clock_timestamp() + %(lease)s, attempts = m.attempts + 1
 WHERE m.id = (
     SELECT c.id FROM airflow_jobmon.messages c
-    WHERE c.channel = %(channel)s AND c.state = 'open' AND c.next_attempt_at <= clock_timestamp()
+    WHERE c.channel = current_setting('airflow_jobmon.leasing', true) AND c.state = 'open'
+        AND c.next_attempt_at <= clock_timestamp()
         AND coalesce(c.leased_until, '-infinity') < clock_timestamp()
     ORDER BY c.next_attempt_at
     LIMIT 1
     FOR UPDATE SKIP LOCKED
 )
-RETURNING m.id, m.body, m.recipients, m.attempts,
-    (SELECT count(*) FROM airflow_jobmon.deliveries d WHERE d.message_id = m.id)
+RETURNING m.id, m.body, m.recipients, m.attempts
+), counted AS (
+    UPDATE airflow_jobmon.deliveries d SET attempts = d.attempts + 1 FROM leased
+    WHERE d.message_id = leased.id AND d.state = 'pending'
+)
+SELECT id, body, recipients, attempts,
+    (SELECT count(*) FROM airflow_jobmon.deliveries d WHERE d.message_id = leased.id),
+    set_config('airflow_jobmon.leasing', '', true)
+FROM leased
 
 -- name: due_alerts
--- Alerts in no message yet, in order; one whose job has an earlier alert under way on this channel waits for it.
+-- Alerts in no message yet, in order.
 SELECT d.alert_id, a.details
-FROM airflow_jobmon.deliveries d
+FROM airflow_jobmon.deliveries_next d
 JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
-WHERE d.channel = %(channel)s AND d.state = 'pending' AND d.message_id IS NULL
-    AND d.next_attempt_at <= clock_timestamp()
-    AND NOT EXISTS (
-        SELECT FROM airflow_jobmon.deliveries e
-        WHERE e.channel = d.channel AND e.job_name = d.job_name AND e.state = 'pending' AND e.alert_id < d.alert_id
-            AND (e.message_id IS NOT NULL OR e.next_attempt_at > clock_timestamp())
-    )
+WHERE d.channel = current_setting('airflow_jobmon.leasing', true) AND d.next_attempt_at <= clock_timestamp()
 ORDER BY d.alert_id
 LIMIT %(limit)s
 FOR UPDATE OF d
@@ -136,6 +145,24 @@ FROM message
 WHERE d.message_id = message.id AND d.state = 'pending'
 RETURNING d.job_name, d.alert_id
 
+-- name: silence_resolutions
+-- Who was never told of an incident is not told that it is over.
+UPDATE airflow_jobmon.deliveries r
+SET state = 'silenced', last_error = 'what it resolves was not delivered here'
+FROM airflow_jobmon.alerts a
+WHERE a.id = r.alert_id AND a.event = 'resolved' AND r.channel = %(channel)s AND r.state = 'pending'
+    AND r.message_id IS NULL
+    AND a.incident_id IN (SELECT incident_id FROM airflow_jobmon.alerts WHERE id = ANY (%(alert_ids)s))
+    AND NOT EXISTS (
+        SELECT FROM airflow_jobmon.alerts b JOIN airflow_jobmon.deliveries d ON d.alert_id = b.id
+        WHERE b.incident_id = a.incident_id AND b.event <> 'resolved' AND d.channel = r.channel
+            AND d.state IN ('pending', 'sent'))
+
+-- name: other_channels
+-- Channels besides this one that took an alert lately.
+SELECT name FROM airflow_jobmon.channels
+WHERE name <> %(channel)s AND last_sent_at > clock_timestamp() - interval '30 days'
+
 -- name: claim_dead_channel
 -- Whether this channel's death is to be told now: once, and again only after it worked, or after a day.
 UPDATE airflow_jobmon.channels SET dead_told_at = clock_timestamp()
@@ -154,8 +181,7 @@ SELECT extract(epoch FROM greatest(
     least(
         (SELECT min(greatest(m.next_attempt_at, coalesce(m.leased_until, '-infinity')))
             FROM airflow_jobmon.messages m WHERE m.channel = %(channel)s AND m.state = 'open'),
-        (SELECT min(d.next_attempt_at) FROM airflow_jobmon.deliveries d
-            WHERE d.channel = %(channel)s AND d.state = 'pending' AND d.message_id IS NULL)
+        (SELECT min(d.next_attempt_at) FROM airflow_jobmon.deliveries_next d WHERE d.channel = %(channel)s)
     ),
     clock_timestamp()
 ) - clock_timestamp())::float8
@@ -165,15 +191,18 @@ WHERE EXISTS (
 
 -- name: due
 -- The newest alert that is due and in nobody's hands, over all channels; null: none.
-SELECT max(alert_id) FROM (
-    SELECT d.alert_id
-    FROM airflow_jobmon.deliveries d
-    LEFT JOIN airflow_jobmon.messages m ON m.id = d.message_id
-    LEFT JOIN airflow_jobmon.channels c ON c.name = d.channel
-    WHERE d.state = 'pending' AND d.next_attempt_at <= clock_timestamp()
-        AND coalesce(c.paused_until, '-infinity') <= clock_timestamp()
+SELECT max(due.alert_id)
+FROM (
+    SELECT d.channel, d.alert_id FROM airflow_jobmon.deliveries_next d WHERE d.next_attempt_at <= clock_timestamp()
+    UNION ALL
+    SELECT m.channel, d.alert_id
+    FROM airflow_jobmon.messages m
+    JOIN airflow_jobmon.deliveries d ON d.message_id = m.id AND d.state = 'pending'
+    WHERE m.state = 'open' AND m.next_attempt_at <= clock_timestamp()
         AND coalesce(m.leased_until, '-infinity') < clock_timestamp()
-) pending
+) due
+LEFT JOIN airflow_jobmon.channels c ON c.name = due.channel
+WHERE coalesce(c.paused_until, '-infinity') <= clock_timestamp()
 
 -- name: addressed_channels
 -- Every channel that something is to be sent to now, and every one that a job names for itself.

@@ -4,64 +4,23 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.core.alerts import Alert, AlertEvent
-from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.alerts import AlertEvent
 from airflow_jobmon.delivery import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
 from airflow_jobmon.judging import judge_changed, judge_events
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
 from airflow_jobmon.settings import Settings
+from tests.db.channels import Recorder, states, tell
 from tests.runs import log_run
 
 SETTINGS = Settings(channels=("slack", "mail"))
-
-
-class Recorder:
-    """A channel that keeps what it is sent, and answers each sending as `answer` says."""
-
-    def __init__(self, name: str, answer: Callable[[int], Accepted | Exception] = lambda _: Accepted()) -> None:
-        self.name = name
-        self.sent: list[tuple[UUID, list[str], Sequence[str] | None]] = []
-        self.bodies: list[bytes] = []
-        self._answer = answer
-        self._lock = threading.Lock()
-
-    def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
-        return json.dumps([f"{alert.event}:{alert.job_name}" for alert in alerts]).encode()
-
-    def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:
-        with self._lock:
-            self.sent.append((key, json.loads(body), only))
-            self.bodies.append(body)
-            answer = self._answer(len(self.sent))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    @property
-    def told(self) -> list[str]:
-        return [line for _, lines, _ in self.sent for line in lines]
-
-
-def tell(conn, job_name: str, *channels: str, event: AlertEvent = AlertEvent.OPENED) -> None:
-    alert = Alert(event, "failed", job_name, Health.CRITICAL, datetime.now(UTC), "it failed")
-    with conn.transaction():
-        IncidentBook(conn).insert_alerts([(alert, None, channels)])
-
-
-def states(conn, channel: str) -> list[tuple[str, int]]:
-    return conn.execute(
-        "SELECT state, attempts FROM airflow_jobmon.deliveries WHERE channel = %s ORDER BY alert_id", [channel]
-    ).fetchall()
 
 
 def test_what_is_due_is_sent_once_on_each_channel(conn, database):
@@ -103,7 +62,7 @@ def test_a_failing_channel_delays_no_other_and_is_tried_again_with_the_same_byte
     assert mail.told == ["opened:load"]
     assert [key for key, _, _ in slack.sent] == [slack.sent[0][0]] * 3
     assert len(set(slack.bodies)) == 1
-    assert states(conn, "slack") == [("sent", 1)]
+    assert states(conn, "slack") == [("sent", 3)]
 
 
 def test_what_was_certainly_not_taken_is_grouped_anew_with_what_came_meanwhile(conn, database):
@@ -181,7 +140,7 @@ def test_recipients_refused_for_now_get_the_same_message_again_and_the_others_do
     deliver_due(database, {"mail": mail}, patience=5)
     assert [only for _, _, only in mail.sent] == [None, ("b@x",)]
     assert mail.sent[0][0] == mail.sent[1][0]
-    assert states(conn, "mail") == [("sent", 1)]
+    assert states(conn, "mail") == [("sent", 2)]
 
 
 def test_the_lease_of_a_dead_holder_is_taken_over_with_the_same_bytes(conn, database):
@@ -195,6 +154,17 @@ def test_the_lease_of_a_dead_holder_is_taken_over_with_the_same_bytes(conn, data
     conn.execute("UPDATE airflow_jobmon.messages SET leased_until = clock_timestamp()")
     deliver_due(database, {"slack": slack}, patience=0)
     assert slack.sent == [(taken.id, ["kept bytes"], None)]
+
+
+def test_who_finds_a_channel_held_by_another_neither_waits_nor_leases(conn, database):
+    tell(conn, "load", "slack")
+    register_channels(conn, ["slack"])
+    with connect(database) as other, other.transaction():
+        other.execute("SELECT FROM airflow_jobmon.channels WHERE name = 'slack' FOR UPDATE")
+        other.execute("UPDATE airflow_jobmon.deliveries SET attempts = attempts")
+        conn.execute("SET lock_timeout = '500ms'")
+        assert Outbox(conn, "slack", uuid4()).lease(lambda *_: b"{}") is None
+    assert Outbox(conn, "slack", uuid4()).lease(lambda *_: b"{}") is not None
 
 
 def test_who_lost_its_lease_marks_nothing(conn, database):

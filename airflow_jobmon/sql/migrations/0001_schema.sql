@@ -129,6 +129,20 @@ CREATE INDEX deliveries_pending ON airflow_jobmon.deliveries (channel, alert_id)
 CREATE INDEX deliveries_pending_job ON airflow_jobmon.deliveries (channel, job_name, alert_id) WHERE state = 'pending';
 CREATE INDEX deliveries_message_id ON airflow_jobmon.deliveries (message_id);
 
+-- What a channel's next message is made of: in no message yet, and held up by no earlier alert of the same job that is
+-- under way there. A message that some recipients have already holds up nobody.
+CREATE VIEW airflow_jobmon.deliveries_next AS
+SELECT d.alert_id, d.channel, d.job_name, d.next_attempt_at
+FROM airflow_jobmon.deliveries d
+WHERE d.state = 'pending' AND d.message_id IS NULL
+    AND NOT EXISTS (
+        SELECT FROM airflow_jobmon.deliveries e
+        LEFT JOIN airflow_jobmon.messages m ON m.id = e.message_id
+        WHERE e.channel = d.channel AND e.job_name = d.job_name AND e.state = 'pending' AND e.alert_id < d.alert_id
+            AND m.recipients IS NULL
+            AND (e.message_id IS NOT NULL OR e.next_attempt_at > clock_timestamp())
+    );
+
 -- What is known of a channel: a pause (Retry-After, or the breath after a burst) and when its failure was last told.
 CREATE TABLE airflow_jobmon.channels (
     name text PRIMARY KEY,
