@@ -26,7 +26,7 @@ import psycopg
 
 from airflow_jobmon.core.backoff import backoff
 from airflow_jobmon.errors import JobmonError
-from airflow_jobmon.judging import judge_changed, judge_events
+from airflow_jobmon.judging import BATCH, check_and_record, judge_changed, judge_events
 from airflow_jobmon.postgres.connect import aconnect, connect
 from airflow_jobmon.postgres.migrate import check_schema
 from airflow_jobmon.postgres.outbox import newest_due
@@ -46,6 +46,9 @@ _ROUND_TRIP = 3.0
 _HEARTBEAT = 5.0
 _WAKE_AGAIN = (5.0, 300.0)
 """Seconds after which the same due alerts are told of again: at first, and at most (a wake may be lost on its way)."""
+
+_BREATHER = 0.05
+"""Seconds left to whoever delivers before the look that was cut short for its sake is finished."""
 
 _GIVE_WAY = 0.15
 """Seconds left to a process that delivers by itself, before a DAG is woken for the same alerts."""
@@ -80,6 +83,7 @@ class Watcher:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jobmon-watcher")
         self._conn: psycopg.Connection[Any] | None = None
         self._swept = self._beaten = float("-inf")
+        self._look_again = float("inf")
         self._told: tuple[int, float, float] | None = None
         self.pulse = Pulse()
 
@@ -93,22 +97,29 @@ class Watcher:
                         async for _ in connected:
                             failures = 0
                             yield
-                except (psycopg.Error, JobmonError, OSError, TimeoutError) as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, nobody else would watch
                     failures = failures + 1 if not self.pulse.connected else 1
-                    self.pulse.connected, self.pulse.error = (
-                        False,
-                        str(error).splitlines()[0] if str(error) else repr(error),
-                    )
-                    wait = backoff(failures, jitter=random.random(), longest=timedelta(seconds=15))  # noqa: S311
-                    if failures in {1, 2} or failures % 20 == 0:
-                        log.warning(
-                            "watching is interrupted (%s); next try in %.1f s", self.pulse.error, wait.total_seconds()
-                        )
+                    wait = self._interrupted(error, failures)
                     await self._in_thread(self._drop)
-                    await asyncio.sleep(wait.total_seconds())
+                    await asyncio.sleep(wait)
         finally:
             await asyncio.shield(self._in_thread(self._leave))
             self._thread.shutdown(wait=False)
+
+    def _interrupted(self, error: Exception, failures: int) -> float:
+        """Say so, not every time; the seconds to wait before the next try."""
+        said = str(error).splitlines()
+        self.pulse.connected, self.pulse.error = False, said[0] if said else repr(error)
+        wait = backoff(failures, jitter=random.random(), longest=timedelta(seconds=15)).total_seconds()  # noqa: S311
+        if failures in {1, 2} or failures % 20 == 0:
+            expected = isinstance(error, (psycopg.Error, JobmonError, OSError))
+            log.warning(
+                "watching is interrupted (%s); next try in %.1f s",
+                self.pulse.error,
+                wait,
+                exc_info=None if expected else error,
+            )
+        return wait
 
     async def _connected(self) -> AsyncGenerator[None]:
         await self._in_thread(self._open)
@@ -143,12 +154,16 @@ class Watcher:
         """Until a NOTIFY comes, or something falls due by the clock."""
         now = time.monotonic()
         until_sweep = self._swept + self._settings.sweep_interval.total_seconds() - now
-        timeout = max(0.0, min(until_sweep, self._beaten + _HEARTBEAT - now, self._until_told_again(now)))
+        until_beat, until_look = self._beaten + _HEARTBEAT - now, self._look_again - now
+        timeout = max(0.0, min(until_sweep, until_beat, until_look, self._until_told_again(now)))
         if not self.pulse.listens:
             await asyncio.sleep(min(timeout, POLL_INTERVAL))
             return
-        async for _ in listener.notifies(timeout=timeout, stop_after=1):
-            pass
+        ours = self._connection.info.backend_pid
+        async with contextlib.aclosing(listener.notifies(timeout=timeout)) as notices:
+            async for notice in notices:
+                if notice.pid != ours:  # what our own judging told of, we know
+                    return
 
     def _until_told_again(self, now: float) -> float:
         return _HEARTBEAT if self._told is None else self._told[1] + self._told[2] - now
@@ -195,19 +210,28 @@ class Watcher:
     def _look(self) -> bool:
         """Judge what is new, sweep if it is time, and say whether somebody should deliver."""
         conn = self._connection
+        self._look_again = float("inf")
         while (judged := judge_events(conn, self._settings)).events:
             self.pulse.events += judged.events
             self.pulse.alerts += judged.alerts
             if judged.alerts and self._delivers:
+                self._look_again = time.monotonic() + (_BREATHER if judged.events < BATCH else 0)
                 return True
         now = time.monotonic()
         if now - self._swept >= self._settings.sweep_interval.total_seconds():
             self.pulse.alerts += judge_changed(conn, self._settings).alerts
+            self._check_if_nobody_does(conn)
             conn.execute(self._sql["forget_stale"])
             self._swept = now
         if now - self._beaten >= _HEARTBEAT:
             self._beat()
         return self._due(conn)
+
+    def _check_if_nobody_does(self, conn: psycopg.Connection[Any]) -> None:
+        """The hourly check, success rates counted, where no DAG makes it."""
+        row = conn.execute(self._sql["check_is_owed"]).fetchone()
+        if row is not None and row[0]:
+            check_and_record(conn, self._settings)
 
     def _due(self, conn: psycopg.Connection[Any]) -> bool:
         newest = newest_due(conn)

@@ -37,12 +37,15 @@ def listen(args: Namespace) -> Outcome:
         return channels_to_serve(target, jobmon_settings.load())
 
     channels, problems = configured()
-    # Refused at the start, where somebody looks; a channel that breaks later must not silence the others.
-    if problems:
-        raise ConfigurationError("; ".join(f"channel {name}: {problem}" for name, problem in problems.items()))
+    # Refused at the start, where somebody looks; what one job names, or what breaks later, must not silence the others.
+    wrong = [f"channel {name}: {problem}" for name, problem in problems.items() if name in settings.channels]
+    if wrong:
+        raise ConfigurationError("; ".join(wrong))
     if not channels:
         raise ConfigurationError("no alert could go anywhere: name channels in [jobmon] channels")
     _log_to_stderr()
+    for name, problem in problems.items():
+        log.error("channel %s: %s", name, problem)
     asyncio.run(_watch(target, settings, channels, configured))
     return Outcome()
 

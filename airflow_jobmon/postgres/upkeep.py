@@ -15,7 +15,7 @@ _MOST_BATCHES = 50
 
 
 def prune(conn: psycopg.Connection[Any], *, keep: timedelta = KEEP) -> dict[str, int]:
-    """Delete what is older than `keep` and over; returns the rows deleted by table.
+    """Delete what is older than `keep` and over, and give up on what nobody delivers; returns the rows by query.
 
     One call deletes at most 50,000 rows a table, so that a first clean-up never holds up a health check for long.
     """

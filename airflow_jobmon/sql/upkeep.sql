@@ -1,3 +1,17 @@
+-- name: abandoned
+-- Addressed to a channel that nobody delivers on, such as one that was taken out of the configuration.
+UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = 'nobody delivered on this channel for seven days'
+WHERE (alert_id, channel) IN (
+    SELECT d.alert_id, d.channel FROM airflow_jobmon.deliveries d
+    JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
+    WHERE d.state = 'pending' AND d.attempts = 0 AND a.created_at < clock_timestamp() - interval '7 days'
+        AND NOT EXISTS (
+            SELECT FROM airflow_jobmon.channels c
+            WHERE c.name = d.channel
+                AND greatest(c.last_sent_at, c.last_error_at) > clock_timestamp() - interval '7 days')
+    LIMIT %(batch)s
+)
+
 -- name: alerts
 -- With their deliveries; never one that is still to be delivered.
 DELETE FROM airflow_jobmon.alerts WHERE id IN (

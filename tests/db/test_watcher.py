@@ -168,3 +168,24 @@ async def test_losing_one_of_its_two_connections_is_noticed(conn, database, cut)
         with contextlib.suppress(psycopg.Error):
             log_run(conn, "load", status="failed")
         await running.until(1)
+
+
+async def test_it_makes_the_hourly_check_where_nobody_else_does(conn, database):
+    log_run(conn, "load")
+    async with watching(database, SETTINGS) as running:
+        await running.until_connected()
+        async with asyncio.timeout(10):
+            while conn.execute("SELECT max(window_at) FROM airflow_jobmon.job_state").fetchone() == (None,):
+                await asyncio.sleep(0.02)
+
+
+async def test_it_goes_on_watching_after_an_error_nobody_foresaw(conn, database):
+    conn.execute("INSERT INTO airflow_jobmon.jobs (name, source, config) VALUES ('odd', 'test', '5')")
+    log_run(conn, "odd", status="failed")
+    async with watching(database, SETTINGS) as running:
+        async with asyncio.timeout(10):
+            while running.watcher.pulse.error is None:
+                await asyncio.sleep(0.02)
+        conn.execute("DELETE FROM airflow_jobmon.jobs")
+        await running.until(1)
+    assert told(conn) == [("odd", "failed", "opened")]
