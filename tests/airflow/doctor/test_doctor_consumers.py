@@ -52,8 +52,8 @@ def test_one_consumer_that_is_ready_is_enough(consumer):
     [
         pytest.param({"is_stale": True}, "is gone", id="its file is gone"),
         pytest.param(
-            {"last_parsed_time": datetime.now(UTC) - timedelta(minutes=40)},
-            "was last parsed 40 min",
+            {"last_parsed_time": datetime.now(UTC) - timedelta(days=3)},
+            "was last parsed 3 d 0 h",
             id="not parsed lately",
         ),
         pytest.param({"has_import_errors": True}, "has an import error", id="an import error"),
