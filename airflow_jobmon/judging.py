@@ -76,8 +76,8 @@ def judge_events(conn: Connection, settings: Settings, *, now: datetime | None =
 def _judge_events(conn: Connection, settings: Settings, now: datetime | None, *, limit: int) -> Judged:
     # Nothing leaves this process because of this transaction before a durable one has followed, and if it never
     # happened then its events are still there: so it need not wait for the disk.
-    with transaction(conn, NOT_DURABLE | PLANNED_ONCE):
-        book = IncidentBook(conn)
+    with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
+        book = IncidentBook(conn, arrive)
         events = book.claim_events(limit)
         if not events:
             return Judged(0, 0, 0)
@@ -97,8 +97,8 @@ def judge_changed(conn: Connection, settings: Settings) -> Judged:
         changed = [name for name in changed if name in wanted]
 
     def judge(names: Sequence[str]) -> tuple[int, int]:
-        with transaction(conn, NOT_DURABLE | PLANNED_ONCE):
-            book = IncidentBook(conn)
+        with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
+            book = IncidentBook(conn, arrive)
             healths, alerts = _judge(book, settings, _survey(book, names, (), count_window=False), datetime.now(UTC))
             return len(healths), alerts
 
@@ -115,8 +115,8 @@ def judge_jobs(
     """
 
     def judge(batch: Sequence[str]) -> list[JobHealth]:
-        with transaction(conn):
-            book = IncidentBook(conn)
+        with transaction(conn) as arrive:
+            book = IncidentBook(conn, arrive)
             survey = _survey(book, batch, (), count_window=True)
             return _judge(book, settings, survey, now or datetime.now(UTC), named=names is not None)[0]
 

@@ -24,7 +24,7 @@ from airflow_jobmon.core.verdicts import Outcome, Ruling
 from airflow_jobmon.errors import ConfigurationError, SchemaProblem
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import stored_job
-from airflow_jobmon.postgres.trips import Answer
+from airflow_jobmon.postgres.trips import Answer, Arrive
 
 RunKey = tuple[str, str]
 """Job name and run id."""
@@ -48,8 +48,10 @@ class State:
 class IncidentBook:
     """One judge's view of our tables, within its transaction."""
 
-    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+    def __init__(self, conn: psycopg.Connection[Any], arrive: Arrive = lambda: None) -> None:
+        """`arrive` ends a trip of the transaction, where it is one of those that count them."""
         self.conn = conn
+        self._arrive = arrive
         self._sql = load_queries("judging")
         self._drawn: list[psycopg.Cursor[Any]] = []
 
@@ -84,10 +86,10 @@ class IncidentBook:
         return {name for (name,) in self.conn.execute(self._sql["names_with_incidents"])}
 
     def claim_events(self, limit: int) -> list[Run]:
-        rows = self.conn.execute(self._sql["claim_events"], {"limit": limit}).fetchall()
+        asked = self.conn.execute(self._sql["claim_events"], {"limit": limit})
         return [
             Run(run_id, job_name, started_at, completed_at, FAILED, None, error)
-            for run_id, job_name, started_at, completed_at, error in rows
+            for run_id, job_name, started_at, completed_at, error in self._rows(asked)
         ]
 
     def lock_states(self, names: Iterable[str]) -> Answer[dict[str, State]]:
@@ -95,7 +97,7 @@ class IncidentBook:
         given = {"names": sorted(names)}
         self.conn.execute(self._sql["ensure_states"], given)
         asked = self.conn.execute(self._sql["lock_states"], given)
-        return lambda: {row[0]: _state(*row) for row in asked.fetchall()}
+        return lambda: {row[0]: _state(*row) for row in self._rows(asked)}
 
     def read_states(self, names: Sequence[str]) -> list[State]:
         rows = self.conn.execute(self._sql["read_states"], {"names": list(names)}).fetchall()
@@ -107,7 +109,7 @@ class IncidentBook:
 
         def read() -> dict[str, dict[str, OpenIncident]]:
             found: dict[str, dict[str, OpenIncident]] = defaultdict(dict)
-            for row in asked.fetchall():
+            for row in self._rows(asked):
                 incident_id, job_name, kind, severity, opened_at, detected_at, told_at, occurrences, texts = row
                 found[job_name][kind] = OpenIncident(
                     incident_id, kind, Health(severity), opened_at, detected_at, told_at, occurrences, frozenset(texts)
@@ -139,7 +141,7 @@ class IncidentBook:
             "started_at": [run.started_at for run in runs],
         }
         asked = self.conn.execute(self._sql[query], given)
-        return lambda: set(asked.fetchall())
+        return lambda: set(self._rows(asked))
 
     def draw_ids(self, count: int) -> None:
         """Draw ids for incidents that may be opened, so that opening them need not wait for theirs; the rest lapses."""
@@ -228,6 +230,11 @@ class IncidentBook:
         self._execute("insert_alerts", rows)
         self.conn.execute(self._sql["wake"])
         return len(rows)
+
+    def _rows(self, asked: psycopg.Cursor[Any]) -> list[Any]:
+        if asked.pgresult is None:
+            self._arrive()
+        return asked.fetchall()
 
     def _execute(self, query: str, rows: Sequence[dict[str, Any]]) -> None:
         if rows:

@@ -50,10 +50,11 @@ class Outbox:
     def lease(self, render: Callable[[Sequence[Alert], UUID], bytes]) -> Leased | None:
         """Take the next message: a stored one whose turn it is, or a new one of what is due; None: nothing is."""
         given = {"channel": self._channel, "holder": self._holder, "lease": LEASE, "limit": LARGEST_BATCH}
-        with transaction(self._conn):
+        with transaction(self._conn) as arrive:
             lock, stored, due = (
                 self._conn.execute(self._sql[query], given) for query in ("lock_channel", "lease_message", "due_alerts")
             )
+            arrive()
             free = lock.fetchone()
             if free is None:
                 return None

@@ -19,6 +19,13 @@ T = TypeVar("T")
 Answer = Callable[[], T]
 """Something that was asked already; calling it waits until it is known. Ask everything first, then call."""
 
+Arrive = Callable[[], None]
+"""Ends a trip: sends what was asked and waits until all of it is answered.
+
+A result that is read without it is waited for as well, but the server then takes us for busy, and its
+idle_in_transaction_session_timeout does not end a transaction whose machine has vanished.
+"""
+
 _SET = """
 SELECT set_config(name, text, true) FROM unnest(%(names)s::text[], %(texts)s::text[]) AS given (name, text)
 """
@@ -34,21 +41,21 @@ PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
 
 
 @contextmanager
-def transaction(conn: Connection[Any], settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[None]:
-    """A transaction, under these settings, whose statements only leave when a result is read, or at the end.
+def transaction(conn: Connection[Any], settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Arrive]:
+    """A transaction, under these settings, whose statements only leave at the end of a trip, or at the end.
 
     What a statement raises may therefore come from a later one, or from the end of the block; all is rolled back then.
     """
     if not Pipeline.is_supported():  # libpq before 14
         with conn.transaction():
             _set(conn, settings)
-            yield
+            yield lambda: None
         return
     try:
-        with conn.pipeline():
+        with conn.pipeline() as pipeline:
             conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
             _set(conn, settings)
-            yield
+            yield pipeline.sync
             # After a failed statement the server skips what follows in the same trip, so this never commits half.
             conn.execute("COMMIT", prepare=False)
     except BaseException:

@@ -12,35 +12,55 @@ from airflow_jobmon.core.health import Health
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.outbox import Outbox, register_channels
+from airflow_jobmon.postgres.trips import transaction
 from tests.runs import log_run
 
 
-def limit_of(conn) -> str:
+@pytest.fixture
+def session(database):
+    """The one whose machine may vanish."""
+    with connect(database) as found:
+        yield found
+
+
+def seen_by_the_server(conn, session) -> str:
+    """What the server takes this session for; only an idle one is ended by its time limit."""
+    query = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+    return str(conn.execute(query, [session.info.backend_pid]).fetchone()[0])
+
+
+def limit_of(session) -> str:
     """How long the server lets this session idle in its transaction."""
-    return str(conn.execute("SHOW idle_in_transaction_session_timeout").fetchone()[0])
+    return str(session.execute("SHOW idle_in_transaction_session_timeout").fetchone()[0])
 
 
-def test_the_server_ends_a_lease_that_was_left_half_way(conn, database):
+def test_the_server_ends_a_lease_that_was_left_half_way(conn, session):
     register_channels(conn, ["slack"])
     alert = Alert(AlertEvent.OPENED, "failed", "load", Health.CRITICAL, datetime.now(UTC), "it failed")
     IncidentBook(conn).insert_alerts([(alert, None, ["slack"])])
     seen = []
 
     def render(*_):
-        seen.append(limit_of(conn))
+        seen.append((seen_by_the_server(conn, session), limit_of(session)))
         return b""
 
-    assert Outbox(conn, "slack", uuid4()).lease(render) is not None
-    assert seen == ["20s"]
-    assert limit_of(conn) == "0", "a setting must not outlive its transaction: behind a pooler others would get it"
+    assert Outbox(session, "slack", uuid4()).lease(render) is not None
+    assert seen == [("idle in transaction", "20s")]
+    assert limit_of(session) == "0", "a setting must not outlive its transaction: behind a pooler others would get it"
 
 
-@pytest.mark.parametrize("step", ["claim_events", "lock_states"])
-def test_the_server_ends_a_judging_that_was_left_half_way(conn, database, step):
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(lambda book: book.claim_events(10), id="claiming events"),
+        pytest.param(lambda book: book.lock_states(["load"])(), id="locking jobs"),
+        pytest.param(lambda book: (book.claim_events(10), book.lock_states(["load"])()), id="claiming, then locking"),
+    ],
+)
+def test_the_server_ends_a_judging_that_was_left_half_way(conn, session, step):
     log_run(conn, "load", status="failed")
-    with connect(database) as judge:
-        with judge.transaction():
-            book = IncidentBook(judge)
-            assert book.claim_events(10) if step == "claim_events" else book.lock_states(["load"])
-            assert limit_of(judge) == "20s"
-        assert limit_of(judge) == "0"
+    with transaction(session) as arrive:
+        assert step(IncidentBook(session, arrive))
+        assert seen_by_the_server(conn, session) == "idle in transaction"
+        assert limit_of(session) == "20s"
+    assert limit_of(session) == "0"

@@ -97,9 +97,8 @@ def test_killed_while_it_waits_for_the_answer(
     sink.until(2)
     wait_until(lambda: unfinished(conn) == 0, "every delivery to be marked as sent")
     assert sink.repeats() == 1
-    assert conn.execute("SELECT attempts FROM airflow_jobmon.deliveries WHERE channel = %s", [channel]).fetchall() == [
-        (1,)
-    ]
+    attempts = conn.execute("SELECT attempts FROM airflow_jobmon.deliveries WHERE channel = %s", [channel])
+    assert attempts.fetchall() == [(2,)]
 
 
 def test_killed_after_the_answer_and_before_it_is_marked(
