@@ -14,7 +14,7 @@ EXTRAS := $(CACHE)/.extras
 PYTEST := AIRFLOW_HOME=$(CURDIR)/$(CACHE)/airflow-home $(BIN)/pytest
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test lint unit extras lock clean
+.PHONY: help demo test lint unit bench extras lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ lint: $(INSTALLED) ## ruff, mypy and the boundaries between modules
 
 unit: $(INSTALLED) ## the tests that need neither Postgres nor Airflow
 	@$(PYTEST) tests/unit $(ARGS)
+
+bench: $(INSTALLED) ## measured figures against a peer, all or FIGURE=latency-listen; minutes to an hour
+	@$(BIN)/python -m bench $(FIGURE)
 
 extras: ## what tests need beyond PyPI: pgbouncer, chromium, emulate
 	@rm -f $(EXTRAS)

@@ -26,7 +26,7 @@ FROM generate_series(0, {last}) AS n,
     generate_series(clock_timestamp() - interval '90 days', clock_timestamp(), interval '1 day') AS at,
     unnest(ARRAY['quiet', 'busy', 'warm']) AS series
 """
-_FAILED = """
+FAILED = """
 INSERT INTO public.jobs_log (job_name, started_at, completed_at, status, error_message)
 VALUES (%s, clock_timestamp() - interval '10 seconds', clock_timestamp(), 'failed', 'connection to billing timed out')
 """
@@ -82,7 +82,7 @@ def _series(
     for number in range(count):
         name = f"bench-{series}-{number}"
         for (conn, sink), (received, accepted) in zip(sides, found, strict=True):
-            conn.execute(_FAILED, [name])
+            conn.execute(FAILED, [name])
             committed = time.monotonic()
             sink.wait_for(name)
             received.append(sink.received[name] - committed)
