@@ -126,6 +126,9 @@ class Watcher:
         async with await aconnect(self._conninfo) as listener:
             await listener.execute("LISTEN airflow_jobmon")
             self.pulse.listens = await self._prove(listener)
+            if not self.pulse.listens:
+                # A pooler kept it on a connection that others use: most likely the one that it gives us now.
+                await listener.execute("UNLISTEN airflow_jobmon")
             await self._in_thread(self._prepare)
             self.pulse.connected, self.pulse.error = True, None
             log.info(

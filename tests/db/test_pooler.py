@@ -71,13 +71,14 @@ def every_server(conninfo: str, most: int = 4) -> Iterator[list[psycopg.Connecti
 
 
 def left_behind(conninfo: str) -> list[object]:
-    """Session settings and prepared statements of ours that other users of the pooler would get."""
+    """Session settings, prepared statements and LISTENs of ours that other users of the pooler would get."""
     found: list[object] = []
     with every_server(conninfo) as clients:
         for client in clients:
             found += client.execute("SELECT name, setting FROM pg_settings WHERE source = 'session'").fetchall()
             found += client.execute("SELECT name, statement FROM pg_prepared_statements").fetchall()
-    return [setting for setting in found if setting[0] not in THEIRS]
+            found += client.execute("SELECT channel, 'LISTEN' FROM pg_listening_channels() AS channel").fetchall()
+    return [thing for thing in found if thing[0] not in THEIRS]
 
 
 def test_migrate_judge_and_deliver_leave_nothing_behind(pooler, empty_database, postgres):
