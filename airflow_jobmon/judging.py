@@ -91,7 +91,8 @@ def _judge_events(conn: Connection, settings: Settings, now: datetime | None, *,
 
 def judge_changed(conn: Connection, settings: Settings) -> Judged:
     """Judge every job whose newest runs changed or whose time has come since its stored verdict: the sweep."""
-    changed = facts_of_log.changed_jobs(conn)
+    with transaction(conn, PLANNED_ONCE):
+        changed = facts_of_log.changed_jobs(conn)
     if settings.unregistered_jobs == "ignore":
         wanted = IncidentBook(conn).registered_names() | IncidentBook(conn).names_with_incidents()
         changed = [name for name in changed if name in wanted]
@@ -140,7 +141,8 @@ def assess_jobs(
     for batch in _batches(_names(conn, settings, names)):
         states = IncidentBook(conn).read_states(batch)
         watched = [state for state in states if _watched(state, settings, named=names is not None)]
-        facts = facts_of_log.gather(conn, [state.job.name for state in watched], at=at)
+        with transaction(conn, PLANNED_ONCE):
+            facts = facts_of_log.gather(conn, [state.job.name for state in watched], at=at)
         for state in watched:
             try:
                 seen = facts.of(state.job, state.known_since)

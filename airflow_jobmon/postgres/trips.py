@@ -36,8 +36,9 @@ NOT_DURABLE = {"synchronous_commit": "off"}
 """Does not wait for the disk: should the server crash within the next moments, none of the transaction happened, unless
 a later one that does wait, whoever makes it, was committed by then."""
 
-PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
-"""Lists of one and of five hundred are looked up alike, and planning each anew costs more than looking up one."""
+PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
+"""Lists of one and of five hundred are looked up alike: planning each anew costs more than looking up one, and
+compiling what the planner takes for a long query costs more than running it."""
 
 
 @contextmanager
