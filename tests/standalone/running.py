@@ -131,18 +131,15 @@ def triggerer_processes(program: Program) -> list[int]:
                 commands[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
 
     def lineage(process: int) -> list[int]:
+        """Up to the program, and not beyond: a test runner's own title may name what it tests."""
         found = []
-        while process in parents:
+        while process in parents and process != mine:
             found.append(process)
             process = parents[process]
-        return found
+        return found if process == mine else []
 
     mine = program._leash.pid
-    return [
-        process
-        for process in parents
-        if mine in (line := lineage(process)) and any("triggerer" in commands[one] for one in line)
-    ]
+    return [process for process in parents if any("triggerer" in commands[one] for one in lineage(process))]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from tests.airflow.doctor.seeing import CONSUMER
 
 @pytest.fixture
 def metadata(airflow_home: Path) -> Iterator[Callable[..., Any]]:
-    """Runs a change in Airflow's metadata database; everything that a test adds there is gone afterwards."""
+    """Runs a change in Airflow's metadata database; a test finds it empty and leaves it so."""
     from airflow.jobs.job import Job
     from airflow.models import DagRun, Trigger
     from airflow.models.asset import AssetModel
@@ -31,10 +31,14 @@ def metadata(airflow_home: Path) -> Iterator[Callable[..., Any]]:
         with create_session(scoped=False) as session:
             return work(session)
 
+    def clear() -> None:
+        with create_session(scoped=False) as session:
+            for model in (DagRun, DagModel, AssetModel, Trigger, Job, ParseImportError):
+                session.execute(delete(model))
+
+    clear()  # other tests of this process leave their DAGs and triggers
     yield change
-    with create_session(scoped=False) as session:
-        for model in (DagRun, DagModel, AssetModel, Trigger, Job, ParseImportError):
-            session.execute(delete(model))
+    clear()
 
 
 @pytest.fixture
