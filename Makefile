@@ -23,7 +23,7 @@ demo: $(INSTALLED) ## Airflow, Postgres, an inbox and six jobs; ONCE=1 checks ev
 	@$(BIN)/python -m demo
 
 test: lint $(EXTRAS) ## lint, types, boundaries and all tests
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy and the boundaries between modules
 	@$(BIN)/ruff check
