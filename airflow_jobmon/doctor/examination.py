@@ -58,6 +58,7 @@ class Examination:
 
 def examine(conn_id: str, settings: Settings, *, patience: float = PATIENCE) -> Examination:
     """Make every check. Never raises for what is wrong; that is what it reports."""
+    metadata.load_models()
     patient = Patient(conn_id, settings)
     database = Round(DATABASE, patient, silent=lambda seconds: _no_answer(patient, seconds))
     airflow = Round(AIRFLOW, patient, silent=_no_airflow)

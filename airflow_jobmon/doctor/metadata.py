@@ -14,6 +14,19 @@ ELSEWHERE = "run the doctor where the scheduler or the API server runs, to have 
 _UNCONFIGURED = "Airflow has not configured its metadata database; see [database] sql_alchemy_conn"
 
 
+def load_models() -> None:
+    """Import Airflow's models and tie them together, before any thread needs them.
+
+    A connection may be stored in the metadata database, so both rounds use the models: two threads that import them
+    at once wait for each other's locks, Python's on the import and SQLAlchemy's on the mappers.
+    """
+    from airflow.models import import_all_models  # noqa: PLC0415 - a second of imports
+    from sqlalchemy.orm import configure_mappers  # noqa: PLC0415
+
+    import_all_models()
+    configure_mappers()
+
+
 def metadata(patient: Patient) -> Iterator[Diagnosis]:
     """Whether there is a migrated one; without it, what is true of Airflow cannot be told from here."""
     from airflow.models.asset import AssetModel  # noqa: PLC0415 - a second of imports
