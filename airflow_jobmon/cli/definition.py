@@ -177,7 +177,8 @@ JOBS_APPLY = ActionCommand(
     func=lazy_load_command("airflow_jobmon.cli.jobs.apply"),
     description=(
         "Registers the jobs of a YAML file, all or none. A job of the file that is registered already is changed;\n"
-        "one that another source registered is refused."
+        "one that another source registered is refused. One that was taken out of the file stays registered, unless\n"
+        "--prune takes it off."
     ),
     epilog=(
         "Example of a file:\n"
@@ -190,7 +191,12 @@ JOBS_APPLY = ActionCommand(
         "      every: 15m\n\n"
         "Exit codes: 0 registered, 1 nothing was changed."
     ),
-    args=(Arg(("file",), metavar="FILE", help="YAML file with a list of jobs under `jobs:`"), ARG_OUTPUT, CONN_ID),
+    args=(
+        Arg(("file",), metavar="FILE", help="YAML file with a list of jobs under `jobs:`"),
+        Arg(("--prune",), action="store_true", help="Take off the jobs that this file registered and no longer lists"),
+        ARG_OUTPUT,
+        CONN_ID,
+    ),
 )
 
 JOBS = GroupCommand(

@@ -28,12 +28,12 @@ def list_registered(args: Namespace) -> Outcome:
 @command()
 def apply(args: Namespace) -> Outcome:
     path = Path(args.file)
-    jobs = read_registry_file(path)
+    jobs = read_registry_file(path, may_be_empty=args.prune)
     with database(args) as (conn, _):
-        applied = apply_jobs(conn, jobs, source=f"file:{path.name}")
+        applied = apply_jobs(conn, jobs, source=f"file:{path.name}", prune=args.prune)
     rows = [
         {"job_name": name, "change": change}
-        for change in ("added", "changed", "unchanged")
+        for change in ("added", "changed", "unchanged", "removed")
         for name in getattr(applied, change)
     ]
     return Outcome(rows)

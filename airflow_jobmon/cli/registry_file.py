@@ -15,8 +15,8 @@ SHOWN = 5
 """Mistakes told at once; more of them have one cause as a rule."""
 
 
-def read_registry_file(path: Path) -> list[MonitoredJob]:
-    """The jobs of a file. Raises ConfigurationError with the place and every mistake (the first few, if many)."""
+def read_registry_file(path: Path, *, may_be_empty: bool = False) -> list[MonitoredJob]:
+    """The jobs of a file; none only where it `may_be_empty`. Raises ConfigurationError with the place and every mistake (the first few, if many)."""
     content = _load(path)
     if not isinstance(content, dict) or "jobs" not in content:
         near = get_close_matches("jobs", [str(key) for key in content], n=1) if isinstance(content, dict) else []
@@ -27,7 +27,7 @@ def read_registry_file(path: Path) -> list[MonitoredJob]:
     if unknown := [str(key) for key in content if key != "jobs"]:
         raise ConfigurationError(f"{path}: unknown key {unknown[0][:60]!r}; only `jobs:` belongs at the top")
     entries = content["jobs"]
-    if not isinstance(entries, list) or not entries:
+    if not isinstance(entries, list) or (not entries and not may_be_empty):
         raise ConfigurationError(
             f"{path}: `jobs:` holds no list; write each job as an entry that starts with `- name:`"
         )
@@ -42,7 +42,17 @@ def read_registry_file(path: Path) -> list[MonitoredJob]:
     if mistakes:
         more = f"; and {len(mistakes) - SHOWN} more jobs with mistakes" if len(mistakes) > SHOWN else ""
         raise ConfigurationError(f"{path}: {'; '.join(mistakes[:SHOWN])}{more}")
+    _refuse_repeated(jobs, path)
     return jobs
+
+
+def _refuse_repeated(jobs: list[MonitoredJob], path: Path) -> None:
+    first: dict[str, int] = {}
+    for number, job in enumerate(jobs, start=1):
+        if first.setdefault(job.name, number) != number:
+            raise ConfigurationError(
+                f"{path}: job {job.name[:100]!r} is entry {first[job.name]} and entry {number} of `jobs:`; keep one"
+            )
 
 
 def _named(entry: Any, number: int) -> dict[str, Any]:

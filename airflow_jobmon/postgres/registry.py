@@ -101,5 +101,5 @@ def _refuse_foreign(holders: dict[str, str], source: str) -> None:
         more = f" (and {len(foreign) - 1} more of its jobs)" if len(foreign) > 1 else ""
         raise ConfigurationError(
             f"job {name[:100]!r}{more} is registered by {holder}, so {source} cannot register it too; "
-            f"take it out of one of them"
+            f"take it out of one of them (out of a file by `airflow jobmon jobs apply FILE --prune`)"
         )

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import psycopg
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import HTMLResponse
 
 from airflow_jobmon import settings as configuration
 from airflow_jobmon.connections import conninfo
 from airflow_jobmon.errors import JobmonError, UnknownJob
 from airflow_jobmon.web.job_page import job_page
-from airflow_jobmon.web.security import HEADERS, signed_in
+from airflow_jobmon.web.security import HEADERS, show_the_login, signed_in
 
 _AT_ONCE = 4
 """Pages made at the same time; the rest wait, so that a slow database never takes up the API server's own threads."""
@@ -22,6 +22,7 @@ _AT_ONCE = 4
 
 def make_app() -> FastAPI:
     app = FastAPI(title="jobmon", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[signed_in])
+    app.add_exception_handler(HTTPException, show_the_login)
     limiter = CapacityLimiter(_AT_ONCE)
 
     @app.get("/")

@@ -37,6 +37,16 @@ def test_nobody_sees_it_without_signing_in(client, conn, jobmon_default):
     assert get(client, "load", Authorization="Bearer nonsense").status_code == 403
 
 
+def test_a_person_who_is_not_signed_in_is_led_to_the_login_and_back(client, conn, jobmon_default):
+    log_run(conn, "load")
+    made, _ = client
+    asked = {"params": {"job_name": "load"}, "headers": {"Accept": "text/html"}}
+    answer = made.get("/jobmon/", follow_redirects=False, **asked)
+    assert answer.status_code == 302
+    assert answer.headers["location"].startswith("../api/v2/auth/login?next=http%3A%2F%2Ftestserver%2Fjobmon%2F%3F")
+    assert made.get("/jobmon/", follow_redirects=True, **asked).url.path == "/auth/login"
+
+
 def test_it_shows_health_runs_and_errors_escaped_and_allows_no_script(client, conn, jobmon_default):
     log_run(conn, HOSTILE, status="failed", error_message=HOSTILE)
     answer = get(client, HOSTILE, **client[1])

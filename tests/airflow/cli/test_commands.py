@@ -147,3 +147,16 @@ def test_a_connection_of_airflows_own_database_is_found(jobmon, airflow_home, po
         session.add(Connection(conn_id="jobmon_stored", uri=uri))
     listed = jobmon("jobs", "list", "--conn-id", "jobmon_stored", "-o", "json")
     assert (listed.code, listed.out) == (0, "[]\n"), listed.err
+
+
+def test_jobs_apply_takes_off_what_left_the_file_only_when_asked_to(jobmon, jobs_file):
+    assert jobmon("jobs", "apply", jobs_file).code == 0
+    jobs_file.write_text("jobs:\n- name: nightly\n  every: 1d\n")
+    assert jobmon("jobs", "apply", jobs_file).code == 0
+    assert "often" in jobmon("jobs", "list").out
+    assert "removed" in jobmon("jobs", "apply", jobs_file, "--prune").out
+    assert "often" not in jobmon("jobs", "list").out
+    jobs_file.write_text("jobs: []\n")
+    assert jobmon("jobs", "apply", jobs_file).code == 1
+    assert jobmon("jobs", "apply", jobs_file, "--prune").code == 0
+    assert "nightly" not in jobmon("jobs", "list").out
