@@ -98,9 +98,9 @@ def _options() -> dict[str, dict[str, Any]]:
             example="slack_oncall, smtp_team",
         ),
         "unregistered_jobs": _option(
-            "What to do about jobs in the log that nobody registered: learn (failures and stuck runs alert at once, "
-            "missed runs once the job's rhythm is known), defaults (as a job registered with nothing but its name) or "
-            "ignore.",
+            "What to do about jobs in the log that nobody registered: learn (failures and stuck runs alert at once; "
+            "missed, slow and low success rate are judged for registered jobs only, for now), defaults (as a job "
+            "registered with nothing but its name) or ignore.",
             default="learn",
         ),
         "sweep_interval": _option(
@@ -112,12 +112,12 @@ def _options() -> dict[str, dict[str, Any]]:
             default="24h",
         ),
         "api_token": _option(
-            "The bearer token that lets machines read the HTTP endpoints; empty means that only Airflow users can.",
+            "Reserved, not used yet: a bearer token that lets machines read the HTTP endpoints.",
             sensitive=True,
         ),
         "heartbeat_conn_id": _option(
-            "A connection (type http) that watchers call while all is well, so that an outside monitor notices when "
-            "they stop.",
+            "Reserved, not used yet: a connection (type http) for watchers to call while all is well, so that an "
+            "outside monitor notices when they stop.",
             example="jobmon_heartbeat",
         ),
     }

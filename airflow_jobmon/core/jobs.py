@@ -85,11 +85,13 @@ class MonitoredJob(BaseModel):
     timeout: Duration = Field(default=timedelta(hours=1), description="Running longer than this is stuck.")
     max_duration: Duration = Field(default=timedelta(seconds=60), description="A success that took longer is slow.")
     min_success_rate: float = Field(default=95.0, ge=0, le=100, description="Percent; below is a warning.")
-    target_success_rate: float = Field(default=98.0, ge=0, le=100, description="Percent; what reports compare with.")
+    target_success_rate: float = Field(
+        default=98.0, ge=0, le=100, description="Reserved, not used yet: percent for reports to compare with."
+    )
     window_days: int = Field(default=30, ge=1, le=400, description="Days over which the success rate is taken.")
     failures_to_alert: int = Field(default=1, ge=1, description="Failures in a row before failed is critical.")
     zero_records_days: int = Field(
-        default=3, ge=0, description="Days without a record before it is a finding; 0 = off."
+        default=3, ge=0, description="Reserved, not used yet: days without a record before it is a finding; 0 = off."
     )
     realert_interval: Duration | None = Field(default=None, description="Beats [jobmon] realert_interval.")
     channels: tuple[str, ...] | None = Field(default=None, description="Beats [jobmon] channels.")

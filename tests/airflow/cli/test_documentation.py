@@ -68,6 +68,20 @@ def test_every_setting_is_documented_with_its_default(option):
     assert documented.strip("` ") == (default or "")
 
 
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [
+        *((name, option["description"]) for name, option in get_provider_info()["config"]["jobmon"]["options"].items()),
+        *((name, field.description) for name, field in MonitoredJob.model_fields.items()),
+    ],
+)
+def test_what_is_not_used_yet_is_said_to_be_in_the_code_and_in_the_documentation_alike(name, description):
+    [meaning] = re.findall(
+        rf"^\|[^|]*`{name}`[^|]*\|[^|]*\|(.*)\|$", (DOCS / "configuration.md").read_text(), re.MULTILINE
+    )[-1:]
+    assert ("not used yet" in meaning) == ("not used yet" in (description or ""))
+
+
 @pytest.mark.parametrize("field", MonitoredJob.model_fields)
 def test_every_field_of_a_job_is_documented(field):
     text = (DOCS / "configuration.md").read_text().split("## What is expected of a job")[1]
