@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -79,8 +80,14 @@ def _duration(text: str) -> timedelta:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Comma-separated names, in the order given, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    """Comma-separated connection ids, in the order given, each once; no id of Airflow's holds a space or semicolon."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if re.search(r"[\s;]", name):
+            raise ValueError(
+                f"{name[:60]!r} is no connection id; separate ids by commas, like slack_oncall, mail_oncall"
+            )
+    return names
 
 
 def _unregistered(text: str) -> str:

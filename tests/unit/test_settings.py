@@ -29,6 +29,11 @@ def test_only_the_token_is_sensitive():
     assert [option for option in DECLARED if DECLARED[option]["sensitive"]] == ["api_token"]
 
 
+@pytest.mark.parametrize("option", ["api_token", "heartbeat_conn_id"])
+def test_an_option_that_does_nothing_yet_says_so(option):
+    assert DECLARED[option]["description"].startswith("Reserved, not used yet: ")
+
+
 def test_nothing_set_or_set_to_nothing_keeps_the_defaults():
     assert read_settings({}) == read_settings(dict.fromkeys(OPTIONS)) == read_settings(dict.fromkeys(OPTIONS, " "))
 
@@ -70,6 +75,8 @@ def test_an_option_is_read(option, text, value):
         pytest.param("realert_interval", "soon", "'soon' is no duration", id="a word"),
         pytest.param("unregistered_jobs", "lern", "did you mean 'learn'?", id="a misspelt word"),
         pytest.param("unregistered_jobs", "all", "one of learn, defaults, ignore", id="an unknown word"),
+        pytest.param("channels", "a b;c", "'a b;c' is no connection id; separate ids by commas", id="a semicolon"),
+        pytest.param("channels", "a, b c", "'b c' is no connection id; separate ids by commas", id="a space"),
         pytest.param("jobs_log_columns", "jobname=name", "did you mean 'job_name'?", id="a misspelt column"),
         pytest.param("jobs_log_columns", "name", "'name' is not of the form ours=theirs", id="no equals sign"),
         pytest.param("jobs_log_columns", "id=", "'id=' is not of the form ours=theirs", id="nothing after it"),
