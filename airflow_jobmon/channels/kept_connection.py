@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,7 +53,7 @@ class KeptConnection:
         from airflow.sdk import BaseHook  # noqa: PLC0415 - Airflow loads when a channel is used
 
         try:
-            self._connection = BaseHook.get_connection(self.conn_id)
+            self._connection = _typed(BaseHook.get_connection(self.conn_id), self.conn_id)
         except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
             if self._connection is None:
                 raise _missing(self.conn_id, error) from None
@@ -65,19 +66,53 @@ async def read_connection(conn_id: str) -> Connection:
     from airflow.sdk import BaseHook  # noqa: PLC0415 - Airflow loads when a channel is used
 
     try:
-        return await BaseHook.aget_connection(conn_id)
+        return _typed(await BaseHook.aget_connection(conn_id), conn_id)
     except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises, the name is what helps
         raise _missing(conn_id, error) from None
 
 
+def _typed(connection: Connection, conn_id: str) -> Connection:
+    """Airflow reads text that is no URI as a connection without a type. Raises ConnectionProblem."""
+    if not connection.conn_type and (malformed := _malformed(conn_id)):
+        raise ConnectionProblem(malformed)
+    return connection
+
+
 def _missing(conn_id: str, error: Exception) -> ConnectionProblem:
+    if isinstance(error, ConnectionProblem):
+        return error
     absent = _kind(error) == "AirflowNotFoundException"
+    if absent and (malformed := _malformed(conn_id)):
+        return ConnectionProblem(malformed)
     problem = (
         f"Airflow has no connection {conn_id!r}"
         if absent
         else f"connection {conn_id!r} cannot be read ({_kind(error)})"
     )
     return ConnectionProblem(f"{problem}; add it under Admin > Connections, or as AIRFLOW_CONN_{conn_id.upper()}")
+
+
+def _malformed(conn_id: str) -> str | None:
+    """What is wrong with the environment variable that Airflow could make no connection of; None where there is none.
+
+    To Airflow such a connection does not exist. The variable's text holds passwords and is not shown.
+    """
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return None
+    problem = "cannot be read: a field in it is unknown or of the wrong kind"
+    if text.startswith("{"):
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            problem = f"is malformed JSON at character {error.pos + 1}: {error.msg}"
+    elif "://" not in text:
+        problem = "is no connection URI"
+    return (
+        f"connection {conn_id!r} is there, but its variable {variable} {problem}; "
+        'write it like postgres://login:password@host:5432/database, or as JSON like {"conn_type": "postgres", ...}'
+    )
 
 
 def _kind(error: Exception) -> str:

@@ -70,6 +70,20 @@ def test_a_postgres_connection_becomes_a_conninfo(monkeypatch, conninfo, uri, ex
         ),
         pytest.param('{"conn_type": "postgres", "extra": "[1]"}', "its extra is not a JSON object", id="a list"),
         pytest.param("postgres://user:secret@h/d?iam=true", "asks for IAM tokens", id="tokens"),
+        pytest.param(
+            '{"password": "secret"',
+            "is there, but its variable AIRFLOW_CONN_LOGS is malformed JSON at character 22: Expecting",
+            id="malformed JSON",
+        ),
+        pytest.param(
+            "host=h password=secret", "its variable AIRFLOW_CONN_LOGS is no connection URI; write it like", id="no URI"
+        ),
+        pytest.param(
+            '{"conn_type": "postgres", "password": "secret", "hots": "h"}',
+            "its variable AIRFLOW_CONN_LOGS cannot be read: a field in it is unknown or of the wrong kind",
+            id="an unknown field",
+        ),
+        pytest.param("postgres://user:secret@h:port/d", "cannot be read: a field in it is unknown", id="no port"),
     ],
 )
 def test_a_connection_that_cannot_be_used_is_told_in_a_line_without_its_password(monkeypatch, conninfo, uri, says):
