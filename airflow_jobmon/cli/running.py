@@ -6,6 +6,7 @@ import contextlib
 import functools
 import logging
 import os
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ def database(args: Namespace, *, migrated: bool = True) -> Iterator[tuple[Connec
     target, settings = _target(args)
     with contextlib.closing(connect(target)) as conn:
         if migrated:
-            check_schema(conn)
+            check_schema(conn, migrate_by=_migrate_by(args))
         yield conn, settings
 
 
@@ -95,6 +96,11 @@ def _target(args: Namespace) -> tuple[str, Settings]:
     return conninfo(args.conn_id or settings.conn_id), settings
 
 
+def _migrate_by(args: Namespace) -> str:
+    """The command that migrates the database this one asks, which is not the default one where --conn-id is given."""
+    return "airflow jobmon migrate" + (f" --conn-id {shlex.quote(args.conn_id)}" if args.conn_id else "")
+
+
 def _fail(message: str, code: int) -> NoReturn:
     say(f"error: {message}")
     sys.exit(code)
@@ -102,9 +108,17 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _database_words(error: Any) -> str:
     """What the server said, with its hint; libpq's own errors have no diagnostics, only text."""
+    import psycopg  # noqa: PLC0415 - as above
+
     message = error.diag.message_primary or str(error).strip() or type(error).__name__
     hint = error.diag.message_hint
-    return f"the database says: {message}" + (f" (hint: {hint})" if hint else "")
+    said = f"the database says: {message}" + (f" (hint: {hint})" if hint else "")
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        said += (
+            "; for what is in the schema airflow_jobmon, grant the connection's login the role jobmon_operator "
+            "(GRANT jobmon_operator TO ...; sql/grants.sql makes that role)"
+        )
+    return said
 
 
 def _load_providers_configuration() -> None:

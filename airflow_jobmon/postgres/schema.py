@@ -54,8 +54,10 @@ def functions() -> str:
     return "\n".join(file(name) for name in ("mapping", "create_jobs_log", "attach", "index"))
 
 
-def check_schema(conn: Connection[TupleRow]) -> None:
+def check_schema(conn: Connection[TupleRow], *, migrate_by: str = "airflow jobmon migrate") -> None:
     """Return if this package can work with the database as it is; one short query.
+
+    migrate_by: the command that would migrate this very database.
 
     Raises SchemaProblem where it was never migrated, is older or newer than this package, or may not be read.
     """
@@ -73,12 +75,12 @@ def check_schema(conn: Connection[TupleRow]) -> None:
         ) from None
     version, table = row or (None, None)
     if version is None or table is None:
-        raise SchemaProblem(f"database {conn.info.dbname!r} is not migrated; run `airflow jobmon migrate`")
+        raise SchemaProblem(f"database {conn.info.dbname!r} is not migrated; run `{migrate_by}`")
     refuse_newer(conn, version)
     if version < newest_version():
         raise SchemaProblem(
             f"database {conn.info.dbname!r} is at migration {version}, this package needs {newest_version()}; "
-            "run `airflow jobmon migrate`"
+            f"run `{migrate_by}`"
         )
 
 

@@ -77,6 +77,14 @@ def test_every_command_wants_a_migrated_database(jobmon, conn, jobs_file, comman
     assert_one_line(failed, code, "run `airflow jobmon migrate`")
 
 
+def test_a_database_that_is_not_migrated_is_to_be_migrated_by_the_connection_it_was_reached_by(
+    jobmon, empty_database, airflow_connection
+):
+    airflow_connection("elsewhere", empty_database)
+    failed = jobmon("check", "--conn-id", "elsewhere")
+    assert_one_line(failed, 3, "is not migrated; run `airflow jobmon migrate --conn-id elsewhere`")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -112,6 +120,16 @@ def test_migrate_says_what_is_wrong_with_a_mapping(jobmon, conn, monkeypatch, se
 def test_a_table_of_ours_that_is_gone_is_told_in_the_databases_words(jobmon, conn):
     conn.execute("ALTER TABLE airflow_jobmon.alerts RENAME TO gone")
     assert_one_line(jobmon("alerts"), 1, 'the database says: relation "airflow_jobmon.alerts" does not exist')
+
+
+def test_a_role_that_may_only_read_is_told_which_role_may_do_more(jobmon, conn, database, airflow_connection):
+    conn.execute("DO $$ BEGIN CREATE ROLE onlooker LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    conn.execute("GRANT USAGE ON SCHEMA airflow_jobmon TO onlooker")
+    conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA airflow_jobmon TO onlooker")
+    airflow_connection("jobmon_default", make_conninfo(database, user="onlooker"))
+    failed = jobmon("alerts", "--retry")
+    assert_one_line(failed, 1, "the database says: permission denied for ")
+    assert "grant the connection's login the role jobmon_operator" in failed.err
 
 
 def test_a_wrong_password_is_told_without_showing_it(jobmon, postgres, database, airflow_connection):
