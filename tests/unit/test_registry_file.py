@@ -41,6 +41,11 @@ def test_each_entry_of_the_list_becomes_a_job(tmp_path):
         pytest.param("jobs: []\n", "holds no list", id="no jobs"),
         pytest.param("jobs:\n  name: a\n", "holds no list", id="one job without a dash"),
         pytest.param("jobs: [{name: a}]\nversion: 1\n", "unknown key 'version'", id="another key at the top"),
+        pytest.param(
+            "jobs: [{name: a}, {name: b}, {name: a}]\n",
+            "job 'a' is entry 1 and entry 3 of `jobs:`; keep one",
+            id="a job twice",
+        ),
         pytest.param("jobs: [nightly]\n", "entry 1 of `jobs:` is 'nightly', not a job", id="only a name"),
         pytest.param("jobs: [{nam: a}]\n", "entry 1 of `jobs:` has no name; did you mean that by 'nam'?", id="no name"),
         pytest.param("jobs: [{name: 7}]\n", "job '7': name: ", id="a number for a name"),
