@@ -8,12 +8,15 @@ import os
 import sys
 import traceback
 
+from demo.place import CannotStart, parse_port, refuse_equal_ports
+
 NEEDED = {"airflow": "apache-airflow", "psycopg": "psycopg", "aiosmtpd": "aiosmtpd", "airflow_jobmon": "this project"}
+PORTS = {"airflow": (8080, "Airflow's page"), "inbox": (8025, "the inbox"), "smtp": (1025, "its mail server")}
 STOPPED, NOT_ALL_CAME, CANNOT_START = 130, 1, 2
 
 
 def main() -> int:
-    options = _arguments().parse_args()
+    options = _arguments()
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         print(
@@ -22,8 +25,7 @@ def main() -> int:
         )
         return CANNOT_START
 
-    from demo.place import CannotStart  # noqa: PLC0415 - what follows needs everything to be installed
-    from demo.play import LOGS, play  # noqa: PLC0415
+    from demo.play import LOGS, play  # noqa: PLC0415 - what follows needs everything to be installed
     from demo.postgres import PostgresUnavailable  # noqa: PLC0415
     from demo.programs import ProgramFailed, TookTooLong  # noqa: PLC0415
     from demo.signals import Stopped, stop_on_signals  # noqa: PLC0415
@@ -47,7 +49,8 @@ def main() -> int:
         return NOT_ALL_CAME
 
 
-def _arguments() -> argparse.ArgumentParser:
+def _arguments() -> argparse.Namespace:
+    """What the command line and the environment say; ends the process with a sentence where a port cannot be one."""
     parser = argparse.ArgumentParser(
         prog="python -m demo",
         description="Starts Airflow, a Postgres with six jobs and an inbox; shows each alert arriving; stays up.",
@@ -55,17 +58,29 @@ def _arguments() -> argparse.ArgumentParser:
     )
     once = os.environ.get("ONCE", "") not in {"", "0"}
     parser.add_argument("--once", action="store_true", default=once, help="end after the last act (also: ONCE=1)")
-    for name, what in (("airflow", "Airflow's page"), ("inbox", "the inbox"), ("smtp", "its mail server")):
+    for name, (default, what) in PORTS.items():
         variable = f"{name.upper()}_PORT"
-        default = {"airflow": 8080, "inbox": 8025, "smtp": 1025}[name]
         parser.add_argument(
-            f"--{name}-port",
-            type=int,
-            default=int(os.environ.get(variable) or default),
-            metavar="PORT",
-            help=f"where {what} is (default {default}; also: {variable})",
+            f"--{name}-port", metavar="PORT", help=f"where {what} is (default {default}; also: {variable})"
         )
-    return parser
+    options = parser.parse_args()
+    try:
+        _read_ports(options)
+    except CannotStart as problem:
+        parser.exit(CANNOT_START, f"the demo cannot start: {problem}\n")
+    return options
+
+
+def _read_ports(options: argparse.Namespace) -> None:
+    """Put numbers for the ports into `options`; raise CannotStart where one is no port, or two are the same."""
+    chosen: dict[str, int] = {}
+    for name, (default, _) in PORTS.items():
+        option, variable = getattr(options, f"{name}_port"), f"{name.upper()}_PORT"
+        source = variable if option is None else f"--{name}-port"
+        text = (os.environ.get(variable) or str(default)) if option is None else option
+        chosen[source] = parse_port(text, source)
+        setattr(options, f"{name}_port", chosen[source])
+    refuse_equal_ports(chosen)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -24,6 +26,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from demo import slack_webhook
 from demo.mail import page_of_email, read_email
+from demo.place import CannotStart, check_port, parse_port, refuse_equal_ports
 
 KEPT, LARGEST = 2000, 5_000_000
 """How many messages are remembered, and how many bytes one may have."""
@@ -208,18 +211,41 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> int:
     """`python -m demo.inbox [HTTP_PORT [SMTP_PORT]]`: the inbox alone, until Ctrl-C."""
-    import sys  # noqa: PLC0415
+    try:
+        http_port, smtp_port = _ports(arguments)
+        inbox = Inbox(http_port, smtp_port)
+        inbox.start()
+    except (CannotStart, OSError) as problem:
+        print(f"the inbox cannot start: {problem}", file=sys.stderr)
+        return 2
+    print(
+        f"inbox {inbox.url}, webhook {inbox.webhook_host}/{slack_webhook.TOKEN}, SMTP port {inbox.smtp_port}",
+        flush=True,
+    )
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        print("stopped")
+    finally:
+        inbox.stop()
+    return 0
 
-    ports = [int(argument) for argument in sys.argv[1:3]]
-    with Inbox(*ports) as inbox:
-        print(f"inbox {inbox.url}, webhook {inbox.webhook_host}/{slack_webhook.TOKEN}, SMTP port {inbox.smtp_port}")
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print("stopped")
+
+def _ports(arguments: Sequence[str]) -> tuple[int, int]:
+    """Ports for HTTP and SMTP, 0 where a free one will do; raise CannotStart where one cannot be had."""
+    if len(arguments) > 2:
+        raise CannotStart(f"it takes two ports at most, and got {len(arguments)}: python -m demo.inbox 8025 1025")
+    given = [*arguments, *["0"] * (2 - len(arguments))]
+    http, smtp = (
+        parse_port(text, name, lowest=0) for text, name in zip(given, ("HTTP_PORT", "SMTP_PORT"), strict=True)
+    )
+    refuse_equal_ports({"HTTP_PORT": http, "SMTP_PORT": smtp})
+    check_port(http, "the page", "python -m demo.inbox ")
+    check_port(smtp, "the mail server", f"python -m demo.inbox {http} ")
+    return http, smtp
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -43,8 +44,34 @@ def take_place(state: Path = STATE) -> IO[str]:
     return lock
 
 
-def check_port(port: int, what: str, variable: str) -> None:
-    """Raise CannotStart unless `port` on loopback is free; `variable` is what chooses another."""
+LAST_PORT = 65535
+
+
+def parse_port(text: str, name: str, *, lowest: int = 1) -> int:
+    """Raise CannotStart unless `text` is a port in decimal; `name` is what set it; `lowest=0` admits any free one."""
+    digits = text.strip()
+    if digits.isascii() and digits.isdecimal() and len(digits) <= len(str(LAST_PORT)):
+        port = int(digits)
+        if lowest <= port <= LAST_PORT:
+            return port
+    raise CannotStart(f"{name} is {text[:40]!r}, which is no port; choose a whole number from {lowest} to {LAST_PORT}")
+
+
+def refuse_equal_ports(ports: Mapping[str, int]) -> None:
+    """Raise CannotStart where two of these (what set it: port) are one port; 0, a free one, is never the same twice."""
+    taken: dict[int, str] = {}
+    for name, port in ports.items():
+        if port and port in taken:
+            raise CannotStart(f"{taken[port]} and {name} are both {port}; choose a different port for one of them")
+        taken[port] = name
+
+
+def another_port(port: int) -> int:
+    return port + 1000 if port + 1000 <= LAST_PORT else port - 1000
+
+
+def check_port(port: int, what: str, choose: str) -> None:
+    """Raise CannotStart unless `port` on loopback is free; `choose` and a port make the command that takes another."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -52,7 +79,7 @@ def check_port(port: int, what: str, variable: str) -> None:
         except OSError as error:
             raise CannotStart(
                 f"port {port}, which {what} needs, cannot be used ({error.strerror}); "
-                f"free it or choose another: make demo {variable}={port + 1000}"
+                f"free it or choose another: {choose}{another_port(port)}"
             ) from None
 
 

@@ -41,7 +41,7 @@ def play(options: Namespace) -> bool:
             (options.inbox_port, "the inbox", "INBOX_PORT"),
             (options.smtp_port, "the inbox's mail server", "SMTP_PORT"),
         ):
-            check_port(port, what, variable)
+            check_port(port, what, f"make demo {variable}=")
         running.callback(screen.step, "everything that the demo started is stopped", "dim")
         try:
             acts, env = _start(running, screen, options)

@@ -115,8 +115,8 @@ def test_a_busy_port_is_named_with_a_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         with pytest.raises(place.CannotStart, match=rf"port {port}, which the inbox needs.*INBOX_PORT={port + 1000}"):
-            place.check_port(port, "the inbox", "INBOX_PORT")
-    place.check_port(place.free_port(), "the inbox", "INBOX_PORT")
+            place.check_port(port, "the inbox", "make demo INBOX_PORT=")
+    place.check_port(place.free_port(), "the inbox", "make demo INBOX_PORT=")
 
 
 def test_a_second_demo_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
