@@ -136,7 +136,7 @@ class Acts:
 
     def _expect(self, act: str, path: str, expected: Expected, moment: datetime) -> None:
         """Wait for the alert on every channel, and say how many seconds after `moment` it came."""
-        self.inbox.happened(moment)
+        self.inbox.happened(expected, moment)
         sent_before = {sink: self._sent_by_listen(sink) for sink in SINKS}
         found: dict[str, dict[str, Any]] = {}
 

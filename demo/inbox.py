@@ -25,11 +25,15 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from demo import slack_webhook
+from demo.inbox_reader import Expected
 from demo.mail import page_of_email, read_email
 from demo.place import CannotStart, check_port, parse_port, refuse_equal_ports
 
 KEPT, LARGEST = 2000, 5_000_000
 """How many messages are remembered, and how many bytes one may have."""
+
+COARSE = 2.0
+"""Seconds below which a delay says nothing where its start is known to the second: half of it may be rounding."""
 
 PAGE = Path(__file__).with_name("inbox_page")
 _FILES = {
@@ -52,7 +56,7 @@ class Inbox:
         self._received: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._count = 0
         self._arrived = threading.Condition()
-        self._moments: dict[str, float] = {}
+        self._moments: dict[tuple[str, Expected], set[float]] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", http_port), partial(_Handler, self))
         self._http.daemon_threads = True
         self._smtp = Controller(_Mailbox(self), hostname="127.0.0.1", port=smtp_port or _free_port())
@@ -112,20 +116,31 @@ class Inbox:
                 if message["id"] > after
             ]
 
-    def happened(self, at: datetime) -> None:
-        """Something happened at this very moment; messages name it to the second, which is too coarse to measure by."""
+    def happened(self, what: Expected, at: datetime) -> None:
+        """This happened at this very moment; messages name it to the second, which is too coarse to measure by."""
         with self._arrived:
-            self._moments[_iso(at.timestamp(), "seconds")] = at.timestamp()
+            self._moments.setdefault((_iso(at.timestamp(), "seconds"), what), set()).add(at.timestamp())
 
     def _seconds_after(self, message: dict[str, Any]) -> float | None:
         if message["moment"] is None:
             return None
+        moments = self._moments_of(message)
+        exact = len(moments) == 1 or "." in message["moment"]
         try:
-            moment = self._moments.get(message["moment"]) or datetime.fromisoformat(message["moment"]).timestamp()
+            moment = moments.pop() if len(moments) == 1 else datetime.fromisoformat(message["moment"]).timestamp()
         except ValueError:
             return None
         seconds = message["received"] - moment
-        return round(seconds, 3) if -1 < seconds < 86400 else None
+        return round(seconds, 3) if (-1 if exact else COARSE) <= seconds < 86400 else None
+
+    def _moments_of(self, message: dict[str, Any]) -> set[float]:
+        """Exact moments that the message may tell of; more than one where the same happened twice in its second."""
+        return {
+            moment
+            for (second, what), moments in self._moments.items()
+            if second == message["moment"] and what.is_met_by(message)
+            for moment in moments
+        }
 
     def email_html(self, number: int) -> str | None:
         with self._arrived:

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from demo import slack_webhook
-from demo.inbox import Inbox
+from demo.inbox import COARSE, Inbox
+from demo.inbox_reader import Expected
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)> <!channel>"
 
@@ -180,13 +181,55 @@ def test_each_message_says_when_it_came_and_how_long_after_the_moment_it_names(i
     assert impossible["seconds"] is None
 
 
-def test_a_moment_told_precisely_is_measured_precisely(inbox: Inbox) -> None:
-    happened = datetime.now(UTC).replace(microsecond=990_000) - timedelta(seconds=5)
-    post(inbox, json.dumps({"text": f"Time: {happened.strftime('%Y-%m-%dT%H:%M:%SZ')}"}).encode())
+FAILED, CURED = Expected("a-job", "Job Failed"), Expected("a-job", "Job Failed", resolved=True)
+
+
+def tell(inbox: Inbox, title: str, at: datetime) -> None:
+    """Post what a channel would: the title, and the moment to the second."""
+    text = f"{title}\nTime: {at.strftime('%Y-%m-%dT%H:%M:%SZ')}"
+    assert post(inbox, json.dumps({"text": text}).encode()) == (200, "ok")
+
+
+def a_second(*, ago: float) -> datetime:
+    return (datetime.now(UTC) - timedelta(seconds=ago)).replace(microsecond=0)
+
+
+def test_a_failure_and_its_cure_in_one_second_are_measured_each_from_its_own_moment(inbox: Inbox) -> None:
+    second = a_second(ago=5)
+    other = Expected("another-job", "Job Failed")
+    moments = {FAILED: 0.1, CURED: 0.5, other: 0.9}
+    for what, fraction in moments.items():
+        inbox.happened(what, second + timedelta(seconds=fraction))
+    for title in ("Job Failed: a-job", "Resolved: Job Failed: a-job", "Job Failed: another-job"):
+        tell(inbox, title, second)
+    for found, fraction in zip(listed(inbox), moments.values(), strict=True):
+        assert found["seconds"] == pytest.approx(found["received"] - second.timestamp() - fraction, abs=0.002)
+
+
+def test_a_moment_told_precisely_is_shown_however_short_the_delay(inbox: Inbox) -> None:
+    happened = datetime.now(UTC)
+    tell(inbox, "Job Failed: a-job", happened)
+    assert listed(inbox)[0]["seconds"] is None
+    inbox.happened(FAILED, happened)
     [found] = listed(inbox)
-    inbox.happened(happened)
-    [again] = listed(inbox)
-    assert again["seconds"] == pytest.approx(found["seconds"] - 0.99, abs=0.002)
+    assert 0 <= found["seconds"] == pytest.approx(found["received"] - happened.timestamp(), abs=0.002)
+
+
+def test_a_short_delay_after_a_moment_known_only_to_the_second_is_not_shown(inbox: Inbox) -> None:
+    inbox.happened(FAILED, a_second(ago=0) + timedelta(milliseconds=1))
+    tell(inbox, "Job Failed: nobody-told-of-this", a_second(ago=0))
+    tell(inbox, "Job Failed: nobody-told-of-this", a_second(ago=COARSE + 1))
+    short, long = listed(inbox)
+    assert short["seconds"] is None
+    assert long["seconds"] == pytest.approx(COARSE + 1.5, abs=0.6)
+
+
+def test_the_same_twice_in_one_second_is_as_good_as_known_to_the_second(inbox: Inbox) -> None:
+    second = a_second(ago=0)
+    for milliseconds in (1, 2):
+        inbox.happened(FAILED, second + timedelta(milliseconds=milliseconds))
+    tell(inbox, "Job Failed: a-job", second)
+    assert listed(inbox)[0]["seconds"] is None
 
 
 def test_the_list_goes_on_after_a_given_message(inbox: Inbox) -> None:
