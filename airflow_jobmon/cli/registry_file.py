@@ -16,7 +16,10 @@ SHOWN = 5
 
 
 def read_registry_file(path: Path, *, may_be_empty: bool = False) -> list[MonitoredJob]:
-    """The jobs of a file; none only where it `may_be_empty`. Raises ConfigurationError with the place and every mistake (the first few, if many)."""
+    """The jobs of a file; none only where it `may_be_empty`.
+
+    Raises ConfigurationError with the place and every mistake (the first few, if many).
+    """
     content = _load(path)
     if not isinstance(content, dict) or "jobs" not in content:
         near = get_close_matches("jobs", [str(key) for key in content], n=1) if isinstance(content, dict) else []
