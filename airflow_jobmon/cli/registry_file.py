@@ -16,10 +16,7 @@ SHOWN = 5
 
 
 def read_registry_file(path: Path, *, may_be_empty: bool = False) -> list[MonitoredJob]:
-    """The jobs of a file; none only where it `may_be_empty`..
-
-    Raises 
-    """
+    """The jobs of a file; none only where it `may_be_empty`.
 
     Raises ConfigurationError with the place and every mistake (the first few, if many).
     """
