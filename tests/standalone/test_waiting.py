@@ -19,6 +19,9 @@ def deferred(airflow) -> str:
     """A run of the DAG that waits, whose sensor is in the triggerer by now."""
     run = airflow.trigger(WAITS)
     airflow.until(lambda: airflow.task_state(WAITS, run, "wait") == "deferred", "the sensor to defer")
+    # Airflow fails a task that resumes before its scheduler has seen the first worker process end, seconds later.
+    ended = f"state success for task instance TaskInstanceKey(dag_id='{WAITS}', task_id='wait', run_id='{run}'"
+    airflow.until(lambda: ended in airflow.standalone.program.log.read_text(), "the scheduler to see the worker end")
     return run
 
 
