@@ -48,8 +48,7 @@ class Gathered:
     def of(self, job: MonitoredJob, known_since: datetime) -> JobFacts:
         """Of a job that was registered or first seen at `known_since`."""
         row = self._rows[job.name]
-        facts = _facts(row, known_since)
-        return facts.with_window(Window(job.window_days, *row[22:24])) if self._windows else facts
+        return _facts(row, known_since, Window(job.window_days, *row[22:24]) if self._windows else None)
 
 
 def gather(
@@ -64,7 +63,7 @@ def gather(
     return Gathered(conn.execute(load_queries("facts")["facts"], given), windows=count_window)
 
 
-def _facts(row: Sequence[Any], registered_at: datetime) -> JobFacts:
+def _facts(row: Sequence[Any], registered_at: datetime, window: Window | None) -> JobFacts:
     name = row[0]
     return JobFacts(
         job_name=name,
@@ -75,6 +74,7 @@ def _facts(row: Sequence[Any], registered_at: datetime) -> JobFacts:
         failed_in_a_row=row[19],
         failing_since=row[20],
         longest_success=row[21],
+        window=window,
         newest_run=row[24],
     )
 

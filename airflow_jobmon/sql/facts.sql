@@ -54,45 +54,58 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) n ON true
 LEFT JOIN LATERAL (
-    SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
-    FROM (
-        SELECT recent.started_at
+    -- Mostly the newest itself; then the rest is not even begun.
+    SELECT n.id, n.started_at, n.completed_at, n.status, n.records_updated, n.error_message
+    WHERE n.status IN ('success', 'failed') AND n.completed_at IS NOT NULL
+    UNION ALL
+    (
+        SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
         FROM (
-            SELECT r.started_at, r.completed_at, r.status
-            FROM airflow_jobmon.runs r
-            WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
-            ORDER BY r.started_at DESC
-            LIMIT j.far
-        ) recent
-        WHERE recent.status IN ('success', 'failed')
-            AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+            SELECT recent.started_at
+            FROM (
+                SELECT r.started_at, r.completed_at, r.status
+                FROM airflow_jobmon.runs r
+                WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+                ORDER BY r.started_at DESC
+                LIMIT j.far
+            ) recent
+            WHERE recent.status IN ('success', 'failed')
+                AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+            LIMIT 1
+        ) newest
+        JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
+        WHERE NOT r.drill AND r.status IN ('success', 'failed')
+            AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+        ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
         LIMIT 1
-    ) newest
-    JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
-    WHERE NOT r.drill AND r.status IN ('success', 'failed')
-        AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
-    ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
+    )
     LIMIT 1
 ) f ON true
 LEFT JOIN LATERAL (
-    SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
-    FROM (
-        SELECT recent.started_at
+    SELECT f.id, f.started_at, f.completed_at, f.status, f.records_updated, f.error_message
+    WHERE f.status = 'success'
+    UNION ALL
+    (
+        SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
         FROM (
-            SELECT r.started_at, r.completed_at, r.status
-            FROM airflow_jobmon.runs r
-            WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
-            ORDER BY r.started_at DESC
-            LIMIT j.far
-        ) recent
-        WHERE recent.status = 'success'
-            AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+            SELECT recent.started_at
+            FROM (
+                SELECT r.started_at, r.completed_at, r.status
+                FROM airflow_jobmon.runs r
+                WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+                ORDER BY r.started_at DESC
+                LIMIT j.far
+            ) recent
+            WHERE recent.status = 'success'
+                AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+            LIMIT 1
+        ) newest
+        JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
+        WHERE NOT r.drill AND r.status = 'success'
+            AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+        ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
         LIMIT 1
-    ) newest
-    JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
-    WHERE NOT r.drill AND r.status = 'success'
-        AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
-    ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
+    )
     LIMIT 1
 ) s ON true
 LEFT JOIN LATERAL (
@@ -157,29 +170,35 @@ SELECT known.job_name
 FROM known
 LEFT JOIN airflow_jobmon.job_state st USING (job_name)
 LEFT JOIN LATERAL (
-    SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run
+    SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run,
+        r.status IN ('success', 'failed') AND r.completed_at IS NOT NULL AS is_finished
     FROM airflow_jobmon.runs r
     WHERE r.job_name = known.job_name AND NOT r.drill
     ORDER BY r.started_at DESC, r.completed_at DESC NULLS FIRST, r.id DESC
     LIMIT 1
 ) n ON true
 LEFT JOIN LATERAL (
-    SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run
-    FROM (
-        SELECT recent.started_at
+    SELECT n.run WHERE n.is_finished
+    UNION ALL
+    (
+        SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run
         FROM (
-            SELECT r.started_at, r.status
-            FROM airflow_jobmon.runs r
-            WHERE r.job_name = known.job_name AND NOT r.drill
-            ORDER BY r.started_at DESC
-            LIMIT known.far
-        ) recent
-        WHERE recent.status IN ('success', 'failed')
+            SELECT recent.started_at
+            FROM (
+                SELECT r.started_at, r.status
+                FROM airflow_jobmon.runs r
+                WHERE r.job_name = known.job_name AND NOT r.drill
+                ORDER BY r.started_at DESC
+                LIMIT known.far
+            ) recent
+            WHERE recent.status IN ('success', 'failed')
+            LIMIT 1
+        ) newest
+        JOIN airflow_jobmon.runs r ON r.job_name = known.job_name AND r.started_at = newest.started_at
+        WHERE NOT r.drill AND r.status IN ('success', 'failed')
+        ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
         LIMIT 1
-    ) newest
-    JOIN airflow_jobmon.runs r ON r.job_name = known.job_name AND r.started_at = newest.started_at
-    WHERE NOT r.drill AND r.status IN ('success', 'failed')
-    ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
+    )
     LIMIT 1
 ) f ON true
 WHERE st.checked_at IS NULL
