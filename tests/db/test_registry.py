@@ -5,26 +5,15 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import AppliedJobs, apply_jobs, list_jobs
+from tests.jobs import monitored_jobs
 
 NIGHTLY = MonitoredJob(name="nightly", schedule="0 2 * * *", timezone="Europe/Berlin")
 OFTEN = MonitoredJob(name="often", every=timedelta(minutes=15))
-
-DURATIONS = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=400))
-JOBS = st.builds(
-    MonitoredJob,
-    name=st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1),
-    every=DURATIONS,
-    grace=DURATIONS,
-    min_success_rate=st.floats(0, 100),
-    channels=st.none() | st.lists(st.sampled_from(["slack", "mail"])).map(tuple),
-    tags=st.lists(st.sampled_from(["billing", "nightly"])).map(tuple),
-)
 
 
 def judge_at(conn) -> dict[str, object]:
@@ -113,7 +102,7 @@ def test_what_was_left_unset_takes_the_default_of_the_package_that_reads_it(conn
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(job=JOBS)
+@given(job=monitored_jobs())
 def test_any_job_is_read_as_it_was_registered(conn, job):
     with conn.transaction(force_rollback=True):
         apply_jobs(conn, [job], source="file:a")

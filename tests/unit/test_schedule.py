@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.jobs import MonitoredJob, read_job
+from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.schedule import first_slot_after, latest_slot_at_or_before, smallest_gap
-from airflow_jobmon.errors import ConfigurationError
 
 
 def at(text: str) -> datetime:
@@ -108,26 +107,3 @@ def test_being_early_is_held_to_half_the_gap_between_slots():
 
 def test_without_a_schedule_a_day_and_an_hour_make_the_25_hours():
     assert MonitoredJob(name="load").due_after(at("2025-11-13T02:00Z")) == at("2025-11-14T03:00Z")
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        pytest.param({"schedule": "61 * * * *"}, "'61 * * * *' is no cron expression", id="bad cron"),
-        pytest.param({"schedule": "0 0 30 2 *"}, "ever comes due", id="a day that never comes"),
-        pytest.param({"timezone": "Europe/Berln"}, "did you mean 'Europe/Berlin'?", id="unknown zone"),
-        pytest.param({"grace": "-1h"}, "'-1h' is no duration", id="negative"),
-        pytest.param({"every": "0s"}, "every: 0s is not a positive duration", id="zero"),
-        pytest.param({"every": 60}, "60 is no duration; write it like 90s", id="no unit"),
-        pytest.param({"shedule": "0 2 * * *"}, "shedule: no such field; did you mean 'schedule'?", id="typo"),
-        pytest.param({"schedule": "0 2 * * *", "every": "1h"}, "schedule and every are both set", id="both"),
-        pytest.param({"min_success_rate": 101}, "min_success_rate", id="over a hundred"),
-        pytest.param({"runbook_url": "javascript:alert(1)"}, "is no link", id="not a link"),
-        pytest.param({"name": ""}, "name", id="no name"),
-    ],
-)
-def test_a_mistake_in_the_registry_names_job_field_and_fix(fields, said):
-    with pytest.raises(ConfigurationError) as raised:
-        read_job({"name": "load", **fields})
-    assert said in str(raised.value)
-    assert "\n" not in str(raised.value)
