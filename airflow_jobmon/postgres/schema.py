@@ -51,7 +51,7 @@ def file(name: str) -> str:
 
 def functions() -> str:
     """The functions that tie us to the user's table, created again by every migrate; they need the migrated tables."""
-    return "\n".join(file(name) for name in ("mapping", "create_jobs_log", "attach", "index"))
+    return "\n".join(file(name) for name in ("mapping", "create_jobs_log", "history", "attach", "index"))
 
 
 def check_schema(conn: Connection[TupleRow], *, migrate_by: str = "airflow jobmon migrate") -> None:

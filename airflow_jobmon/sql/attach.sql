@@ -9,9 +9,10 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     jobs_log regclass := airflow_jobmon.find_jobs_log(jobs_log_table);
     mapped jsonb := airflow_jobmon.mapping(jobs_log, columns, status_words);
+    shown text;
 BEGIN
     -- Moments that other programs cannot hold (infinity, before Christ) would keep them from reading all the others.
-    EXECUTE 'CREATE OR REPLACE VIEW airflow_jobmon.runs AS SELECT '
+    shown := 'SELECT '
         || format(mapped ->> 'id', 'log') || '::text AS id, '
         || format(mapped ->> 'job_name', 'log') || ' AS job_name, '
         || format(mapped ->> 'started_at', 'log') || '::timestamptz AS started_at, '
@@ -22,11 +23,13 @@ BEGIN
         || format(mapped ->> 'error_message', 'log') || '::text AS error_message, '
         || format('coalesce(%s AND left(%s::text, 10) = ''TEST ALERT'', false) AS drill',
             format(mapped ->> 'failed', 'log'), format(mapped ->> 'error_message', 'log'))
-        || ' FROM ' || jobs_log || ' AS log WHERE '
+        || ' FROM ' || jobs_log || ' AS log';
+    EXECUTE 'CREATE OR REPLACE VIEW airflow_jobmon.runs AS ' || shown || ' WHERE '
         || format('%s IS NOT NULL AND %s IS NOT NULL'
             ' AND %s >= ''0001-01-01 00:00+00'' AND %3$s < ''9999-12-31 00:00+00''',
             format(mapped ->> 'id_raw', 'log'), format(mapped ->> 'job_name', 'log'),
             format(mapped ->> 'started_at', 'log'));
+    PERFORM airflow_jobmon.attach_history(shown);
     EXECUTE format(
         'CREATE OR REPLACE FUNCTION airflow_jobmon.note_failed_run() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER '
         'SET search_path = pg_catalog, pg_temp SET lock_timeout = ''100ms'' AS %L',

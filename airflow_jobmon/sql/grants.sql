@@ -25,6 +25,6 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA airflow_jobmon GRANT INSERT, UPDATE, DELETE O
 ALTER DEFAULT PRIVILEGES IN SCHEMA airflow_jobmon GRANT USAGE ON SEQUENCES TO jobmon_operator;
 -- The views for people are updatable in part, and runs would write to the job log itself: reading is enough.
 REVOKE INSERT, UPDATE, DELETE ON airflow_jobmon.migrations, airflow_jobmon.installation, airflow_jobmon.runs,
-    airflow_jobmon.recent_executions, airflow_jobmon.job_health, airflow_jobmon.failed_jobs,
+    airflow_jobmon.history, airflow_jobmon.recent_executions, airflow_jobmon.job_health, airflow_jobmon.failed_jobs,
     airflow_jobmon.success_rate, airflow_jobmon.performance_metrics, airflow_jobmon.daily_metrics
 FROM jobmon_operator;

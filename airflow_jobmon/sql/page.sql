@@ -1,6 +1,6 @@
 -- name: recent_runs
 SELECT id, job_name, started_at, completed_at, status, records_updated, left(error_message, 2000)
-FROM airflow_jobmon.runs
+FROM airflow_jobmon.history
 WHERE job_name = %(job_name)s AND NOT drill
 ORDER BY started_at DESC
 LIMIT 20

@@ -1,4 +1,4 @@
--- Views for people and dashboards: plain SQL over `runs` and the stored verdicts, drills left out, times in the
+-- Views for people and dashboards: plain SQL over `history` and the stored verdicts, drills left out, times in the
 -- reader's time zone, units in the names. Created again by every migrate.
 
 CREATE OR REPLACE VIEW airflow_jobmon.recent_executions AS
@@ -6,7 +6,7 @@ SELECT id, job_name, started_at, completed_at, duration_seconds, records_updated
 FROM (
     SELECT *, extract(epoch FROM completed_at - started_at)::double precision AS duration_seconds,
         row_number() OVER (PARTITION BY job_name ORDER BY started_at DESC) AS recency
-    FROM airflow_jobmon.runs
+    FROM airflow_jobmon.history
     WHERE NOT drill
 ) numbered
 WHERE recency <= 10;
@@ -38,7 +38,7 @@ SELECT
     count(*) FILTER (WHERE status = 'failed') AS failed_runs,
     round(100.0 * count(*) FILTER (WHERE status = 'success')
         / nullif(count(*) FILTER (WHERE status IN ('success', 'failed')), 0), 2) AS success_rate_percent
-FROM airflow_jobmon.runs
+FROM airflow_jobmon.history
 WHERE started_at > now() - interval '30 days' AND NOT drill
 GROUP BY job_name;
 COMMENT ON VIEW airflow_jobmon.success_rate IS
@@ -47,7 +47,7 @@ COMMENT ON VIEW airflow_jobmon.success_rate IS
 CREATE OR REPLACE VIEW airflow_jobmon.failed_jobs AS
 SELECT id, job_name, started_at, completed_at,
     extract(epoch FROM completed_at - started_at)::double precision AS duration_seconds, error_message
-FROM airflow_jobmon.runs
+FROM airflow_jobmon.history
 WHERE started_at > now() - interval '7 days' AND status = 'failed' AND NOT drill;
 COMMENT ON VIEW airflow_jobmon.failed_jobs IS 'Failed runs of the last 7 days';
 
@@ -64,7 +64,7 @@ SELECT
     sum(records_updated) AS total_records_updated
 FROM (
     SELECT job_name, records_updated, extract(epoch FROM completed_at - started_at)::double precision AS seconds
-    FROM airflow_jobmon.runs
+    FROM airflow_jobmon.history
     WHERE started_at > now() - interval '30 days' AND status = 'success' AND NOT drill
 ) successes
 GROUP BY job_name;
@@ -84,7 +84,7 @@ SELECT
     max(extract(epoch FROM completed_at - started_at)::double precision) FILTER (WHERE status = 'success')
         AS max_duration_seconds,
     sum(records_updated) FILTER (WHERE status = 'success') AS records_updated
-FROM airflow_jobmon.runs
+FROM airflow_jobmon.history
 WHERE NOT drill
 GROUP BY job_name, (started_at AT TIME ZONE 'UTC')::date;
 COMMENT ON VIEW airflow_jobmon.daily_metrics IS 'Each job and UTC day on which it started; durations of successes';
