@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.report import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,10 @@ class Channel(Protocol):
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
         """The exact bytes to send for these alerts: one message, within the sink's limits. Pure."""
+        ...
+
+    def render_report(self, report: Report, *, key: UUID) -> bytes:
+        """The exact bytes to send for a report, cut to what the sink takes. Pure."""
         ...
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:

@@ -19,9 +19,11 @@ from airflow.sdk.exceptions import AirflowException
 
 from airflow_jobmon.channels import Accepted
 from airflow_jobmon.channels.deadline import Deadline, within
-from airflow_jobmon.channels.email_message import message_bytes, read_addresses, read_sender
+from airflow_jobmon.channels.email_message import letter_bytes, message_bytes, read_addresses, read_sender
+from airflow_jobmon.channels.email_report import write_report
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.report import Report
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
 
@@ -56,6 +58,9 @@ class EmailChannel:
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
         return message_bytes(alerts, key=key, sender=self.from_email, recipients=self.to)
+
+    def render_report(self, report: Report, *, key: UUID) -> bytes:
+        return letter_bytes(write_report(report), at=report.at, key=key, sender=self.from_email, recipients=self.to)
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
         connection = self._connection.get()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.errors import MessageError
 from email.header import Header
 from email.headerregistry import Address
@@ -40,22 +40,32 @@ class Letter:
 
 
 def write_letter(alerts: Sequence[Alert]) -> Letter:
-    # An encoded word in a name would be decoded by whoever shows the subject.
-    subject = messages.subject(alerts, _SUBJECT - 20).replace("=?", "= ?")
-    return Letter(fit(subject, _SUBJECT), _html(alerts), messages.plain_text(alerts) + "\n")
+    return Letter(
+        safe_subject(messages.subject(alerts, _SUBJECT - 20)), _html(alerts), messages.plain_text(alerts) + "\n"
+    )
+
+
+def safe_subject(subject: str) -> str:
+    """Cut, and without what whoever shows it would take for an encoded word and decode."""
+    return fit(subject.replace("=?", "= ?"), _SUBJECT)
 
 
 def message_bytes(alerts: Sequence[Alert], *, key: UUID, sender: str, recipients: Sequence[str]) -> bytes:
+    """The mail about these alerts; its Date is that of the newest."""
+    newest = max(alert.at for alert in alerts)
+    return letter_bytes(write_letter(alerts), at=newest, key=key, sender=sender, recipients=recipients)
+
+
+def letter_bytes(letter: Letter, *, at: datetime, key: UUID, sender: str, recipients: Sequence[str]) -> bytes:
     """A whole RFC 5322 message that is the same whenever it is rendered again: Message-ID and boundary come from `key`.
 
-    Date is that of the newest alert, since the time of sending would differ between two renderings.
+    Date is `at`, since the time of sending would differ between two renderings.
     """
-    letter = write_letter(alerts)
     headers = {
         "Subject": _encoded_subject(letter.subject),
         "From": formataddr(parseaddr(sender)),
         "To": ",\r\n ".join(formataddr(parseaddr(recipient)) for recipient in recipients),
-        "Date": format_datetime(max(alert.at for alert in alerts).astimezone(UTC).replace(microsecond=0)),
+        "Date": format_datetime(at.astimezone(UTC).replace(microsecond=0)),
         "Message-ID": f"<{key}@{domain_of(sender)}>",
         "Auto-Submitted": "auto-generated",  # asks out-of-office replies to stay away
         "X-Auto-Response-Suppress": "All",
@@ -119,7 +129,8 @@ def read_sender(value: Any, *, where: str, field: str) -> str:
 
 def _html(alerts: Sequence[Alert]) -> str:
     context = _one(alerts[0]) if len(alerts) == 1 else _many(alerts)
-    return str(_template().render(title=messages.title(alerts, _SUBJECT), tone=_tone(alerts), **context))
+    tone = tone_of(messages.mark_of(alerts))
+    return str(html_template("email.html.jinja").render(title=messages.title(alerts, _SUBJECT), tone=tone, **context))
 
 
 def _one(alert: Alert) -> dict[str, Any]:
@@ -157,13 +168,14 @@ def _html_bytes(char: str) -> int:
     return len(escape(char).encode("utf-8", "replace"))
 
 
-def _tone(alerts: Sequence[Alert]) -> str:
+def tone_of(mark: str) -> str:
     """The colour of the band on top."""
-    return {messages.GOOD_MARK: "#1a7f4b", messages.WARNING_MARK: "#b35c00"}.get(messages.mark_of(alerts), "#c02636")
+    return {messages.GOOD_MARK: "#1a7f4b", messages.WARNING_MARK: "#b35c00"}.get(mark, "#c02636")
 
 
 @cache
-def _template() -> Template:
-    source = files("airflow_jobmon.channels").joinpath("email.html.jinja").read_text("utf-8")
+def html_template(name: str) -> Template:
+    """A template beside this file; what it is given is escaped."""
+    source = files("airflow_jobmon.channels").joinpath(name).read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(source)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.email_message import domain_of, read_addresses, read_sender, write_letter
+from airflow_jobmon.channels.email_message import Letter, domain_of, read_addresses, read_sender, write_letter
+from airflow_jobmon.channels.email_report import write_report
 from airflow_jobmon.channels.http_answers import check_status
 from airflow_jobmon.channels.http_post import open_session, post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.report import Report
 from airflow_jobmon.errors import ConfigurationError, PermanentDeliveryError
 from airflow_jobmon.hooks import ResendHook
 
@@ -53,7 +55,12 @@ class ResendChannel:
         self._address()
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
-        letter = write_letter(alerts)
+        return self._mail(write_letter(alerts), key)
+
+    def render_report(self, report: Report, *, key: UUID) -> bytes:
+        return self._mail(write_report(report), key)
+
+    def _mail(self, letter: Letter, key: UUID) -> bytes:
         mail = {
             "from": self.from_email,
             "to": list(self.to),

@@ -14,8 +14,10 @@ from airflow_jobmon.channels.http_answers import check_status, retry_after
 from airflow_jobmon.channels.http_post import Answer, open_session, post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.channels.slack_message import slack_message
+from airflow_jobmon.channels.slack_report import slack_report
 from airflow_jobmon.channels.slack_webhook import JSON_HEADERS
 from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.report import Report
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
 
@@ -47,6 +49,9 @@ class SlackApiChannel:
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:  # noqa: ARG002 - Slack takes no key
         return json.dumps({"channel": self.channel, **slack_message(alerts)}).encode("ascii")
+
+    def render_report(self, report: Report, *, key: UUID) -> bytes:  # noqa: ARG002 - Slack takes no key
+        return json.dumps({"channel": self.channel, **slack_report(report)}).encode("ascii")
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
 

@@ -51,11 +51,25 @@ def escaped(text: str, limit: int) -> str:
     return "".join(_ENTITIES.get(char, char) for char in fit(text, limit, _size))
 
 
+def escaped_length(text: str) -> int:
+    """Characters that `escaped` text takes up, as Slack counts them."""
+    return sum(_size(char) for char in text)
+
+
 def _size(char: str) -> int:
     return len(_ENTITIES.get(char, char)) + (char > "\uffff")
 
 
-def _plain(text: str, limit: int) -> Json:
+def header(title: str) -> Json:
+    return {"type": "header", "text": plain(title, _HEADER)}
+
+
+def section(markup: str) -> Json:
+    """A block of markup that is escaped already."""
+    return {"type": "section", "text": _mrkdwn(markup)}
+
+
+def plain(text: str, limit: int) -> Json:
     """A plain_text object; Slack parses nothing in it, and angle brackets become their look-alikes all the same."""
     text = _BROADCAST.sub("\uff20", text).replace("<", "\u2039").replace(">", "\u203a")
     return {"type": "plain_text", "text": fit(text, limit), "emoji": True}
@@ -73,14 +87,14 @@ def _blocks(alert: Alert) -> list[Json]:
         rows.append(("Error", short))
     rows += [("Time", messages.moment(alert.at)), *messages.facts_of(alert)]
 
-    blocks: list[Json] = [{"type": "header", "text": _plain(messages.title([alert], _HEADER), _HEADER)}]
+    blocks: list[Json] = [header(messages.title([alert], _HEADER))]
     statement = messages.statement(alert)
     if statement:
-        blocks.append({"type": "section", "text": _mrkdwn(escaped(statement, 1_000))})
+        blocks.append(section(escaped(statement, 1_000)))
     fields = [_mrkdwn(f"*{escaped(label, 60)}*\n{escaped(value, _FIELD)}") for label, value in rows]
     blocks += [{"type": "section", "fields": fields[start : start + 10]} for start in range(0, len(fields), 10)]
     if short != error:
-        blocks.append({"type": "section", "text": _mrkdwn(f"```\n{escaped(error, _WHOLE_ERROR)}\n```")})
+        blocks.append(section(f"```\n{escaped(error, _WHOLE_ERROR)}\n```"))
     if buttons := _buttons(alert):
         blocks.append({"type": "actions", "elements": buttons})
     return blocks
@@ -117,8 +131,7 @@ def _batch_blocks(alerts: Sequence[Alert]) -> list[Json]:
         texts.append(text)
     if more := jobs - len(texts):
         texts.append(f"_and {more} more_")
-    header = {"type": "header", "text": _plain(messages.title(alerts, _HEADER), _HEADER)}
-    return [header, *({"type": "section", "text": _mrkdwn(text)} for text in _sections(texts))]
+    return [header(messages.title(alerts, _HEADER)), *(section(text) for text in _sections(texts))]
 
 
 def _line(line: messages.JobLine, width: int) -> str:

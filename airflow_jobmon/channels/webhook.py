@@ -16,6 +16,8 @@ from airflow_jobmon.channels.http_post import post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.core import messages
 from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.report_text import report_text, report_title
 from airflow_jobmon.core.text import plain_json
 from airflow_jobmon.errors import ConfigurationError
 
@@ -53,6 +55,17 @@ class WebhookChannel:
         }
         return json.dumps(message).encode("ascii")
 
+    def render_report(self, report: Report, *, key: UUID) -> bytes:
+        """The report, whole but for long texts; `text` says it to people, `report` to machines."""
+        message = {
+            "version": FORMAT_VERSION,
+            "key": str(key),
+            "title": report_title(report, 200),
+            "text": report_text(report, most_rows=200),
+            "report": _plain(report.as_json()),
+        }
+        return json.dumps(message).encode("ascii")
+
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
 
         url, session = self._open()
@@ -77,6 +90,15 @@ class WebhookChannel:
                 "put the whole URL in host, like https://example.com/alerts, and leave schema and port empty"
             )
         return url, session
+
+
+def _plain(value: Any) -> Any:
+    """Every text in it masked and cut, all else as it is."""
+    if isinstance(value, str):
+        return plain_json(value, _TEXT)
+    if isinstance(value, dict):
+        return {plain_json(str(name), _TEXT): _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _alert_json(alert: Alert) -> dict[str, Any]:

@@ -76,30 +76,34 @@ WITH message AS (
     UPDATE airflow_jobmon.channels c
     SET failures = 0, last_sent_at = clock_timestamp(), dead_told_at = NULL
     FROM message WHERE c.name = message.channel
+), delivered AS (
+    UPDATE airflow_jobmon.deliveries d
+    SET state = 'sent', sent_at = clock_timestamp(), last_error = %(error)s
+    FROM message
+    WHERE d.message_id = message.id AND d.state = 'pending'
 )
-UPDATE airflow_jobmon.deliveries d
-SET state = 'sent', sent_at = clock_timestamp(), last_error = %(error)s
-FROM message
-WHERE d.message_id = message.id AND d.state = 'pending'
+SELECT id FROM message
 
 -- name: mark_partly_sent
 -- Some recipients have it, the named ones get the same bytes again.
 WITH message AS (
     UPDATE airflow_jobmon.messages
-    SET recipients = %(recipients)s, next_attempt_at = clock_timestamp() + %(wait)s, leased_by = NULL, leased_until = NULL
+    SET recipients = %(recipients)s, last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s, leased_by = NULL, leased_until = NULL
     WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
     RETURNING id
+), delivered AS (
+    UPDATE airflow_jobmon.deliveries d
+    SET last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s
+    FROM message
+    WHERE d.message_id = message.id AND d.state = 'pending'
 )
-UPDATE airflow_jobmon.deliveries d
-SET last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s
-FROM message
-WHERE d.message_id = message.id AND d.state = 'pending'
+SELECT id FROM message
 
 -- name: mark_retry
 -- Perhaps it was taken: the same bytes go again.
 WITH message AS (
     UPDATE airflow_jobmon.messages
-    SET next_attempt_at = clock_timestamp() + %(wait)s, leased_by = NULL, leased_until = NULL
+    SET next_attempt_at = clock_timestamp() + %(wait)s, last_error = %(error)s, leased_by = NULL, leased_until = NULL
     WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
     RETURNING id, channel
 ), channel AS (
@@ -107,16 +111,20 @@ WITH message AS (
     SET failures = c.failures + 1, last_error = %(error)s, last_error_at = clock_timestamp(),
         paused_until = greatest(c.paused_until, clock_timestamp() + %(pause)s)
     FROM message WHERE c.name = message.channel
+), delivered AS (
+    UPDATE airflow_jobmon.deliveries d
+    SET last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s
+    FROM message
+    WHERE d.message_id = message.id AND d.state = 'pending'
 )
-UPDATE airflow_jobmon.deliveries d
-SET last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s
-FROM message
-WHERE d.message_id = message.id AND d.state = 'pending'
+SELECT id FROM message
 
 -- name: mark_rejected
--- It was certainly not taken: its alerts may be grouped anew, with what came meanwhile.
+-- It was certainly not taken: its alerts may be grouped anew, with what came meanwhile. A report goes as it is.
 WITH message AS (
-    UPDATE airflow_jobmon.messages SET state = 'regrouped', leased_by = NULL, leased_until = NULL
+    UPDATE airflow_jobmon.messages
+    SET state = CASE WHEN report_id IS NULL THEN 'regrouped' ELSE 'open' END,
+        next_attempt_at = clock_timestamp() + %(wait)s, last_error = %(error)s, leased_by = NULL, leased_until = NULL
     WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
     RETURNING id, channel
 ), channel AS (
@@ -124,15 +132,17 @@ WITH message AS (
     SET failures = c.failures + 1, last_error = %(error)s, last_error_at = clock_timestamp(),
         paused_until = greatest(c.paused_until, clock_timestamp() + %(pause)s)
     FROM message WHERE c.name = message.channel
+), delivered AS (
+    UPDATE airflow_jobmon.deliveries d
+    SET last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s, message_id = NULL
+    FROM message
+    WHERE d.message_id = message.id AND d.state = 'pending'
 )
-UPDATE airflow_jobmon.deliveries d
-SET last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s, message_id = NULL
-FROM message
-WHERE d.message_id = message.id AND d.state = 'pending'
+SELECT id FROM message
 
 -- name: mark_dead
 WITH message AS (
-    UPDATE airflow_jobmon.messages SET state = 'dead', leased_by = NULL, leased_until = NULL
+    UPDATE airflow_jobmon.messages SET state = 'dead', last_error = %(error)s, leased_by = NULL, leased_until = NULL
     WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
     RETURNING id, channel
 ), channel AS (
@@ -187,10 +197,13 @@ SELECT extract(epoch FROM greatest(
 ) - clock_timestamp())::float8
 WHERE EXISTS (
     SELECT FROM airflow_jobmon.deliveries d WHERE d.channel = %(channel)s AND d.state = 'pending'
+) OR EXISTS (
+    SELECT FROM airflow_jobmon.messages m
+    WHERE m.channel = %(channel)s AND m.state = 'open' AND m.report_id IS NOT NULL
 )
 
 -- name: due
--- The newest alert that is due and in nobody's hands, over all channels; null: none.
+-- The newest alert that is due and in nobody's hands, over all channels; null: none; 0: a report.
 SELECT max(due.alert_id)
 FROM (
     SELECT d.channel, d.alert_id FROM airflow_jobmon.deliveries_next d WHERE d.next_attempt_at <= clock_timestamp()
@@ -200,6 +213,11 @@ FROM (
     JOIN airflow_jobmon.deliveries d ON d.message_id = m.id AND d.state = 'pending'
     WHERE m.state = 'open' AND m.next_attempt_at <= clock_timestamp()
         AND coalesce(m.leased_until, '-infinity') < clock_timestamp()
+    UNION ALL
+    SELECT m.channel, 0
+    FROM airflow_jobmon.messages m
+    WHERE m.state = 'open' AND m.report_id IS NOT NULL AND m.next_attempt_at <= clock_timestamp()
+        AND coalesce(m.leased_until, '-infinity') < clock_timestamp()
 ) due
 LEFT JOIN airflow_jobmon.channels c ON c.name = due.channel
 WHERE coalesce(c.paused_until, '-infinity') <= clock_timestamp()
@@ -207,6 +225,8 @@ WHERE coalesce(c.paused_until, '-infinity') <= clock_timestamp()
 -- name: addressed_channels
 -- Every channel that something is to be sent to now, and every one that a job names for itself.
 SELECT channel FROM airflow_jobmon.deliveries WHERE state = 'pending'
+UNION
+SELECT channel FROM airflow_jobmon.messages WHERE state = 'open' AND report_id IS NOT NULL
 UNION
 SELECT jsonb_array_elements_text(config -> 'channels') FROM airflow_jobmon.jobs
 WHERE jsonb_typeof(config -> 'channels') = 'array'

@@ -44,3 +44,11 @@ DELETE FROM airflow_jobmon.messages WHERE id IN (
         AND NOT EXISTS (SELECT FROM airflow_jobmon.deliveries d WHERE d.message_id = m.id)
     ORDER BY m.created_at LIMIT %(batch)s
 )
+
+-- name: reports
+DELETE FROM airflow_jobmon.reports WHERE id IN (
+    SELECT r.id FROM airflow_jobmon.reports r
+    WHERE r.created_at < clock_timestamp() - %(keep)s
+        AND NOT EXISTS (SELECT FROM airflow_jobmon.messages m WHERE m.report_id = r.id)
+    ORDER BY r.created_at LIMIT %(batch)s
+)

@@ -11,6 +11,7 @@ from uuid import UUID
 from airflow_jobmon.channels import Accepted
 from airflow_jobmon.core.alerts import Alert, AlertEvent
 from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.report import Report
 from airflow_jobmon.postgres.incidents import IncidentBook
 
 
@@ -26,6 +27,9 @@ class Recorder:
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
         return json.dumps([f"{alert.event}:{alert.job_name}" for alert in alerts]).encode()
+
+    def render_report(self, report: Report, *, key: UUID) -> bytes:
+        return json.dumps([f"{report.kind}:{report.title}"]).encode()
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:
         with self._lock:

@@ -1,0 +1,89 @@
+"""Reports on their way: stored before they are sent, tried again like alerts, and never regrouped."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_jobmon.channels import Accepted
+from airflow_jobmon.delivery import deliver_due
+from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
+from airflow_jobmon.postgres.outbox import addressed_channels, newest_due
+from airflow_jobmon.postgres.reports import latest_report, messages_of
+from airflow_jobmon.publishing import publish
+from tests.db.channels import Recorder, tell
+from tests.db.faults import connection, let_time_pass, mail_connection, opened
+from tests.reports import a_report
+from tests.servers import http_server, reply, smtp_server
+
+
+def test_a_report_reaches_every_channel_and_is_kept(conn, database, monkeypatch):
+    with http_server(reply(200, '{"ok": true, "id": "1"}')) as server, smtp_server() as mailbox:
+        kinds = ("slackwebhook", "slack", "resend", "http")
+        named = {kind: connection(kind, server.url) for kind in kinds}
+        channels = opened(monkeypatch, mail=mail_connection(mailbox.port), **named)
+        published = publish(database, a_report(), channels)
+        assert published.failed == {}
+        assert [(message.channel, message.state) for message in published.messages] == [
+            (name, "sent") for name in sorted(["mail", *kinds])
+        ]
+        assert len(server.requests) == 4
+        assert len(mailbox.mails) == 1
+    kept = latest_report(conn, "daily")
+    assert kept is not None
+    assert kept.details["title"] == a_report().title
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(DeliveryError("429", rejected=True, retry_after=60), id="refused for now"),
+        pytest.param(DeliveryError("broke off", retry_after=60), id="perhaps taken"),
+    ],
+)
+def test_a_channel_that_is_down_gets_the_same_bytes_later_from_whoever_delivers(conn, database, error):
+    slack = Recorder("slack", lambda attempt: error if attempt == 1 else Accepted())
+    published = publish(database, a_report(), {"slack": slack})
+    assert [message.state for message in published.messages] == ["open"]
+    assert published.failed == {}
+    assert addressed_channels(conn) == {"slack"}
+    let_time_pass(conn, "slack")
+    assert newest_due(conn) == 0
+    deliver_due(database, {"slack": slack})
+    [message] = messages_of(conn, published.report_id)
+    assert (message.state, message.attempts) == ("sent", 2)
+    assert slack.bodies[0] == slack.bodies[1]
+    assert slack.sent[0][0] == slack.sent[1][0]
+    assert newest_due(conn) is None
+
+
+def test_a_channel_that_refuses_for_good_is_named_and_the_others_have_it(conn, database):
+    dead = Recorder("dead", lambda _: PermanentDeliveryError("404 no_team"))
+    good = Recorder("good")
+    published = publish(database, a_report(), {"dead": dead, "good": good})
+    assert published.failed == {"dead": "404 no_team"}
+    assert len(good.sent) == 1
+
+
+def test_a_report_that_a_channel_cannot_render_is_named_and_the_others_have_it(database):
+    class Broken(Recorder):
+        def render_report(self, report, *, key):
+            raise ValueError("no such block")
+
+    good = Recorder("good")
+    published = publish(database, a_report(), {"broken": Broken("broken"), "good": good})
+    assert published.failed == {"broken": "cannot be rendered: ValueError: no such block"}
+    assert len(good.sent) == 1
+
+
+def test_alerts_that_wait_beside_a_report_go_in_messages_of_their_own(conn, database):
+    slack = Recorder("slack")
+    for number in range(8):
+        tell(conn, f"job-{number}", "slack")
+    publish(database, a_report(), {"slack": slack})
+    assert sorted(len(lines) for _, lines, _ in slack.sent) == [1, 8]
+
+
+def test_without_channels_a_report_is_kept_all_the_same(conn, database):
+    assert publish(database, a_report(), {}).messages == ()
+    assert latest_report(conn, "daily") is not None
+    assert latest_report(conn, "weekly") is None
