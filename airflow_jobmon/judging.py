@@ -22,6 +22,7 @@ from airflow_jobmon.core.health import JobFacts, JobHealth
 from airflow_jobmon.core.incidents import OpenIncident
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import FAILED, Run
+from airflow_jobmon.core.silences import Silence, in_force
 from airflow_jobmon.core.telling import tell_drill
 from airflow_jobmon.core.verdicts import Circumstances, Ruling, retire, rule
 from airflow_jobmon.errors import UnknownJob
@@ -48,7 +49,7 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What one batch did: events claimed, jobs judged, alerts written."""
+    """What one batch did: events claimed, jobs judged, alerts to be sent."""
 
     events: int
     jobs: int
@@ -206,16 +207,18 @@ class _Survey:
     states: Answer[dict[str, State]]
     facts: facts_of_log.Gathered
     incidents: Answer[dict[str, dict[str, OpenIncident]]]
+    silences: Answer[list[Silence]]
     uncounted: Answer[set[RunKey]]
 
 
 def _survey(book: IncidentBook, names: Sequence[str], events: Sequence[Run], *, count_window: bool) -> _Survey:
     states = cache(book.lock_states(names))  # first: what is read before the lock may be old
     facts = facts_of_log.gather(book.conn, names, count_window=count_window)
-    incidents, uncounted = book.open_incidents(names), cache(book.uncounted(events))
+    incidents, silences = book.open_incidents(names), book.silences()
+    uncounted = cache(book.uncounted(events))
     book.ask_installation()
     book.draw_ids(len({run.job_name for run in events}))
-    return _Survey(events, count_window, states, facts, incidents, uncounted)
+    return _Survey(events, count_window, states, facts, incidents, silences, uncounted)
 
 
 def _judge(
@@ -226,7 +229,7 @@ def _judge(
     if not states:
         return [], 0
     gathered = {state.job.name: survey.facts.of(state.job, state.known_since) for state in states}
-    incidents = survey.incidents()
+    incidents, silences = survey.incidents(), survey.silences()
     new_failures = _new_failures(book, survey, gathered.values())
     noted = {run.job_name for run in survey.events}
     rulings: list[Ruling] = []
@@ -238,7 +241,11 @@ def _judge(
             rulings.append(retire(state.job, facts, incidents.get(name, {}), now))
             continue
         given = Circumstances(
-            now, book.installed_at, state.job.realert_interval or settings.realert_interval, settings.base_url
+            now,
+            book.installed_at,
+            state.job.realert_interval or settings.realert_interval,
+            settings.base_url,
+            in_force(silences, name, now),
         )
         try:
             health = _assess(facts, state, settings, now)
@@ -286,7 +293,8 @@ def _tell_drills(book: IncidentBook, settings: Settings, drills: Sequence[Run]) 
     for run in drills:
         if (run.job_name, run.id) in uncounted:
             job = jobs[run.job_name]
-            alerts.append((tell_drill(run, job, settings.base_url), None, channels_of(job, settings, book)))
+            # Also in a silence: what it proves is the path.
+            alerts.append(Addressed(tell_drill(run, job, settings.base_url), None, channels_of(job, settings, book)))
             book.insert_occurrences([(run, None)])
     return book.insert_alerts(alerts)
 

@@ -45,6 +45,11 @@ def tell_again(opened: Alert, opened_at: datetime, now: datetime) -> Alert:
     return replace(opened, event=AlertEvent.REPEATED, at=now, message=message)
 
 
+def tell_after_silence(opened: Alert, opened_at: datetime) -> Alert:
+    """An incident that opened in a silence which is over now."""
+    return replace(opened, message=f"open since {to_the_second(opened_at)}, silenced until now: {opened.message}")
+
+
 def tell_resolved(
     kind: str, opened_at: datetime, resolved_at: datetime, *, facts: JobFacts, job: MonitoredJob, base_url: str | None
 ) -> Alert:

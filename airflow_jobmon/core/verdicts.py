@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 
 from airflow_jobmon.core.alerts import Alert, AlertEvent
 from airflow_jobmon.core.health import ALERTING, Finding, Health, JobFacts, JobHealth, Kind
-from airflow_jobmon.core.incidents import Change, OpenIncident, next_step
+from airflow_jobmon.core.incidents import Change, OpenIncident, State, next_step
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.telling import tell_again, tell_finding, tell_recovered, tell_resolved
+from airflow_jobmon.core.silences import Silence
+from airflow_jobmon.core.telling import tell_after_silence, tell_again, tell_finding, tell_recovered, tell_resolved
 
 NEWS = timedelta(hours=24)
 """A failure that ended longer ago, and that no event told of, was loaded into the log: nobody is alerted."""
@@ -21,18 +22,26 @@ NEWS = timedelta(hours=24)
 class Outcome:
     """One change to one incident, with the alert it asks for.
 
-    finding is set when it opens or stays open; resolved_at when it ends; both times when it was over before it was
-    told. failures are the failed runs it counts now.
+    becomes is the state it is in from then on. silence holds the alert back: it is recorded and not sent. finding is
+    set when it opens or stays open; resolved_at when it ends; both times when it was over before it was told. failures
+    are the failed runs it counts now.
     """
 
     kind: str
     change: Change
+    becomes: State
     incident: OpenIncident | None
     finding: Finding | None
     alert: Alert | None
+    silence: Silence | None = None
     failures: Sequence[Run] = ()
     opened_at: datetime | None = None
     resolved_at: datetime | None = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether somebody is told of it now."""
+        return self.alert is not None and self.silence is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ class Ruling:
     """The verdict on one job and everything that follows from it.
 
     uncounted: failed runs that belong to no incident. judge_at: when time alone may next change something: the verdict,
-    or that an open incident is told again.
+    or that an open incident is told again, or a silence over it ends.
     """
 
     job: MonitoredJob
@@ -53,12 +62,13 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a ruling depends on besides the job: the moment, the installation, and what is configured for it."""
+    """What a ruling depends on besides the job: the moment, the installation, what is configured, who wants silence."""
 
     now: datetime
     installed_at: datetime
     realert_interval: timedelta
     base_url: str | None
+    silence: Silence | None = None
 
 
 def rule(
@@ -74,9 +84,10 @@ def rule(
     """Decide what `health` changes about the open `incidents` of a job, by kind.
 
     `new_failures` are failed runs not counted before, `noted` says that an event told of one; those that a later
-    success overtook are told as recovered, or not at all where that success had ended first.
+    success overtook are told as recovered. A run that ended after a newer one had already finished changes nothing.
     """
-    current, overtaken = _split(new_failures, facts.last_success)
+    in_time = [run for run in new_failures if not _finished_late(run, facts.last_finished)]
+    current, overtaken = _split(in_time, facts.last_success)
     outcomes = [
         outcome
         for kind in ALERTING
@@ -95,7 +106,7 @@ def rule(
         health,
         outcomes,
         [run for run in new_failures if id(run) not in counted],
-        min((at for at in (health.judge_at, *_repeats(outcomes, given)) if at is not None), default=None),
+        min((at for at in (health.judge_at, *_moments(outcomes, given)) if at is not None), default=None),
     )
 
 
@@ -103,7 +114,8 @@ def retire(job: MonitoredJob, facts: JobFacts, incidents: Mapping[str, OpenIncid
     """A job that is not watched any more: what is open about it is closed, and nobody is told."""
     health = JobHealth(job.name, Health.UNKNOWN, (), facts.newest, None, None, 0, None)
     outcomes = [
-        Outcome(kind, Change.RESOLVE, incident, None, None, resolved_at=now) for kind, incident in incidents.items()
+        Outcome(kind, Change.RESOLVE, State.NONE, incident, None, None, resolved_at=now)
+        for kind, incident in incidents.items()
     ]
     return Ruling(job, facts, health, outcomes)
 
@@ -117,6 +129,11 @@ def _split(failures: Sequence[Run], success: Run | None) -> tuple[list[Run], lis
         [run for run in ordered if _order(run) > _order(success)],
         [run for run in ordered if _order(run) <= _order(success)],
     )
+
+
+def _finished_late(run: Run, newest: Run | None) -> bool:
+    """Whether a run that started later had finished before this one did: it was judged without this one."""
+    return newest is not None and _order(run) < _order(newest) and _end(run) > _end(newest)
 
 
 def _order(run: Run) -> tuple[datetime, datetime]:
@@ -141,25 +158,43 @@ def _outcome(  # noqa: PLR0917 - one incident's whole context
 ) -> Outcome | None:
     finding = health.finding(kind)
     failures = current if kind is Kind.FAILED and finding else ()
+    quiet = finding is not None and _quiet(finding, given, noted=noted)
     step = next_step(
         incident,
         finding,
         now=given.now,
-        quiet=finding is not None and _quiet(finding, given, noted=noted),
-        happened_again=finding is not None and _happened_again(finding, failures, given),
+        quiet=quiet,
+        happened_again=finding is not None and not quiet and _happened_again(finding, failures, given),
         realert_interval=given.realert_interval,
         errors=[run.error_message for run in failures],
+        silenced=given.silence is not None,
     )
     if step.change is Change.RESOLVE and incident is not None:
         resolved_at = _cured_at(kind, incident, facts, given.now)
         over = tell_resolved(kind.value, incident.opened_at, resolved_at, facts=facts, job=job, base_url=given.base_url)
-        return Outcome(kind.value, step.change, incident, None, over if step.alert else None, resolved_at=resolved_at)
+        told = over if step.alert else None
+        return Outcome(
+            kind.value, step.change, step.becomes, incident, None, told, given.silence, resolved_at=resolved_at
+        )
     if step.change is Change.NONE or finding is None:
         return None
-    told = tell_finding(finding, facts, job, given.base_url) if step.alert else None
-    if told is not None and incident is not None and step.alert is AlertEvent.REPEATED:
-        told = tell_again(told, incident.opened_at, given.now)
-    return Outcome(kind.value, step.change, incident, finding, told, failures, opened_at=finding.since)
+    alert = tell_finding(finding, facts, job, given.base_url) if step.alert else None
+    if alert is not None and incident is not None:
+        if step.alert is AlertEvent.REPEATED:
+            alert = tell_again(alert, incident.opened_at, given.now)
+        elif incident.state is State.SILENCED:
+            alert = tell_after_silence(alert, incident.opened_at)
+    return Outcome(
+        kind.value,
+        step.change,
+        step.becomes,
+        incident,
+        finding,
+        alert,
+        given.silence,
+        failures,
+        opened_at=finding.since,
+    )
 
 
 def _quiet(finding: Finding, given: Circumstances, *, noted: bool) -> bool:
@@ -177,14 +212,17 @@ def _happened_again(finding: Finding, failures: Sequence[Run], given: Circumstan
     return finding.kind is not Kind.LOW_SUCCESS_RATE and finding.evidence_at > given.installed_at
 
 
-def _repeats(outcomes: Sequence[Outcome], given: Circumstances) -> Iterator[datetime]:
-    """When each critical incident that stays open is to be told again."""
+def _moments(outcomes: Sequence[Outcome], given: Circumstances) -> Iterator[datetime]:
+    """When each incident that stays open may be told without anything new: at the end of a silence, or again."""
     for outcome in outcomes:
-        if outcome.finding is not None and outcome.finding.alerts and outcome.finding.severity is Health.CRITICAL:
-            if outcome.alert is not None:
-                yield given.now + given.realert_interval
-            elif outcome.incident is not None and outcome.incident.told_at is not None:
-                yield outcome.incident.told_at + given.realert_interval
+        if outcome.finding is None or not outcome.finding.alerts:
+            continue
+        if outcome.becomes is State.SILENCED and given.silence is not None:
+            yield given.silence.ends_at
+        elif outcome.becomes is State.TOLD and outcome.finding.severity is Health.CRITICAL:
+            told_at = outcome.incident.told_at if outcome.incident else None
+            # A moment that is still to come was written before a clock was set back.
+            yield min(given.now if outcome.tells or told_at is None else told_at, given.now) + given.realert_interval
 
 
 def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime) -> datetime:
@@ -207,5 +245,14 @@ def _recovered(overtaken: Sequence[Run], job: MonitoredJob, facts: JobFacts, giv
     if len(late) >= job.failures_to_alert:
         alert = tell_recovered(late[-1], success, job, given.base_url)
         yield Outcome(
-            Kind.FAILED.value, Change.OPEN, None, None, alert, late, opened_at=_end(late[0]), resolved_at=_end(success)
+            Kind.FAILED.value,
+            Change.OPEN,
+            State.NONE,
+            None,
+            None,
+            alert,
+            given.silence,
+            late,
+            opened_at=_end(late[0]),
+            resolved_at=_end(success),
         )

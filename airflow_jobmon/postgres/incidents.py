@@ -9,19 +9,28 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.health import Health, Kind, Window
-from airflow_jobmon.core.incidents import Change, OpenIncident, fingerprint
+from airflow_jobmon.core.health import Health, Window
+from airflow_jobmon.core.incidents import Change, OpenIncident
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import FAILED, Run
-from airflow_jobmon.core.times import iso
+from airflow_jobmon.core.silences import Silence
 from airflow_jobmon.core.verdicts import Outcome, Ruling
 from airflow_jobmon.errors import ConfigurationError, SchemaProblem
+from airflow_jobmon.postgres.incident_rows import (
+    Row,
+    alert_row,
+    occurrence_row,
+    opening_row,
+    resolution_row,
+    update_row,
+    verdict_row,
+)
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import stored_job
 from airflow_jobmon.postgres.trips import Answer, Arrive
@@ -31,8 +40,14 @@ RunKey = tuple[str, str]
 
 log = logging.getLogger(__name__)
 
-Addressed = tuple[Alert, int | None, Sequence[str] | None]
-"""An alert, its incident, and its channels; None for the channels means: whoever was told of the incident before."""
+
+class Addressed(NamedTuple):
+    """An alert, its incident, its channels (None: those told of the incident before), and what keeps it from them."""
+
+    alert: Alert
+    incident_id: int | None
+    channels: Sequence[str] | None
+    silence: Silence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +125,26 @@ class IncidentBook:
         def read() -> dict[str, dict[str, OpenIncident]]:
             found: dict[str, dict[str, OpenIncident]] = defaultdict(dict)
             for row in self._rows(asked):
-                incident_id, job_name, kind, severity, opened_at, detected_at, told_at, occurrences, texts = row
+                job_name, incident_id, kind, severity, opened, detected, told, occurrences, texts, *later = row
                 found[job_name][kind] = OpenIncident(
-                    incident_id, kind, Health(severity), opened_at, detected_at, told_at, occurrences, frozenset(texts)
+                    incident_id,
+                    kind,
+                    Health(severity),
+                    opened,
+                    detected,
+                    told,
+                    occurrences,
+                    frozenset(texts),
+                    *later,
                 )
             return found
 
         return read
+
+    def silences(self) -> Answer[list[Silence]]:
+        """Those that have not ended by the database's clock, or did so lately: the judge's clock decides."""
+        asked = self.conn.execute(self._sql["silences"])
+        return lambda: [Silence(*row) for row in self._rows(asked)]
 
     def uncounted(self, runs: Sequence[Run]) -> Answer[set[RunKey]]:
         """Which of these failed runs were not counted before, and are still in the log and failed; drills need not."""
@@ -165,14 +193,17 @@ class IncidentBook:
         now: datetime,
         window_counted: bool,
     ) -> int:
-        """Write what was ruled: incidents, counted runs, alerts with their deliveries, verdicts. Returns the alerts."""
+        """Write what was ruled: incidents, counted runs, alerts with their deliveries, verdicts.
+
+        Returns how many alerts are to be sent.
+        """
         outcomes = [(ruling, outcome) for ruling in rulings for outcome in ruling.outcomes]
-        opened = self._open([(r.job, o) for r, o in outcomes if o.change is Change.OPEN])
-        self._execute("update_incidents", [_update(o) for _, o in outcomes if o.change is Change.UPDATE])
+        opened = self._open([(r.job, o) for r, o in outcomes if o.change is Change.OPEN], now)
+        self._execute("update_incidents", [update_row(o) for _, o in outcomes if o.change is Change.UPDATE], now=now)
         self._execute(
             "resolve_incidents",
             [
-                {"id": o.incident.id, "resolved_at": iso(o.resolved_at)}
+                resolution_row(o.incident.id, o.resolved_at)
                 for _, o in outcomes
                 if o.change is Change.RESOLVE and o.incident
             ],
@@ -184,61 +215,49 @@ class IncidentBook:
             counted += [(run, incident_id) for run in outcome.failures]
             if outcome.alert is not None:
                 channels = None if outcome.change is Change.RESOLVE else channels_of(ruling.job)
-                alerts.append((outcome.alert, incident_id, channels))
+                alerts.append(Addressed(outcome.alert, incident_id, channels, outcome.silence))
         self.insert_occurrences(counted)
         written = self.insert_alerts(alerts)
-        rows = Jsonb([_verdict(ruling, window_counted=window_counted) for ruling in rulings], dumps=_dumps)
+        rows = Jsonb([verdict_row(ruling, window_counted=window_counted) for ruling in rulings], dumps=_dumps)
         self.conn.execute(self._sql["store_verdicts"], {"now": now, "rows": rows})
         return written
 
-    def _open(self, opened: Sequence[tuple[MonitoredJob, Outcome]]) -> dict[tuple[str, str], int]:
+    def _open(self, opened: Sequence[tuple[MonitoredJob, Outcome]], now: datetime) -> dict[tuple[str, str], int]:
         if not opened:
             return {}
         ids = self._ids(len(opened))
         self._execute(
             "insert_incidents",
-            [_opening(number, job, outcome) for number, (job, outcome) in zip(ids, opened, strict=True)],
+            [opening_row(number, job, outcome) for number, (job, outcome) in zip(ids, opened, strict=True)],
+            now=now,
         )
         return {(job.name, outcome.kind): number for number, (job, outcome) in zip(ids, opened, strict=True)}
 
     def insert_occurrences(self, counted: Sequence[tuple[Run, int | None]]) -> None:
         self._execute(
             "insert_occurrences",
-            [
-                {"job_name": run.job_name, "run_id": run.id, "started_at": iso(run.started_at), "incident_id": incident}
-                for run, incident in counted
-            ],
+            [occurrence_row(run, incident) for run, incident in counted],
         )
 
     def insert_alerts(self, alerts: Sequence[Addressed]) -> int:
-        """Write alerts and their deliveries, and wake whoever delivers, at commit."""
+        """Write alerts and their deliveries, and wake whoever delivers, at commit; returns how many are to be sent."""
         if not alerts:
             return 0
-        rows = [
-            {
-                "n": n,
-                "incident_id": incident_id,
-                "job_name": alert.job_name,
-                "kind": alert.kind,
-                "event": alert.event.value,
-                "severity": alert.severity.value,
-                "details": alert.as_json(),
-                "channels": None if channels is None else list(channels),
-            }
-            for n, (alert, incident_id, channels) in enumerate(alerts)
-        ]
+        rows = [alert_row(n, *given) for n, given in enumerate(alerts)]
         self._execute("insert_alerts", rows)
-        self.conn.execute(self._sql["wake"])
-        return len(rows)
+        to_send = sum(row["silenced"] is None for row in rows)
+        if to_send:
+            self.conn.execute(self._sql["wake"])
+        return to_send
 
     def _rows(self, asked: psycopg.Cursor[Any]) -> list[Any]:
         if asked.pgresult is None:
             self._arrive()
         return asked.fetchall()
 
-    def _execute(self, query: str, rows: Sequence[dict[str, Any]]) -> None:
+    def _execute(self, query: str, rows: Sequence[Row], **given: Any) -> None:
         if rows:
-            self.conn.execute(self._sql[query], {"rows": Jsonb(rows, dumps=_dumps)})
+            self.conn.execute(self._sql[query], {"rows": Jsonb(rows, dumps=_dumps), **given})
 
 
 def _state(  # noqa: PLR0917 - a row of the query, column by column
@@ -261,62 +280,6 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
 @lru_cache(maxsize=20_000)
 def _defaults(job_name: str) -> MonitoredJob:
     return MonitoredJob.model_construct(name=job_name)  # a log may hold names that no registry would take
-
-
-def _opening(incident_id: int, job: MonitoredJob, outcome: Outcome) -> dict[str, Any]:
-    finding, alert = outcome.finding, outcome.alert
-    error = outcome.failures[-1].error_message if outcome.failures else None
-    return {
-        "id": incident_id,
-        "job_name": job.name,
-        "kind": outcome.kind,
-        "severity": finding.severity.value if finding else "critical",
-        "opened_at": iso(outcome.opened_at),
-        "resolved_at": iso(outcome.resolved_at),
-        "occurrences": max(len(outcome.failures), _failures_so_far(job, outcome), 1),
-        "message": finding.message if finding else alert.message if alert else "",
-        "observed": finding.observed if finding else None,
-        "threshold": finding.threshold if finding else None,
-        "error_message": error,
-        "error_texts": sorted({fingerprint(run.error_message) for run in outcome.failures}) if alert else [],
-        "told": alert is not None,
-    }
-
-
-def _failures_so_far(job: MonitoredJob, outcome: Outcome) -> int:
-    """Those that were needed to open it were counted before it was."""
-    finding = outcome.finding
-    return int(finding.observed) if finding and finding.kind is Kind.FAILED and job.failures_to_alert > 1 else 0
-
-
-def _update(outcome: Outcome) -> dict[str, Any]:
-    finding = outcome.finding
-    error = outcome.failures[-1].error_message if outcome.failures else None
-    return {
-        "id": outcome.incident.id if outcome.incident else None,
-        "severity": finding.severity.value if finding else None,
-        "new_occurrences": len(outcome.failures),
-        "message": finding.message if finding else None,
-        "observed": finding.observed if finding else None,
-        "threshold": finding.threshold if finding else None,
-        "error_message": error,
-        "new_texts": sorted({fingerprint(run.error_message) for run in outcome.failures}) if outcome.alert else [],
-        "told": outcome.alert is not None,
-    }
-
-
-def _verdict(ruling: Ruling, *, window_counted: bool) -> dict[str, Any]:
-    health, window = ruling.health, ruling.facts.window if window_counted else None
-    return {
-        "job_name": health.job_name,
-        "health": health.status.value,
-        "verdict": health.as_json(),
-        "due_at": iso(health.next_due_at),
-        "judge_at": iso(ruling.judge_at),
-        "newest_run": ruling.facts.newest_run,
-        "window_finished": window.finished if window else None,
-        "window_succeeded": window.succeeded if window else None,
-    }
 
 
 def _dumps(value: Any) -> str:

@@ -44,9 +44,15 @@ SELECT installed_at, ARRAY(
 FROM airflow_jobmon.installation
 
 -- name: open_incidents
-SELECT id, job_name, kind, severity, opened_at, detected_at, told_at, occurrences, error_texts
+SELECT job_name, id, kind, severity, opened_at, detected_at, told_at, occurrences, error_texts, silenced_at,
+    acknowledged_at
 FROM airflow_jobmon.incidents
 WHERE resolved_at IS NULL AND job_name = ANY (%(names)s)
+
+-- name: silences
+-- An hour more than is in force, for judges whose clock is behind.
+SELECT name, ends_at, reason, silenced_by FROM airflow_jobmon.silences
+WHERE ends_at > clock_timestamp() - interval '1 hour'
 
 -- name: known_occurrences
 SELECT o.job_name, o.run_id
@@ -72,19 +78,21 @@ SELECT nextval('airflow_jobmon.incidents_id_seq') FROM generate_series(1, %(coun
 
 -- name: insert_incidents
 INSERT INTO airflow_jobmon.incidents
-    (id, job_name, kind, severity, opened_at, resolved_at, occurrences, message, observed, threshold, error_message,
-     error_texts, told_at)
+    (id, job_name, kind, severity, opened_at, detected_at, resolved_at, occurrences, message, observed, threshold,
+     error_message, error_texts, told_at, silenced_at)
 OVERRIDING SYSTEM VALUE
-SELECT id, job_name, kind, severity, opened_at, resolved_at, occurrences, message, observed, threshold, error_message,
-    ARRAY(SELECT jsonb_array_elements_text(error_texts)), CASE WHEN told THEN clock_timestamp() END
+SELECT id, job_name, kind, severity, opened_at, %(now)s, resolved_at, occurrences, message, observed, threshold,
+    error_message, ARRAY(SELECT jsonb_array_elements_text(error_texts)), CASE WHEN told THEN %(now)s::timestamptz END,
+    CASE WHEN silenced THEN %(now)s::timestamptz END
 FROM jsonb_to_recordset(%(rows)s) AS given (
     id bigint, job_name text, kind text, severity text, opened_at timestamptz, resolved_at timestamptz,
     occurrences integer, message text, observed jsonb, threshold jsonb, error_message text, error_texts jsonb,
-    told boolean)
+    told boolean, silenced boolean)
 ORDER BY id
 
 -- name: update_incidents
--- The texts told so far are kept to the newest fifty.
+-- The texts told so far are kept to the newest fifty. A moment of telling that is still to come was written before a
+-- clock was set back, and would put off the next one for as long.
 UPDATE airflow_jobmon.incidents i
 SET severity = given.severity, occurrences = i.occurrences + given.new_occurrences, message = given.message,
     observed = given.observed, threshold = given.threshold,
@@ -93,43 +101,44 @@ SET severity = given.severity, occurrences = i.occurrences + given.new_occurrenc
         SELECT i.error_texts || ARRAY(
             SELECT text FROM jsonb_array_elements_text(given.new_texts) AS text WHERE text <> ALL (i.error_texts)
         ) AS texts) AS together),
-    told_at = CASE WHEN given.told THEN clock_timestamp() ELSE i.told_at END
+    told_at = CASE WHEN given.told OR i.told_at > %(now)s THEN %(now)s ELSE i.told_at END,
+    silenced_at = CASE WHEN given.told THEN NULL WHEN given.silenced THEN %(now)s ELSE i.silenced_at END
 FROM jsonb_to_recordset(%(rows)s) AS given (
     id bigint, severity text, new_occurrences integer, message text, observed jsonb, threshold jsonb,
-    error_message text, new_texts jsonb, told boolean)
+    error_message text, new_texts jsonb, told boolean, silenced boolean)
 WHERE i.id = given.id
 
 -- name: resolve_incidents
 UPDATE airflow_jobmon.incidents i
-SET resolved_at = greatest(given.resolved_at, i.opened_at)
+SET resolved_at = greatest(given.resolved_at, i.opened_at), silenced_at = NULL
 FROM jsonb_to_recordset(%(rows)s) AS given (id bigint, resolved_at timestamptz)
 WHERE i.id = given.id
 
 -- name: insert_alerts
 -- Each alert with its deliveries: one per channel it names, or, where it names none (null), per channel that was told
--- of the incident before.
+-- of the incident before. What a silence holds back is recorded there and not sent.
 WITH given AS MATERIALIZED (
     SELECT nextval('airflow_jobmon.alerts_id_seq') AS id, t.*
     FROM jsonb_to_recordset(%(rows)s) AS t (
         n integer, incident_id bigint, job_name text, kind text, event text, severity text, details jsonb,
-        channels jsonb)
+        channels jsonb, silenced text)
     ORDER BY n
 ), alert AS (
     INSERT INTO airflow_jobmon.alerts (id, incident_id, job_name, kind, event, severity, details)
     OVERRIDING SYSTEM VALUE
     SELECT id, incident_id, job_name, kind, event, severity, details FROM given
 ), addressed AS (
-    SELECT given.id, given.job_name, channel
+    SELECT given.id, given.job_name, channel, given.silenced
     FROM given, jsonb_array_elements_text(CASE jsonb_typeof(channels) WHEN 'array' THEN channels ELSE '[]' END) AS channel
     UNION
-    SELECT given.id, given.job_name, d.channel
+    SELECT given.id, given.job_name, d.channel, given.silenced
     FROM given
     JOIN airflow_jobmon.alerts a USING (incident_id)
     JOIN airflow_jobmon.deliveries d ON d.alert_id = a.id
     WHERE given.channels IS NULL AND d.state IN ('pending', 'sent')
 )
-INSERT INTO airflow_jobmon.deliveries (alert_id, channel, job_name)
-SELECT id, channel, job_name FROM addressed
+INSERT INTO airflow_jobmon.deliveries (alert_id, channel, job_name, state, last_error)
+SELECT id, channel, job_name, CASE WHEN silenced IS NULL THEN 'pending' ELSE 'silenced' END, silenced FROM addressed
 
 -- name: store_verdicts
 UPDATE airflow_jobmon.job_state st
