@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from airflow_jobmon.core.schedule import check_cron, check_zone
+from airflow_jobmon.core.cron import read_cron
 from airflow_jobmon.core.times import format_duration, parse_duration
+from airflow_jobmon.core.zones import check_zone
 from airflow_jobmon.errors import ConfigurationError
 
 _LONGEST = timedelta(days=3660)
@@ -117,7 +118,7 @@ def _cron(value: str) -> str:
     if len(value.split()) == 6:
         raise ValueError(f"{value[:60]!r} has six fields; write five, like 0 2 * * *: minutes first, and no seconds")
     try:
-        check_cron(value)
+        read_cron(value)
     except ValueError as error:
         raise ValueError(str(error).removeprefix("schedule ")) from None
     return _one_line(value, 300)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from airflow_jobmon.core.job_fields import Allowance, ChannelNames, Cron, Duration, Name, Sentence, Url, Words, Zone
-from airflow_jobmon.core.schedule import first_slot_after, latest_slot_at_or_before, smallest_gap
+from airflow_jobmon.core.schedule import earliness, first_slot_after, latest_slot_at_or_before
 from airflow_jobmon.errors import ConfigurationError
 
 
@@ -91,8 +91,7 @@ class MonitoredJob(BaseModel):
     @property
     def earliness(self) -> timedelta:
         """`early`, held to half the gap between slots, so that a run never counts for two of them."""
-        gap = self.every if self.schedule is None else smallest_gap(self.schedule, self.timezone)
-        return min(self.early, gap / 2)
+        return min(self.early, self.every / 2) if self.schedule is None else earliness(self.schedule, self.early)
 
     def expected_after(self, last_start: datetime) -> datetime:
         """When the next run should start, in UTC, given the start of the last one."""

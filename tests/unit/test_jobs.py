@@ -24,6 +24,9 @@ def refusal(**fields: object) -> str:
     [
         pytest.param({"schedule": "61 * * * *"}, "schedule: '61 * * * *' is no cron expression", id="bad cron"),
         pytest.param({"schedule": "0 0 30 2 *"}, "ever comes due", id="a day that never comes"),
+        pytest.param({"schedule": "0 0 */30 * MON#2"}, "no day matches in 50 years", id="nor does this"),
+        pytest.param({"schedule": "30 2 * *"}, "(it has 4 fields); write five fields", id="four fields"),
+        pytest.param({"schedule": "9" * 5000 + " * * * *"}, "is no cron expression", id="a number beyond reading"),
         pytest.param({"schedule": "@daily"}, "schedule: '@daily' is not written so here; write 0 0 * * *", id="@daily"),
         pytest.param({"schedule": "0 0 2 * * *"}, "has six fields; write five", id="seconds"),
         pytest.param({"schedule": 5}, "schedule: 5 is a number and not text", id="a number for a schedule"),

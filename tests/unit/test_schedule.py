@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.schedule import first_slot_after, latest_slot_at_or_before, smallest_gap
+from airflow_jobmon.core.schedule import first_slot_after, latest_slot_at_or_before
 
 
 def at(text: str) -> datetime:
@@ -33,6 +33,19 @@ def at(text: str) -> datetime:
             "30 2 * * *", "Pacific/Auckland", "2015-04-04T14:05Z", "2015-04-05T14:30Z", id="from inside a fold"
         ),
         pytest.param("0 0 29 2 *", "UTC", "2096-03-01T00:00Z", "2104-02-29T00:00Z", id="eight years to a leap day"),
+        pytest.param("0 0 * 2 MON#5", "UTC", "2072-03-01T00:00Z", "2112-02-29T00:00Z", id="forty years to a Monday"),
+        pytest.param("0,30 2 * * *", "Europe/Berlin", "2025-03-30T01:00Z", "2025-03-31T00:00Z", id="caught up once"),
+        pytest.param("*/20 2 * * *", "Europe/Berlin", "2025-03-29T12:00Z", "2025-03-31T00:00Z", id="wild: not at all"),
+        pytest.param("*/20 2 * * *", "Europe/Berlin", "2025-10-26T00:40Z", "2025-10-26T01:00Z", id="wild: twice"),
+        pytest.param("0 * * * *", "Europe/Berlin", "2025-03-30T00:00Z", "2025-03-30T01:00Z", id="hourly over a gap"),
+        pytest.param("0 * * * *", "Europe/Berlin", "2025-10-26T00:00Z", "2025-10-26T01:00Z", id="hourly in a fold"),
+        pytest.param("40 * * * *", "Australia/Lord_Howe", "2025-04-05T14:40Z", "2025-04-05T15:10Z", id="half a fold"),
+        pytest.param("15 5 * * *", "Australia/Lord_Howe", "2025-10-04T13:00Z", "2025-10-04T18:15Z", id="half a gap"),
+        pytest.param("45 1 * * *", "Australia/Lord_Howe", "2025-04-05T14:45Z", "2025-04-06T15:15Z", id="half: once"),
+        pytest.param("0 0 * * *", "America/Sao_Paulo", "2018-11-03T12:00Z", "2018-11-04T03:00Z", id="no midnight"),
+        pytest.param("0 9 21 8 *", "Pacific/Kwajalein", "1993-08-20T00:00Z", "1993-08-21T12:00Z", id="no 21st at all"),
+        pytest.param("0 9 * * *", "Pacific/Kwajalein", "1969-09-29T22:00Z", "1969-10-01T21:00Z", id="a day over again"),
+        pytest.param("0 3 * * *", "Antarctica/Casey", "2010-03-04T12:00Z", "2010-03-04T19:00Z", id="three hours"),
     ],
 )
 def test_the_first_slot_after_a_moment(cron, zone, after, expected):
@@ -56,27 +69,6 @@ def test_the_latest_slot_at_or_before_a_moment(cron, zone, moment, expected):
 moments = st.integers(0, 20 * 366 * 86400).map(
     lambda seconds: datetime(2015, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 )
-crons = st.sampled_from(["0 2 * * *", "30 2 * * *", "*/20 * * * *", "15 1-3 * * *", "0 0 * * 1", "59 23 L * *"])
-zones = st.sampled_from(
-    [
-        "UTC",
-        "Europe/Berlin",
-        "America/New_York",
-        "Australia/Lord_Howe",
-        "Asia/Kathmandu",
-        "Pacific/Apia",
-        "America/Sao_Paulo",
-        "Africa/Casablanca",
-    ]
-)
-
-
-@given(crons, zones, moments)
-def test_after_and_before_agree_on_what_a_slot_is(cron, zone, moment):
-    following = first_slot_after(cron, zone, moment)
-    assert following > moment
-    assert latest_slot_at_or_before(cron, zone, following) == following
-    assert latest_slot_at_or_before(cron, zone, following - timedelta(microseconds=1)) <= moment
 
 
 @given(moments)
@@ -99,9 +91,31 @@ def test_a_run_counts_for_the_slot_it_is_a_little_early_for(start, due):
     assert job.due_after(at(start)) == at(due)
 
 
-def test_being_early_is_held_to_half_the_gap_between_slots():
-    assert smallest_gap("*/4 * * * *", "UTC") == timedelta(minutes=4)
-    assert MonitoredJob(name="load", schedule="*/4 * * * *").earliness == timedelta(minutes=2)
+@pytest.mark.parametrize(
+    ("cron", "gap"),
+    [
+        pytest.param("*/4 * * * *", timedelta(minutes=4), id="every four minutes"),
+        pytest.param("*/25 * * * *", timedelta(minutes=10), id="a step that does not divide the hour"),
+        pytest.param("0 9,17 * * *", timedelta(hours=8), id="twice a day"),
+        pytest.param("0 1,23 * * *", timedelta(hours=2), id="nearest over midnight"),
+        pytest.param("0 1,23 * * 1", timedelta(hours=22), id="the same, where no two days follow each other"),
+        pytest.param("0 1,23 * * 1,3,4", timedelta(hours=2), id="the same, where two of them do"),
+        pytest.param("0 2 * * MON-FRI", timedelta(days=1), id="weekdays"),
+        pytest.param("0 2 * * SUN", timedelta(days=7), id="weekly"),
+        pytest.param("0 2 1 * *", timedelta(days=28), id="monthly"),
+        pytest.param("0 2 31,1 * *", timedelta(days=1), id="the last of a month and the first"),
+        pytest.param("0 2 L * *", timedelta(days=28), id="month's end"),
+        pytest.param("0 2 1 1 *", timedelta(days=365), id="yearly"),
+        pytest.param("0 2 29 2 *", timedelta(days=4 * 365 + 1), id="a leap day"),
+        pytest.param("0 2 15 * FRI", timedelta(days=1), id="a date or a weekday"),
+    ],
+)
+def test_being_early_is_held_to_half_the_smallest_gap_between_slots(cron, gap):
+    assert MonitoredJob(name="load", schedule=cron, early="3000d").earliness == gap / 2
+    assert MonitoredJob(name="load", schedule=cron, early="30s").earliness == timedelta(seconds=30)
+
+
+def test_without_a_schedule_being_early_is_held_to_half_of_every():
     assert MonitoredJob(name="load", every="6m").earliness == timedelta(minutes=3)
 
 
