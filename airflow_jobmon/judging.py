@@ -28,6 +28,7 @@ from airflow_jobmon.core.verdicts import Circumstances, Ruling, retire, rule
 from airflow_jobmon.errors import UnknownJob
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey, State
+from airflow_jobmon.postgres.sweep import changed_jobs
 from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, Answer, transaction
 from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.settings import Settings
@@ -93,7 +94,7 @@ def _judge_events(conn: Connection, settings: Settings, now: datetime | None, *,
 def judge_changed(conn: Connection, settings: Settings) -> Judged:
     """Judge every job whose newest runs changed or whose time has come since its stored verdict: the sweep."""
     with transaction(conn, PLANNED_ONCE):
-        changed = facts_of_log.changed_jobs(conn)
+        changed = changed_jobs(conn)
     if settings.unregistered_jobs == "ignore":
         wanted = IncidentBook(conn).registered_names() | IncidentBook(conn).names_with_incidents()
         changed = [name for name in changed if name in wanted]

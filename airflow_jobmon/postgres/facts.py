@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ import psycopg
 
 from airflow_jobmon.core.health import JobFacts, Window
 from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.runs import SUCCESS, Run
 from airflow_jobmon.postgres.queries import load_queries
 
 Connection = psycopg.Connection[Any]
@@ -29,11 +29,6 @@ def known_names(conn: Connection, names: Sequence[str]) -> set[str]:
     return {name for (name,) in conn.execute(load_queries("facts")["known_names"], {"names": list(names)})}
 
 
-def changed_jobs(conn: Connection) -> list[str]:
-    """Names whose verdict may have changed since it was stored: new runs, deleted runs, deadlines passed."""
-    return [name for (name,) in conn.execute(load_queries("facts")["changed_jobs"])]
-
-
 class Gathered:
     """Facts that were asked for; the first use waits for them."""
 
@@ -45,10 +40,15 @@ class Gathered:
     def _rows(self) -> dict[str, Sequence[Any]]:
         return {row[0]: row for row in self._asked.fetchall()}
 
+    @property
+    def asked_at(self) -> datetime:
+        """When they were asked for, by the database's clock, which all watchers share."""
+        return max((row[1] for row in self._rows.values()), default=datetime.now(UTC))
+
     def of(self, job: MonitoredJob, known_since: datetime) -> JobFacts:
         """Of a job that was registered or first seen at `known_since`."""
         row = self._rows[job.name]
-        return _facts(row, known_since, Window(job.window_days, *row[22:24]) if self._windows else None)
+        return _facts(row, known_since, Window(job.window_days, *row[25:27]) if self._windows else None)
 
 
 def gather(
@@ -65,15 +65,18 @@ def gather(
 
 def _facts(row: Sequence[Any], registered_at: datetime, window: Window | None) -> JobFacts:
     name = row[0]
+    newest = _run(name, row[2:8])
+    last_finished = newest if row[8] else _run(name, row[9:15])
+    succeeded = last_finished is not None and last_finished.status == SUCCESS
     return JobFacts(
         job_name=name,
         registered_at=registered_at,
-        newest=_run(name, row[1:7]),
-        last_finished=_run(name, row[7:13]),
-        last_success=_run(name, row[13:19]),
-        failed_in_a_row=row[19],
-        failing_since=row[20],
-        longest_success=row[21],
+        newest=newest,
+        last_finished=last_finished,
+        last_success=last_finished if succeeded else _run(name, row[15:21]),
+        failed_in_a_row=row[21],
+        failing_since=row[22],
+        longest_success=row[23],
         window=window,
         newest_run=row[24],
     )

@@ -51,7 +51,8 @@ def file(name: str) -> str:
 
 def functions() -> str:
     """The functions that tie us to the user's table, created again by every migrate; they need the migrated tables."""
-    return "\n".join(file(name) for name in ("mapping", "create_jobs_log", "history", "attach", "index"))
+    parts = ("mapping", "create_jobs_log", "history", "attach", "index", "walking")
+    return "\n".join(file(name) for name in parts)
 
 
 def check_schema(conn: Connection[TupleRow], *, migrate_by: str = "airflow jobmon migrate") -> None:

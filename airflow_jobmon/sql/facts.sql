@@ -1,16 +1,16 @@
 -- name: job_names
 -- Every name in the log, by a loose scan of the (job_name, started_at) index: one probe a name, not a row.
+-- A job that only drills know is none.
 WITH RECURSIVE name AS (
-    (SELECT job_name FROM airflow_jobmon.runs ORDER BY job_name LIMIT 1)
+    (SELECT job_name FROM airflow_jobmon.runs WHERE NOT drill ORDER BY job_name LIMIT 1)
     UNION ALL
-    SELECT (SELECT r.job_name FROM airflow_jobmon.runs r WHERE r.job_name > name.job_name ORDER BY r.job_name LIMIT 1)
+    SELECT (
+        SELECT r.job_name FROM airflow_jobmon.runs r
+        WHERE r.job_name > name.job_name AND NOT r.drill ORDER BY r.job_name LIMIT 1)
     FROM name
     WHERE name.job_name IS NOT NULL
 )
-SELECT job_name
-FROM name
-WHERE job_name IS NOT NULL
-    AND EXISTS (SELECT FROM airflow_jobmon.runs r WHERE r.job_name = name.job_name AND NOT r.drill)
+SELECT job_name FROM name WHERE job_name IS NOT NULL
 
 -- name: known_names
 SELECT given.name
@@ -18,94 +18,86 @@ FROM unnest(%(names)s::text[]) AS given (name)
 WHERE EXISTS (SELECT FROM airflow_jobmon.runs r WHERE r.job_name = given.name)
 
 -- name: facts
--- What the log shows of each given job, drills left out, as it stood at %(at)s (null: now).
+-- What the log shows of each given job, drills left out, as it stood at %(at)s (null: now), and when that was asked.
 -- A run that ended after `at` was still running then. The walks back are bounded, so that a job which failed
 -- a million times costs no more than one that failed a thousand times.
 -- How far is a column and not a number, statuses are asked of what was walked, and which of the runs that started at
 -- one moment ended last is asked of those alone: told more, the planner reads and sorts a job's whole history.
+-- The last finished run (f) is looked for only where the newest (n) is none, the last success (s) only where that failed.
 SELECT
     j.name,
-    n.id, n.started_at, n.completed_at, n.status, n.records_updated, n.error_message,
+    -- A clock that was set back a little does not take back what was judged.
+    greatest((SELECT clock_timestamp()), CASE
+        WHEN st.checked_at < (SELECT clock_timestamp()) + interval '5 minutes' THEN st.checked_at END) AS asked_at,
+    n.id, n.started_at, n.completed_at, n.status, n.records_updated, n.error_message, n.is_finished,
     f.id, f.started_at, f.completed_at, f.status, f.records_updated, f.error_message,
     s.id, s.started_at, s.completed_at, s.status, s.records_updated, s.error_message,
     k.failed_in_a_row,
     k.failing_since,
     l.longest_success,
+    m.newest_run,
     w.finished,
-    w.succeeded,
-    concat_ws(
-        ' ',
-        CASE WHEN n.id IS NULL THEN '-' ELSE
-            concat_ws('|', n.id, extract(epoch FROM n.started_at), extract(epoch FROM n.completed_at), n.status) END,
-        CASE WHEN f.id IS NULL THEN '-' ELSE
-            concat_ws('|', f.id, extract(epoch FROM f.started_at), extract(epoch FROM f.completed_at), f.status) END
-    ) AS newest_run
+    w.succeeded
 FROM unnest(%(names)s::text[], array_fill(2000, ARRAY[cardinality(%(names)s::text[])])) AS j (name, far)
 LEFT JOIN airflow_jobmon.jobs reg ON reg.name = j.name
+LEFT JOIN airflow_jobmon.job_state st ON st.job_name = j.name
 LEFT JOIN LATERAL (
     SELECT r.id, r.started_at,
         CASE WHEN r.completed_at <= coalesce(%(at)s::timestamptz, 'infinity') THEN r.completed_at END AS completed_at,
         CASE WHEN r.completed_at > %(at)s::timestamptz THEN 'running' ELSE r.status END AS status,
         CASE WHEN r.completed_at > %(at)s::timestamptz THEN NULL ELSE r.records_updated END AS records_updated,
-        CASE WHEN r.completed_at > %(at)s::timestamptz THEN NULL ELSE left(r.error_message, 4000) END AS error_message
+        CASE WHEN r.completed_at > %(at)s::timestamptz THEN NULL ELSE left(r.error_message, 4000) END AS error_message,
+        r.status IN ('success', 'failed') AND r.completed_at <= coalesce(%(at)s::timestamptz, 'infinity') AS is_finished,
+        airflow_jobmon.mark(r.id, r.started_at, r.completed_at, r.status) AS mark
     FROM airflow_jobmon.runs r
     WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
     ORDER BY r.started_at DESC, r.completed_at DESC NULLS FIRST, r.id DESC
     LIMIT 1
 ) n ON true
 LEFT JOIN LATERAL (
-    -- Mostly the newest itself; then the rest is not even begun.
-    SELECT n.id, n.started_at, n.completed_at, n.status, n.records_updated, n.error_message
-    WHERE n.status IN ('success', 'failed') AND n.completed_at IS NOT NULL
-    UNION ALL
-    (
-        SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
+    SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message,
+        airflow_jobmon.mark(r.id, r.started_at, r.completed_at, r.status) AS mark
+    FROM (
+        SELECT recent.started_at
         FROM (
-            SELECT recent.started_at
-            FROM (
-                SELECT r.started_at, r.completed_at, r.status
-                FROM airflow_jobmon.runs r
-                WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
-                ORDER BY r.started_at DESC
-                LIMIT j.far
-            ) recent
-            WHERE recent.status IN ('success', 'failed')
-                AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
-            LIMIT 1
-        ) newest
-        JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
-        WHERE NOT r.drill AND r.status IN ('success', 'failed')
-            AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
-        ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
+            SELECT r.started_at, r.completed_at, r.status
+            FROM airflow_jobmon.runs r
+            WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+                AND n.is_finished IS NOT TRUE
+            ORDER BY r.started_at DESC
+            LIMIT j.far
+        ) recent
+        WHERE recent.status IN ('success', 'failed')
+            AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
         LIMIT 1
-    )
+    ) newest
+    JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
+    WHERE NOT r.drill AND r.status IN ('success', 'failed')
+        AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+    ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
     LIMIT 1
 ) f ON true
 LEFT JOIN LATERAL (
-    SELECT f.id, f.started_at, f.completed_at, f.status, f.records_updated, f.error_message
-    WHERE f.status = 'success'
-    UNION ALL
-    (
-        SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
+    SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message,
+        airflow_jobmon.mark(r.id, r.started_at, r.completed_at, r.status) AS mark
+    FROM (
+        SELECT recent.started_at
         FROM (
-            SELECT recent.started_at
-            FROM (
-                SELECT r.started_at, r.completed_at, r.status
-                FROM airflow_jobmon.runs r
-                WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
-                ORDER BY r.started_at DESC
-                LIMIT j.far
-            ) recent
-            WHERE recent.status = 'success'
-                AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
-            LIMIT 1
-        ) newest
-        JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
-        WHERE NOT r.drill AND r.status = 'success'
-            AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
-        ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
+            SELECT r.started_at, r.completed_at, r.status
+            FROM airflow_jobmon.runs r
+            WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
+                AND CASE WHEN n.is_finished THEN n.status ELSE f.status END = 'failed'
+            ORDER BY r.started_at DESC
+            LIMIT j.far
+        ) recent
+        WHERE recent.status = 'success'
+            AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
         LIMIT 1
-    )
+    ) newest
+    JOIN airflow_jobmon.runs r ON r.job_name = j.name AND r.started_at = newest.started_at
+    WHERE NOT r.drill AND r.status = 'success'
+        AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+    ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
     LIMIT 1
 ) s ON true
 LEFT JOIN LATERAL (
@@ -119,12 +111,16 @@ LEFT JOIN LATERAL (
         ORDER BY r.started_at DESC
         LIMIT j.far
     ) recent
-    WHERE f.status = 'failed' AND recent.status = 'failed'
+    WHERE CASE WHEN n.is_finished THEN n.status ELSE f.status END = 'failed' AND recent.status = 'failed'
         AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
         AND (s.started_at IS NULL
             OR (recent.started_at, coalesce(recent.completed_at, recent.started_at))
                 > (s.started_at, coalesce(s.completed_at, s.started_at)))
 ) k ON true
+CROSS JOIN LATERAL (
+    -- What `changed_jobs` compares; there it is spelled alike.
+    SELECT concat_ws(' ', coalesce(n.mark, '-'), f.mark, s.mark, nullif(k.failed_in_a_row, 0)) AS newest_run
+) m
 LEFT JOIN LATERAL (
     SELECT max(recent.completed_at - recent.started_at) AS longest_success
     FROM (
@@ -146,62 +142,3 @@ LEFT JOIN LATERAL (
         AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
         AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
 ) w ON true
-
--- name: changed_jobs
--- Walks as `facts` does, and for the same reasons.
--- Jobs whose newest or newest finished run is not the one judged last, or whose verdict time alone may have changed.
-WITH RECURSIVE name AS (
-    (SELECT job_name FROM airflow_jobmon.runs ORDER BY job_name LIMIT 1)
-    UNION ALL
-    SELECT (SELECT r.job_name FROM airflow_jobmon.runs r WHERE r.job_name > name.job_name ORDER BY r.job_name LIMIT 1)
-    FROM name
-    WHERE name.job_name IS NOT NULL
-), known AS MATERIALIZED (
-    SELECT job_name, 2000 AS far
-    FROM name
-    WHERE job_name IS NOT NULL
-        AND EXISTS (SELECT FROM airflow_jobmon.runs r WHERE r.job_name = name.job_name AND NOT r.drill)
-    UNION
-    SELECT name, 2000 FROM airflow_jobmon.jobs
-    UNION
-    SELECT job_name, 2000 FROM airflow_jobmon.incidents WHERE resolved_at IS NULL
-)
-SELECT known.job_name
-FROM known
-LEFT JOIN airflow_jobmon.job_state st USING (job_name)
-LEFT JOIN LATERAL (
-    SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run,
-        r.status IN ('success', 'failed') AND r.completed_at IS NOT NULL AS is_finished
-    FROM airflow_jobmon.runs r
-    WHERE r.job_name = known.job_name AND NOT r.drill
-    ORDER BY r.started_at DESC, r.completed_at DESC NULLS FIRST, r.id DESC
-    LIMIT 1
-) n ON true
-LEFT JOIN LATERAL (
-    SELECT n.run WHERE n.is_finished
-    UNION ALL
-    (
-        SELECT concat_ws('|', r.id, extract(epoch FROM r.started_at), extract(epoch FROM r.completed_at), r.status) AS run
-        FROM (
-            SELECT recent.started_at
-            FROM (
-                SELECT r.started_at, r.status
-                FROM airflow_jobmon.runs r
-                WHERE r.job_name = known.job_name AND NOT r.drill
-                ORDER BY r.started_at DESC
-                LIMIT known.far
-            ) recent
-            WHERE recent.status IN ('success', 'failed')
-            LIMIT 1
-        ) newest
-        JOIN airflow_jobmon.runs r ON r.job_name = known.job_name AND r.started_at = newest.started_at
-        WHERE NOT r.drill AND r.status IN ('success', 'failed')
-        ORDER BY r.completed_at DESC NULLS LAST, r.id DESC
-        LIMIT 1
-    )
-    LIMIT 1
-) f ON true
-WHERE st.checked_at IS NULL
-    OR st.judge_at < clock_timestamp()
-    OR st.newest_run IS DISTINCT FROM concat_ws(' ', coalesce(n.run, '-'), coalesce(f.run, '-'))
-ORDER BY known.job_name
