@@ -98,7 +98,15 @@ class JobHealthOperator(BaseOperator):
 
         jobs = [job if isinstance(job, MonitoredJob) else read_job(dict(job)) for job in self.jobs or ()]
         task = context["ti"]
-        applied = apply_jobs(conn, jobs, source=f"dag:{task.dag_id}/{task.task_id}", prune=True)
+        of_this_dag = f"dag:{task.dag_id}/"
+        tasks = context["dag"].task_ids
+
+        def was_renamed(source: str) -> bool:
+            """A task of this DAG that is no longer in it: what it registered would be held for ever."""
+            return source.startswith(of_this_dag) and source.removeprefix(of_this_dag) not in tasks
+
+        source = f"{of_this_dag}{task.task_id}"
+        applied = apply_jobs(conn, jobs, source=source, prune=True, may_take_from=was_renamed)
         for what in ("added", "changed", "removed"):
             if names := getattr(applied, what):
                 self.log.info("registry: %s %s", what, ", ".join(names))

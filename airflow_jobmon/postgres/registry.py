@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -13,35 +13,60 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from airflow_jobmon.core.job_changes import JobChange, compare_jobs
 from airflow_jobmon.core.jobs import MonitoredJob, read_job
-from airflow_jobmon.errors import ConfigurationError
+from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.postgres.queries import load_queries
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredJob:
-    """One entry; `source` is who registered it, like `dag:jobmon_hourly_health_check` or `file:jobs.yaml`."""
+    """One entry; `source` is who registered it, like `dag:jobmon_hourly_health_check/check` or `file:jobs.yaml`.
+
+    config: the fields that were set, as they are stored. problem: why this host cannot read them; `job` then has the
+    defaults, by which it is judged here too. health, next_due_at: the stored verdict, None before the first.
+    """
 
     job: MonitoredJob
     source: str
     registered_at: datetime
+    config: Mapping[str, Any]
+    problem: str | None = None
+    health: str | None = None
+    next_due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedJobs:
-    """What applying changed, as job names in order; `removed` only with prune."""
+    """What applying changed, or in a dry run would change, in order of name; `removed` only with prune."""
 
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    unchanged: tuple[str, ...]
-    removed: tuple[str, ...]
+    jobs: tuple[JobChange, ...]
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        return self._names("added")
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        return self._names("changed")
+
+    @property
+    def unchanged(self) -> tuple[str, ...]:
+        return self._names("unchanged")
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        return self._names("removed")
+
+    def _names(self, change: str) -> tuple[str, ...]:
+        return tuple(job.job_name for job in self.jobs if job.change == change)
 
 
-def list_jobs(conn: Connection[Any]) -> list[RegisteredJob]:
-    """All entries, by name. Fields that a newer package stored and this one does not know are left out."""
+def list_jobs(conn: Connection[Any], *, source: str | None = None) -> list[RegisteredJob]:
+    """All entries, or those of one source, by name. Fields that only a newer package knows are left out of `job`."""
     with conn.cursor() as cursor:
-        rows = cursor.execute(load_queries("registry")["list"]).fetchall()
-    return [RegisteredJob(stored_job(config), source, at) for _, source, config, at in rows]
+        rows = cursor.execute(load_queries("registry")["list"], {"source": source}).fetchall()
+    return [_registered(*row) for row in rows]
 
 
 def stored_job(config: dict[str, Any]) -> MonitoredJob:
@@ -55,8 +80,19 @@ def _stored_job(config: str) -> MonitoredJob:
     return read_job({key: fields[key] for key in fields if key in MonitoredJob.model_fields})
 
 
-def apply_jobs(conn: Connection[Any], jobs: Iterable[MonitoredJob], *, source: str, prune: bool = False) -> AppliedJobs:
+def apply_jobs(
+    conn: Connection[Any],
+    jobs: Iterable[MonitoredJob],
+    *,
+    source: str,
+    prune: bool = False,
+    may_take_from: Callable[[str], bool] = lambda _: False,
+    dry_run: bool = False,
+) -> AppliedJobs:
     """Register these jobs as coming from `source`, all or nothing; with `prune`, drop its others.
+
+    may_take_from: whether a job that this other source holds may become ours. A job keeps its `registered_at`.
+    dry_run: only say what would change; needs no right to write.
 
     Raises ConfigurationError when a name is given twice or is held by another source: silently taking it over would
     make two files overwrite each other for ever.
@@ -65,25 +101,70 @@ def apply_jobs(conn: Connection[Any], jobs: Iterable[MonitoredJob], *, source: s
     # What was left unset stays unset, so that a default improved later reaches it.
     wanted = {job.name: job.model_dump(mode="json", exclude_unset=True) for job in _each_once(jobs)}
     with conn.transaction(), conn.cursor() as cursor:
-        cursor.execute(queries["lock"])
+        if not dry_run:
+            cursor.execute(queries["lock"])
         rows = cursor.execute(queries["held"], {"names": list(wanted), "source": source}).fetchall()
-        _refuse_foreign({name: held_by for name, held_by, _ in rows if name in wanted}, source)
-        held = {name: config for name, held_by, config in rows if held_by == source}
+        held = {name: (held_by, config) for name, held_by, config in rows}
+        _refuse_foreign({name: held[name][0] for name in wanted if name in held}, source, may_take_from)
+        applied = AppliedJobs(compare_jobs(held, wanted, source=source, prune=prune))
+        if not dry_run:
+            written = [*applied.added, *applied.changed]
+            if written:
+                configs = [Jsonb(wanted[name]) for name in written]
+                cursor.execute(queries["register"], {"names": written, "configs": configs, "source": source})
+            if applied.removed:
+                cursor.execute(queries["remove"], {"names": list(applied.removed)})
+            _judge_soon(conn, [*written, *applied.removed])
+    return applied
 
-        added = sorted(wanted.keys() - held.keys())
-        changed = sorted(name for name in wanted.keys() & held.keys() if wanted[name] != held[name])
-        removed = sorted(held.keys() - wanted.keys()) if prune else []
-        written = added + changed
-        if written:
-            configs = [Jsonb(wanted[name]) for name in written]
-            cursor.execute(queries["register"], {"names": written, "configs": configs, "source": source})
-        if removed:
-            cursor.execute(queries["remove"], {"names": removed})
-        if written or removed:
-            cursor.execute(queries["judge_soon"], {"names": written + removed})
-            cursor.execute(queries["wake_watchers"])
-    unchanged = sorted(wanted.keys() - set(written))
-    return AppliedJobs(tuple(added), tuple(changed), tuple(unchanged), tuple(removed))
+
+def remove_jobs(conn: Connection[Any], names: Sequence[str] = (), *, source: str | None = None) -> list[RegisteredJob]:
+    """Take these jobs, or all of a source, off the registry; returns what they were.
+
+    Raises UnknownJob, and nothing is removed, for a name that is not registered.
+    """
+    queries = load_queries("registry")
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.execute(queries["lock"])
+        entries = {entry.job.name: entry for entry in list_jobs(conn)}
+        for name in names:
+            if name not in entries:
+                raise UnknownJob(f"job {name[:100]!r} is not registered{_near(name, entries)}")
+        going = [entry for name, entry in entries.items() if name in names or entry.source == source]
+        if going:
+            gone = [entry.job.name for entry in going]
+            cursor.execute(queries["remove"], {"names": gone})
+            _judge_soon(conn, gone)
+    return going
+
+
+def known_channels(conn: Connection[Any]) -> tuple[set[str], set[str]]:
+    """Names that were channels lately, and those among them that stand for a notifier of a DAG and no connection."""
+    rows = conn.execute(load_queries("registry")["channels"]).fetchall()
+    return {name for name, _ in rows}, {name for name, is_notifier in rows if is_notifier}
+
+
+def _judge_soon(conn: Connection[Any], names: list[str]) -> None:
+    """What is expected of these jobs has changed."""
+    if names:
+        queries = load_queries("registry")
+        conn.execute(queries["judge_soon"], {"names": names})
+        conn.execute(queries["wake_watchers"])
+
+
+def _registered(  # noqa: PLR0917 - a row of the query, column by column
+    name: str,
+    source: str,
+    config: dict[str, Any],
+    registered_at: datetime,
+    health: str | None,
+    next_due_at: datetime | None,
+) -> RegisteredJob:
+    try:
+        job, problem = stored_job(config), None
+    except ConfigurationError as error:  # stored by another host or version, such as a zone unknown here
+        job, problem = MonitoredJob.model_construct(name=name), str(error)
+    return RegisteredJob(job, source, registered_at, config, problem, health, next_due_at)
 
 
 def _each_once(jobs: Iterable[MonitoredJob]) -> list[MonitoredJob]:
@@ -94,12 +175,27 @@ def _each_once(jobs: Iterable[MonitoredJob]) -> list[MonitoredJob]:
     return listed
 
 
-def _refuse_foreign(holders: dict[str, str], source: str) -> None:
-    foreign = {name: holder for name, holder in sorted(holders.items()) if holder != source}
-    if foreign:
-        name, holder = next(iter(foreign.items()))
-        more = f" (and {len(foreign) - 1} more of its jobs)" if len(foreign) > 1 else ""
-        raise ConfigurationError(
-            f"job {name[:100]!r}{more} is registered by {holder}, so {source} cannot register it too; "
-            f"take it out of one of them (out of a file by `airflow jobmon jobs apply FILE --prune`)"
-        )
+def _refuse_foreign(holders: Mapping[str, str], source: str, may_take_from: Callable[[str], bool]) -> None:
+    foreign = {
+        name: holder for name, holder in sorted(holders.items()) if holder != source and not may_take_from(holder)
+    }
+    if not foreign:
+        return
+    name, holder = next(iter(foreign.items()))
+    more = f" (and {len(foreign) - 1} more of its jobs)" if len(foreign) > 1 else ""
+    take = (
+        "give --take-over"
+        if source.startswith("file:")
+        else "run `airflow jobmon jobs remove` with its name, and the next run of this task registers it"
+    )
+    raise ConfigurationError(
+        f"job {name[:100]!r}{more} is registered by {holder}, so {source} cannot register it too; take it out of one "
+        f"of them. Where it is to move here, take it out of {holder}, then {take}"
+    )
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
+    near = get_close_matches(name, list(names), n=1)
+    return f"; did you mean {near[0][:100]!r}?" if near else "; see the names with: airflow jobmon jobs list"

@@ -5,8 +5,14 @@
 LOCK TABLE airflow_jobmon.jobs IN SHARE ROW EXCLUSIVE MODE
 
 -- name: list
--- Every registered job with who registered it.
-SELECT name, source, config, registered_at FROM airflow_jobmon.jobs ORDER BY name
+-- Every registered job (of one source, if given) with who registered it, and the stored verdict on those judged.
+SELECT j.name, j.source, j.config, j.registered_at,
+    CASE WHEN h.checked_at IS NOT NULL AND (j.config -> 'enabled') IS DISTINCT FROM 'false' THEN h.health END,
+    CASE WHEN (j.config -> 'enabled') IS DISTINCT FROM 'false' THEN h.next_due_at END
+FROM airflow_jobmon.jobs j
+LEFT JOIN airflow_jobmon.job_health h ON h.job_name = j.name
+WHERE %(source)s::text IS NULL OR j.source = %(source)s
+ORDER BY j.name
 
 -- name: held
 -- What the registry holds under these names, and all that this source registered before.
@@ -15,11 +21,13 @@ FROM airflow_jobmon.jobs
 WHERE name = ANY (%(names)s) OR source = %(source)s
 
 -- name: register
--- Add or change; registered_at stays, since the first deadline of a job that never ran counts from it.
+-- Add or change; registered_at stays, since the first deadline of a job that never ran counts from it. The source is
+-- another only where the job was taken over.
 INSERT INTO airflow_jobmon.jobs (name, source, config)
 SELECT given.name, %(source)s, given.config
 FROM unnest(%(names)s::text[], %(configs)s::jsonb[]) AS given (name, config)
-ON CONFLICT (name) DO UPDATE SET config = excluded.config, updated_at = clock_timestamp()
+ON CONFLICT (name) DO UPDATE
+SET source = excluded.source, config = excluded.config, updated_at = clock_timestamp()
 
 -- name: remove
 DELETE FROM airflow_jobmon.jobs WHERE name = ANY (%(names)s)
@@ -30,6 +38,11 @@ DELETE FROM airflow_jobmon.jobs WHERE name = ANY (%(names)s)
 INSERT INTO airflow_jobmon.job_state (job_name, judge_at)
 SELECT name, clock_timestamp() FROM unnest(%(names)s::text[]) AS given (name) ORDER BY name
 ON CONFLICT (job_name) DO UPDATE SET judge_at = excluded.judge_at
+
+-- name: channels
+-- Names that were channels, and whether each stands for a notifier that a DAG gave lately.
+SELECT name, coalesce(notifier_seen_at > clock_timestamp() - interval '30 days', false)
+FROM airflow_jobmon.channels
 
 -- name: wake_watchers
 SELECT pg_notify('airflow_jobmon', '')

@@ -88,6 +88,23 @@ def test_it_registers_its_jobs_and_takes_off_what_left_the_list(run_dag, conn, j
         }
 
 
+def test_a_renamed_task_takes_over_what_it_registered_under_its_old_name(run_dag, conn, jobmon_default):
+    for task_id in ("check", "check_all"):
+        made = run_task(run_dag, lambda task_id=task_id: JobHealthOperator(task_id=task_id, jobs=[{"name": "load"}]))
+        assert outcome(made, task_id)[0] == "success"
+        assert [(entry.job.name, entry.source) for entry in list_jobs(conn)] == [("load", f"dag:ops/{task_id}")]
+
+
+def test_two_tasks_that_list_the_same_job_do_not_take_it_from_each_other(run_dag, conn, jobmon_default):
+    def both():
+        first = JobHealthOperator(task_id="first", jobs=[{"name": "load"}])
+        first >> JobHealthOperator(task_id="second", jobs=[{"name": "load"}])
+
+    made = run_task(run_dag, both)
+    assert (outcome(made, "first")[0], outcome(made, "second")[0]) == ("success", "failed")
+    assert [entry.source for entry in list_jobs(conn)] == ["dag:ops/first"]
+
+
 def test_without_recording_it_looks_and_leaves_no_trace(run_dag, conn, jobmon_default, installed, slack):
     log_run(conn, "load", status="failed")
     state, health = outcome(run_task(run_dag, lambda: JobHealthOperator(task_id="check", record=False)), "check")

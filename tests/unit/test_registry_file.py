@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 
 import pytest
 
-from airflow_jobmon.cli.registry_file import read_registry_file
+from airflow_jobmon.cli.registry_file import file_source, read_registry_file
 from airflow_jobmon.errors import ConfigurationError
 
 
 def read(tmp_path, text):
     path = tmp_path / "jobs.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_registry_file(path)
+    return read_registry_file(str(path)).jobs
 
 
 def test_each_entry_of_the_list_becomes_a_job(tmp_path):
@@ -40,7 +41,22 @@ def test_each_entry_of_the_list_becomes_a_job(tmp_path):
         pytest.param("- name: a\n", "there is no list under `jobs:`", id="a list at the top"),
         pytest.param("jobs: []\n", "holds no list", id="no jobs"),
         pytest.param("jobs:\n  name: a\n", "holds no list", id="one job without a dash"),
-        pytest.param("jobs: [{name: a}]\nversion: 1\n", "unknown key 'version'", id="another key at the top"),
+        pytest.param(
+            "jobs: [{name: a}]\nversion: 1\n", "unknown key 'version'; only `jobs:` and `source:`", id="another key"
+        ),
+        pytest.param("jobs: null\n", "holds no list", id="nothing under it"),
+        pytest.param("jobs: [{name: 2025-13-45}]\n", "malformed YAML or JSON: month must be in 1..12", id="no date"),
+        pytest.param(
+            "jobs: [{name: 2025-11-13}]\n", "is a date and not text; put it in quotes", id="a date for a name"
+        ),
+        pytest.param(
+            "jobs: [{name: on}]\n", "True is true or false and not text; put it in quotes", id="a word YAML reads"
+        ),
+        pytest.param("jobs: [{name: a, every: 1:30}]\n", "every: 90 is no duration", id="a number of base 60"),
+        pytest.param("jobs: [{name: a, grace:}]\n", "grace: null is no duration", id="nothing after a colon"),
+        pytest.param('jobs: [{name: "a\\0b"}]\n', "character 2 is \\x00", id="a NUL"),
+        pytest.param('{"jobs": [{"name": "a", "name": "b"}]}', "JSON: 'name' is given twice", id="JSON's key twice"),
+        pytest.param("a: " + "[" * 3000, "malformed YAML", id="too deep"),
         pytest.param(
             "jobs: [{name: a}, {name: b}, {name: a}]\n",
             "job 'a' is entry 1 and entry 3 of `jobs:`; keep one",
@@ -74,4 +90,42 @@ def test_every_mistake_is_told_at_once_but_not_a_flood_of_them(tmp_path):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"jobs\.yaml: cannot be read \(No such file or directory\)"):
-        read_registry_file(tmp_path / "jobs.yaml")
+        read_registry_file(str(tmp_path / "jobs.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        pytest.param("jobs: [{name: a}]\n", "file:jobs.yaml", id="the file's name"),
+        pytest.param("source: billing\njobs: [{name: a}]\n", "file:billing", id="what it says"),
+        pytest.param("source: file:etl/jobs\njobs: [{name: a}]\n", "file:etl/jobs", id="as it is listed"),
+    ],
+)
+def test_a_file_says_whose_jobs_these_are_or_its_name_does(tmp_path, text, source):
+    path = tmp_path / "jobs.yaml"
+    path.write_text(text)
+    assert read_registry_file(str(path)).source == source
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["", " ", "dag:health/check", "file:", "a\nb", "x" * 201, 7, None, ["a"], "file:dag:x", "a\u202eb"],
+)
+def test_what_is_no_name_for_a_source_is_refused(source):
+    with pytest.raises(
+        ConfigurationError, match=r"--source .* is no name for a source.*; write a short one, like"
+    ) as told:
+        file_source(source, said_by="--source")
+    assert str(told.value).isprintable()
+
+
+def test_standard_input_is_read_and_has_no_name_of_its_own(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("jobs: [{name: nächtlich}]".encode())))
+    read = read_registry_file("-")
+    assert ([job.name for job in read.jobs], read.source) == (["nächtlich"], None)
+
+
+def test_mistakes_in_standard_input_are_said_to_be_there(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"job: []")))
+    with pytest.raises(ConfigurationError, match=r"^standard input: there is no list under `jobs:`"):
+        read_registry_file("-")

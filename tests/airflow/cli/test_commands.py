@@ -5,7 +5,6 @@ import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import yaml
 
 from tests.runs import log_run
 
@@ -59,30 +58,6 @@ def test_a_table_of_health_names_the_worst_job_first(jobmon, conn):
     log_run(conn, "b-bad-one", "failed")
     lines = jobmon("check").out.splitlines()
     assert [line.split(" | ")[0].strip() for line in lines[2:4]] == ["critical", "ok"]
-
-
-def test_applied_jobs_are_listed_with_their_source(jobmon, jobs_file):
-    applied = jobmon("jobs", "apply", str(jobs_file), "-o", "json")
-    assert json.loads(applied.out) == [
-        {"job_name": "nightly", "change": "added"},
-        {"job_name": "often", "change": "added"},
-    ]
-    listed = yaml.safe_load(jobmon("jobs", "list", "-o", "yaml").out)
-    assert [(job["name"], job["source"], job["every"], job["owner"]) for job in listed] == [
-        ("nightly", "file:jobs.yaml", "1d", None),
-        ("often", "file:jobs.yaml", "15m", "billing"),
-    ]
-    assert json.loads(jobmon("jobs", "apply", str(jobs_file), "-o", "json").out)[0]["change"] == "unchanged"
-
-
-def test_a_job_of_another_source_is_refused(jobmon, jobs_file, tmp_path):
-    jobmon("jobs", "apply", str(jobs_file))
-    other = tmp_path / "other.yaml"
-    other.write_text("jobs: [{name: new}, {name: often}]")
-    refused = jobmon("jobs", "apply", str(other))
-    assert (refused.code, refused.out) == (1, "")
-    assert refused.err.startswith("error: job 'often' is registered by file:jobs.yaml, so file:other.yaml cannot")
-    assert "new" not in jobmon("jobs", "list").out
 
 
 def test_migrate_tells_its_progress_on_stderr(jobmon, empty_database, airflow_connection):
@@ -147,16 +122,3 @@ def test_a_connection_of_airflows_own_database_is_found(jobmon, airflow_home, po
         session.add(Connection(conn_id="jobmon_stored", uri=uri))
     listed = jobmon("jobs", "list", "--conn-id", "jobmon_stored", "-o", "json")
     assert (listed.code, listed.out) == (0, "[]\n"), listed.err
-
-
-def test_jobs_apply_takes_off_what_left_the_file_only_when_asked_to(jobmon, jobs_file):
-    assert jobmon("jobs", "apply", jobs_file).code == 0
-    jobs_file.write_text("jobs:\n- name: nightly\n  every: 1d\n")
-    assert jobmon("jobs", "apply", jobs_file).code == 0
-    assert "often" in jobmon("jobs", "list").out
-    assert "removed" in jobmon("jobs", "apply", jobs_file, "--prune").out
-    assert "often" not in jobmon("jobs", "list").out
-    jobs_file.write_text("jobs: []\n")
-    assert jobmon("jobs", "apply", jobs_file).code == 1
-    assert jobmon("jobs", "apply", jobs_file, "--prune").code == 0
-    assert "nightly" not in jobmon("jobs", "list").out
