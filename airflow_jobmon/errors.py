@@ -23,6 +23,14 @@ class UnknownJob(JobmonError):
     """A job name that neither the registry nor the log knows."""
 
 
+class UnknownSilence(JobmonError):
+    """A name that was never silenced."""
+
+
+class UnknownIncident(JobmonError):
+    """An incident that is not there, or nothing open where something open is needed."""
+
+
 class DeliveryError(JobmonError):
     """A channel did not take a message.
 

@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from airflow_jobmon.postgres.incident_history import shown
 from airflow_jobmon.postgres.queries import load_queries
 
 
@@ -16,8 +17,9 @@ def list_alerts(conn: Connection[Any], *, job: str | None, state: str | None, li
 
 
 def list_incidents(conn: Connection[Any], *, job: str | None, resolved: bool, limit: int) -> list[dict[str, Any]]:
-    """Newest first; `resolved` adds those that are over."""
-    return _rows(conn, "incidents", {"job": job, "all": resolved, "limit": limit})
+    """Newest first, each with its state; `resolved` adds those that are over."""
+    rows = _rows(conn, "incidents", {"job": job, "all": resolved, "limit": limit})
+    return [shown(row) for row in rows]
 
 
 def retry_dead(conn: Connection[Any], *, job: str | None) -> int:

@@ -54,7 +54,8 @@ UPDATE airflow_jobmon.channels SET dead_told_at = NULL, paused_until = NULL, fai
 SELECT pg_notify('airflow_jobmon', '')
 
 -- name: incidents
-SELECT id, job_name, kind, severity, opened_at, resolved_at, occurrences, message, error_message
+SELECT id, job_name, kind, severity, opened_at, resolved_at, occurrences, acknowledged_by, message, error_message,
+    told_at, silenced_at, acknowledged_at
 FROM airflow_jobmon.incidents
 WHERE (%(job)s::text IS NULL OR job_name = %(job)s)
   AND (%(all)s OR resolved_at IS NULL)

@@ -52,3 +52,10 @@ DELETE FROM airflow_jobmon.reports WHERE id IN (
         AND NOT EXISTS (SELECT FROM airflow_jobmon.messages m WHERE m.report_id = r.id)
     ORDER BY r.created_at LIMIT %(batch)s
 )
+
+-- name: silences
+DELETE FROM airflow_jobmon.silences WHERE id IN (
+    SELECT s.id FROM airflow_jobmon.silences s
+    WHERE s.ends_at < clock_timestamp() - %(keep)s
+    ORDER BY s.ends_at LIMIT %(batch)s
+)

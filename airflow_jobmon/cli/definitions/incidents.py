@@ -34,17 +34,22 @@ ALERTS = ActionCommand(
 
 INCIDENTS = ActionCommand(
     name="incidents",
-    help="List open problems, or with --all the ended ones too",
+    help="List open problems, or with --all the ended ones too; with --id the history of one",
     func=lazy_load_command("airflow_jobmon.cli.incidents.incidents"),
-    description="Lists incidents, newest first. At most one is open per job and kind of problem.",
+    description=(
+        "Lists incidents, newest first. At most one is open per job and kind of problem.\n"
+        "With --id, tells the history of one: when it opened, who was told, where and when, who knew, and its end."
+    ),
     epilog=(
         "Examples:\n"
         "  airflow jobmon incidents\n"
-        "  airflow jobmon incidents --all --job nightly-invoices -o yaml\n\n"
+        "  airflow jobmon incidents --all --job nightly-invoices -o yaml\n"
+        "  airflow jobmon incidents --id 17\n\n"
         "Exit codes: 0 listed (whether any is open or not; see check for that), 1 could not."
     ),
     args=(
         Arg(("--all",), action="store_true", help="Resolved ones too"),
+        Arg(("--id",), metavar="N", type=int, help="The history of this one"),
         ONLY_JOB,
         LIMIT,
         ARG_OUTPUT,

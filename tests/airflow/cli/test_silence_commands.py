@@ -1,0 +1,139 @@
+"""`silence`, `unsilence`, `ack` and the history of an incident, as people type them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.runs import log_run
+
+
+@pytest.fixture
+def failing(jobmon, conn, monkeypatch):
+    """A job `nightly` with one open incident, and a channel."""
+    monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "pager")
+    log_run(conn, "nightly", "failed", error_message="disk full")
+    jobmon("check", "--record")
+
+
+def test_a_silence_is_made_changed_listed_and_lifted(jobmon, failing):
+    made = jobmon("silence", "night*", "--for", "2h", "--reason", "upgrade", "--by", "anna", "-o", "json")
+    [row] = json.loads(made.out)
+    assert (row["change"], row["jobs"], row["open_incidents"], row["by"]) == ("added", 1, 1, "anna")
+    assert made.err == "silenced for 2.0 h\n"
+    until = (datetime.now(UTC) + timedelta(hours=5)).isoformat()
+    changed = jobmon("silence", "night*", "--until", until, "--reason", "longer", "-o", "json")
+    assert json.loads(changed.out)[0]["change"] == "changed"
+    assert "it was silenced until 2" in changed.err
+    [listed] = json.loads(jobmon("silence", "--list", "-o", "json").out)
+    assert (listed["name"], listed["reason"], listed["silenced_by"]) == ("night*", "longer", getpass.getuser())
+    assert json.loads(jobmon("silence", "other", "--list", "-o", "json").out) == []
+    lifted = jobmon("unsilence", "night*", "-o", "json")
+    assert (lifted.code, json.loads(lifted.out)[0]["change"]) == (0, "lifted")
+    assert jobmon("silence", "--list").err == "no silences in force\n"
+    again = jobmon("unsilence", "night*")
+    assert (again.code, again.err) == (0, "it had ended by itself\n")
+    assert "lifted_by" in json.loads(jobmon("silence", "--all", "-o", "json").out)[0]
+
+
+def test_lifting_one_of_two_says_that_the_other_is_still_in_force(jobmon, failing):
+    for name in ("nightly", "*"):
+        jobmon("silence", name, "--for", "1h", "--reason", "upgrade")
+    assert "still silenced by '*'" in jobmon("unsilence", "nightly").err
+
+
+def test_a_name_that_no_job_has_is_silenced_and_said(jobmon, conn):
+    made = jobmon("silence", "billing-*", "--for", "30m", "--reason", "upgrade")
+    assert made.code == 0
+    assert "no job is called like 'billing-*' now, one that appears will be silenced" in made.err
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        pytest.param([], "name the job (or a glob like 'billing-*'), or give --list", id="no name"),
+        pytest.param(["a"], "say until when 'a' is silent: --for 2h, or --until TIME", id="no end"),
+        pytest.param(["a", "--for", "2h"], "say why 'a' is silenced", id="no reason"),
+        pytest.param(["a", "--for", "2h", "--reason", "  "], "say why 'a' is silenced", id="an empty reason"),
+        pytest.param(
+            ["a", "--for", "2h", "--until", "2099-01-01", "--reason", "x"], "not both", id="for and until at once"
+        ),
+        pytest.param(["a", "--for", "0s", "--reason", "x"], "--for 0s is no time at all", id="no time"),
+        pytest.param(["a", "--for", "0", "--reason", "x"], "'0' is no duration; write it like", id="no unit"),
+        pytest.param(["a", "--for=-2h", "--reason", "x"], "'-2h' is no duration", id="negative"),
+        pytest.param(["a", "--for", "9999d", "--reason", "x"], "a year is the most", id="for ever"),
+        pytest.param(
+            ["a", "--until", "2025-01-01", "--reason", "x"],
+            "--until 2025-01-01 is past; give a time that is still to come",
+            id="past",
+        ),
+        pytest.param(["a", "--until", "tomorrow", "--reason", "x"], "'tomorrow' is no time; write it in", id="words"),
+    ],
+)
+def test_a_silence_that_cannot_be_meant_is_refused_in_a_sentence(jobmon, conn, args, says):
+    refused = jobmon("silence", *args)
+    assert (refused.code, refused.out) == (1, "")
+    assert says in refused.err
+    assert refused.err.count("\n") == 1
+    assert json.loads(jobmon("silence", "--all", "-o", "json").out) == []
+
+
+def test_lifting_what_was_never_silenced_exits_with_1(jobmon, conn):
+    refused = jobmon("unsilence", "nightly")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith("error: there is no silence of 'nightly'; see those in force with: airflow jobmon")
+
+
+def test_an_incident_is_acknowledged_once_and_taken_back(jobmon, failing):
+    [row] = json.loads(jobmon("ack", "nightly", "--note", "on it", "--by", "anna", "-o", "json").out)
+    assert (row["change"], row["by"], row["note"], row["kind"]) == ("acknowledged", "anna", "on it", "failed")
+    [again] = json.loads(jobmon("ack", "--id", str(row["id"]), "-o", "json").out)
+    assert (again["change"], again["by"]) == ("already", "anna")
+    [listed] = json.loads(jobmon("incidents", "-o", "json").out)
+    assert (listed["state"], listed["acknowledged_by"]) == ("acknowledged", "anna")
+    assert json.loads(jobmon("ack", "night*", "--undo", "-o", "json").out)[0]["change"] == "withdrawn"
+    assert json.loads(jobmon("ack", "night*", "--undo", "-o", "json").out)[0]["change"] == "not acknowledged"
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        pytest.param([], "say what is acknowledged: a job's name or glob, or --id N", id="nothing"),
+        pytest.param(["nightly", "--id", "1"], "not both", id="name and id"),
+        pytest.param(["other"], "nothing is open of other; see what is with: airflow jobmon incidents", id="not open"),
+        pytest.param(["--id", "99"], "there is no incident 99", id="no such incident"),
+        pytest.param(["nightly", "--undo", "--note", "x"], "--undo takes an acknowledgement back", id="undo and note"),
+        pytest.param(["--id", "1", "--kind", "failed"], "--id means one incident already", id="id and kind"),
+    ],
+)
+def test_acknowledging_what_cannot_be_meant_is_refused_in_a_sentence(jobmon, failing, args, says):
+    refused = jobmon("ack", *args)
+    assert (refused.code, refused.out) == (1, "")
+    assert says in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_the_history_of_an_incident_is_shown(jobmon, failing):
+    shown = jobmon("incidents", "--id", "1")
+    assert shown.err.startswith("incident 1: failed, critical, told: nightly: the run started ")
+    for what in ("opened", "noticed", "alert opened, pending", "failure counted"):
+        assert what in shown.out
+    whole = json.loads(jobmon("incidents", "--id", "1", "-o", "json").out)
+    assert (whole["job_name"], whole["state"]) == ("nightly", "told")
+    assert {"at", "what", "channel", "said"} == set(whole["timeline"][0])
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        pytest.param(["--id", "99"], "there is no incident 99; see those there are with", id="no such incident"),
+        pytest.param(["--id", "1", "--job", "nightly"], "leave out --job", id="id and job"),
+    ],
+)
+def test_a_history_that_cannot_be_meant_is_refused_in_a_sentence(jobmon, failing, args, says):
+    refused = jobmon("incidents", *args)
+    assert (refused.code, refused.out) == (1, "")
+    assert says in refused.err
