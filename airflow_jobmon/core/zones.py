@@ -60,11 +60,11 @@ def period_at(zone: str, moment: datetime) -> Period:
     raise AssertionError(f"{moment} lies after its own year")  # pragma: no cover
 
 
-def periods(zone: str, start: datetime, end: datetime) -> Iterator[Period]:
-    """Those that begin from `start` until before `end`, in order."""
+def periods_after_changes(zone: str, start: datetime, end: datetime) -> Iterator[Period]:
+    """Those that began as the zone's clocks were set, from `start` until before `end` (UTC), in order."""
     for year in range(start.year, end.year + 1):
         for period in _periods_of_year(zone, year):
-            if start <= period.start < end:
+            if start <= period.start < end and period_at(zone, period.start - _TICK).offset != period.offset:
                 yield period
 
 
