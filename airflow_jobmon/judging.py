@@ -147,7 +147,7 @@ def assess_jobs(
             facts = facts_of_log.gather(conn, [state.job.name for state in watched], at=at)
         for state in watched:
             try:
-                seen = facts.of(state.job, state.known_since)
+                seen = facts.of(state.job, state.known_since, state.scheduled_since)
                 healths.append(_assess(seen, state, settings, at or datetime.now(UTC)))
             except _BEYOND_RECKONING:
                 log.exception("job %.200r cannot be judged; the others are", state.job.name)
@@ -229,7 +229,9 @@ def _judge(
     states = survey.states().values()
     if not states:
         return [], 0
-    gathered = {state.job.name: survey.facts.of(state.job, state.known_since) for state in states}
+    gathered = {
+        state.job.name: survey.facts.of(state.job, state.known_since, state.scheduled_since) for state in states
+    }
     incidents, silences = survey.incidents(), survey.silences()
     new_failures = _new_failures(book, survey, gathered.values())
     noted = {run.job_name for run in survey.events}

@@ -93,7 +93,10 @@ def _failed(facts: JobFacts, run: Run, job: MonitoredJob) -> Finding:
 
 def _expected(facts: JobFacts, job: MonitoredJob, now: datetime) -> datetime:
     last_start = min(facts.newest.started_at, now) if facts.newest else facts.registered_at
-    return job.expected_after(last_start)
+    expected = job.expected_after(last_start)
+    changed = facts.scheduled_since
+    # A slot that lay before its schedule was written down is nobody's failing.
+    return job.expected_after(changed) if changed is not None and expected <= changed <= now else expected
 
 
 def _overdue(facts: JobFacts, job: MonitoredJob, now: datetime) -> Finding | None:

@@ -45,10 +45,11 @@ class Gathered:
         """When they were asked for, by the database's clock, which all watchers share."""
         return max((row[1] for row in self._rows.values()), default=datetime.now(UTC))
 
-    def of(self, job: MonitoredJob, known_since: datetime) -> JobFacts:
-        """Of a job that was registered or first seen at `known_since`."""
+    def of(self, job: MonitoredJob, known_since: datetime, scheduled_since: datetime | None = None) -> JobFacts:
+        """Of a job that was registered or first seen at `known_since`, and got its schedule at `scheduled_since`."""
         row = self._rows[job.name]
-        return _facts(row, known_since, Window(job.window_days, *row[25:27]) if self._windows else None)
+        window = Window(job.window_days, *row[25:27]) if self._windows else None
+        return _facts(row, known_since, scheduled_since, window)
 
 
 def gather(
@@ -63,7 +64,9 @@ def gather(
     return Gathered(conn.execute(load_queries("facts")["facts"], given), windows=count_window)
 
 
-def _facts(row: Sequence[Any], registered_at: datetime, window: Window | None) -> JobFacts:
+def _facts(
+    row: Sequence[Any], registered_at: datetime, scheduled_since: datetime | None, window: Window | None
+) -> JobFacts:
     name = row[0]
     newest = _run(name, row[2:8])
     last_finished = newest if row[8] else _run(name, row[9:15])
@@ -71,6 +74,7 @@ def _facts(row: Sequence[Any], registered_at: datetime, window: Window | None) -
     return JobFacts(
         job_name=name,
         registered_at=registered_at,
+        scheduled_since=scheduled_since,
         newest=newest,
         last_finished=last_finished,
         last_success=last_finished if succeeded else _run(name, row[15:21]),

@@ -52,11 +52,15 @@ class Addressed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is stored of a job: its registry entry (or the defaults), since when we know it, its last counted window."""
+    """What is stored of a job: its registry entry (or the defaults), since when we know it, its last counted window.
+
+    scheduled_since: since when its schedule is this one; None where it always was.
+    """
 
     job: MonitoredJob
     registered: bool
     known_since: datetime
+    scheduled_since: datetime | None
     window: Window | None
 
 
@@ -267,6 +271,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
     succeeded: int | None,
     config: dict[str, Any] | None,
     registered_at: datetime | None,
+    scheduled_since: datetime | None,
 ) -> State:
     try:
         job = stored_job(config) if config is not None else _defaults(job_name)
@@ -274,7 +279,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
         log.error("the registry entry of job %.200r cannot be read here: %s", job_name, error)  # noqa: TRY400
         job, config = _defaults(job_name), None
     window = Window(job.window_days, finished, succeeded) if finished is not None and succeeded is not None else None
-    return State(job, config is not None, registered_at or first_seen_at, window)
+    return State(job, config is not None, registered_at or first_seen_at, scheduled_since, window)
 
 
 @lru_cache(maxsize=20_000)

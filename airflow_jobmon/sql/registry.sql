@@ -22,12 +22,23 @@ WHERE name = ANY (%(names)s) OR source = %(source)s
 
 -- name: register
 -- Add or change; registered_at stays, since the first deadline of a job that never ran counts from it. The source is
--- another only where the job was taken over.
+-- another only where the job was taken over. A changed schedule holds from now on, unless the job is missed by the old
+-- one: a new one does not excuse that.
 INSERT INTO airflow_jobmon.jobs (name, source, config)
 SELECT given.name, %(source)s, given.config
 FROM unnest(%(names)s::text[], %(configs)s::jsonb[]) AS given (name, config)
 ON CONFLICT (name) DO UPDATE
-SET source = excluded.source, config = excluded.config, updated_at = clock_timestamp()
+SET source = excluded.source, config = excluded.config, updated_at = clock_timestamp(),
+    scheduled_since = CASE
+        WHEN (jobs.config -> 'schedule', jobs.config -> 'timezone', jobs.config -> 'every', jobs.config -> 'enabled')
+                IS DISTINCT FROM (excluded.config -> 'schedule', excluded.config -> 'timezone',
+                    excluded.config -> 'every', excluded.config -> 'enabled')
+            AND NOT EXISTS (
+                SELECT FROM airflow_jobmon.job_state st
+                WHERE st.job_name = jobs.name AND st.due_at < clock_timestamp())
+        THEN clock_timestamp()
+        ELSE jobs.scheduled_since
+    END
 
 -- name: remove
 DELETE FROM airflow_jobmon.jobs WHERE name = ANY (%(names)s)

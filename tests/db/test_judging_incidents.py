@@ -237,3 +237,54 @@ def test_judging_as_of_then_shows_nothing_of_what_a_run_did_later(conn):
     )
     then = assess_jobs(conn, SETTINGS, at=ago(hours=2))[0].last_run
     assert (then.status, then.error_message, then.records_updated) == ("running", None, None)
+
+
+def changed_schedule(conn) -> bool:
+    return conn.execute("SELECT scheduled_since IS NOT NULL FROM airflow_jobmon.jobs").fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_news"),
+    [
+        pytest.param({"every": "1h"}, True, id="its schedule"),
+        pytest.param({"every": "3h", "enabled": False}, True, id="whether it is watched"),
+        pytest.param({"every": "3h", "owner": "billing"}, False, id="who owns it"),
+        pytest.param({"every": "3h", "grace": "5m"}, False, id="its grace"),
+    ],
+)
+def test_a_change_of_the_schedule_is_remembered_with_its_time(conn, fields, is_news):
+    register(conn, every="3h")
+    assert not changed_schedule(conn)
+    register(conn, **fields)
+    assert changed_schedule(conn) is is_news
+
+
+def test_a_new_schedule_makes_no_run_missed_that_was_not_missed_by_the_old_one(conn):
+    register(conn, every="1d", grace="1m")
+    log_run(conn, "load", started_at=ago(hours=5))
+    judge_changed(conn, SETTINGS)
+    register(conn, every="1h", grace="1m")
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == []
+    conn.execute("UPDATE airflow_jobmon.jobs SET scheduled_since = scheduled_since - interval '62 minutes'")
+    conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = clock_timestamp() - interval '1 second'")
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == [("missed", "opened")]
+
+
+def test_a_new_schedule_does_not_excuse_what_the_old_one_missed(conn):
+    register(conn, every="3h", grace="1m")
+    log_run(conn, "load", started_at=ago(hours=5))
+    judge_changed(conn, SETTINGS)
+    register(conn, every="2h", grace="1m")
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == [("missed", "opened")]
+
+
+def test_a_job_that_is_enabled_again_has_missed_nothing_while_it_was_not(conn):
+    register(conn, every="1h", grace="1m", enabled=False)
+    log_run(conn, "load", started_at=ago(days=30))
+    judge_changed(conn, SETTINGS)
+    register(conn, every="1h", grace="1m")
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == []
