@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_jobmon.errors import JobmonError
+from airflow_jobmon.report_operator import JobReportOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_jobmon.channels import Channel
     from airflow_jobmon.core.health import JobHealth
     from airflow_jobmon.core.jobs import MonitoredJob
+
+__all__ = ["DeliverAlertsOperator", "JobHealthOperator", "JobReportOperator"]
 
 _FAILING = {"warning": {"warning", "critical"}, "critical": {"critical"}}
 

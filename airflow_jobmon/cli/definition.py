@@ -7,10 +7,24 @@ from airflow.cli.cli_config import GroupCommand
 from airflow_jobmon.cli.definitions.incidents import ALERTS, INCIDENTS
 from airflow_jobmon.cli.definitions.installing import DOCTOR, MIGRATE
 from airflow_jobmon.cli.definitions.registry import JOBS
+from airflow_jobmon.cli.definitions.reports import REPORT
 from airflow_jobmon.cli.definitions.silences import ACK, SILENCE, UNSILENCE
 from airflow_jobmon.cli.definitions.watching import CHECK, DELIVER, LISTEN
 
-COMMANDS = (MIGRATE, DOCTOR, CHECK, LISTEN, DELIVER, ALERTS, INCIDENTS, SILENCE, UNSILENCE, ACK, JOBS)
+COMMANDS = (
+    MIGRATE,
+    DOCTOR,
+    CHECK,
+    LISTEN,
+    DELIVER,
+    ALERTS,
+    INCIDENTS,
+    SILENCE,
+    UNSILENCE,
+    ACK,
+    REPORT,
+    JOBS,
+)
 
 
 def get_jobmon_commands() -> list[GroupCommand]:

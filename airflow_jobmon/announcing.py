@@ -1,0 +1,68 @@
+"""Makes a report, keeps its page, and sends it on the channels that are named or configured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from airflow_jobmon.connections import open_channels
+from airflow_jobmon.core.messages import is_link
+from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.review_page import page_name
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.migrate import check_schema
+from airflow_jobmon.publishing import publish
+from airflow_jobmon.reporting import daily_report, weekly_review
+from airflow_jobmon.settings import Settings
+from airflow_jobmon.storage import keep
+
+
+@dataclass(frozen=True, slots=True)
+class MadeReport:
+    """A report, and the URI of its page where one was kept."""
+
+    report: Report
+    kept_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """By channel: `sent`, `open` (to be tried again) or `dead`; and why those in `failed` will never have it."""
+
+    states: dict[str, str]
+    failed: dict[str, str]
+
+
+def make_report(
+    conninfo: str, settings: Settings, kind: str, *, keep_at: str | None = None, page_url: str | None = None
+) -> MadeReport:
+    """`daily` or `weekly`; the weekly one's page is kept in the directory `keep_at`, which browsers find at `page_url`.
+
+    Raises ConnectionProblem or SchemaProblem where the log cannot be read, ConfigurationError where the page cannot be
+    kept.
+    """
+    with connect(conninfo) as conn:
+        check_schema(conn)
+        if kind == "daily":
+            return MadeReport(daily_report(conn, settings))
+        made = weekly_review(conn, settings)
+    if not keep_at:
+        return MadeReport(made.report())
+    name = page_name(made.at)
+    kept_at = keep(keep_at, name, made.page().encode("utf-8", "replace"))
+    link = f"{(page_url or keep_at).rstrip('/')}/{name}"
+    return MadeReport(made.report(kept_at=link if is_link(link) else None), kept_at)
+
+
+def announce(conninfo: str, report: Report, settings: Settings, channels: Iterable[str] | str | None) -> Announced:
+    """Send a report on these channels (None: the configured ones); one that cannot be opened stops no other."""
+    if channels is None:
+        names = list(settings.channels)
+    else:
+        listed = channels.split(",") if isinstance(channels, str) else channels
+        names = [name.strip() for name in listed if name.strip()]
+    opened, problems = open_channels(dict.fromkeys(names))
+    published = publish(conninfo, report, opened)
+    return Announced(
+        {message.channel: message.state for message in published.messages}, {**problems, **published.failed}
+    )

@@ -1,0 +1,139 @@
+"""Makes the reports: gathers what the log, the incidents and the deliveries show, and hands it to the pure builders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from airflow_jobmon.core.clock_changes import clock_changes
+from airflow_jobmon.core.digest import PERIOD, FailedRuns, MissedRun, Morning, OpenProblem, Undelivered, digest
+from airflow_jobmon.core.health import Health, JobHealth
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.review import WEEK, Delivered, JobWeek, Span, review
+from airflow_jobmon.core.review_page import DAYS, JobDay, review_page
+from airflow_jobmon.core.silences import Silence, in_force
+from airflow_jobmon.core.text import one_line
+from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.registry import list_jobs
+from airflow_jobmon.settings import Settings
+
+Connection = psycopg.Connection[Any]
+
+
+def page_of(settings: Settings) -> str | None:
+    """Where the jobs are shown in Airflow's UI; None where Airflow's address is not configured."""
+    return f"{settings.base_url}/jobmon/" if settings.base_url else None
+
+
+def daily_report(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Report:
+    """The morning digest: what happened in the 24 hours before `now`, judged as of now."""
+    at = now or datetime.now(UTC)
+    queries = load_queries("reporting")
+    given = {"at": at, "period": PERIOD}
+    healths = assess_jobs(conn, settings, at=now)
+    watched = conn.execute(queries["watched"]).fetchone()
+    morning = Morning(
+        healths=healths,
+        failures=[FailedRuns(*row) for row in conn.execute(queries["failures"], given)],
+        missed=[MissedRun(*row) for row in conn.execute(queries["missed"], given)],
+        open=_open_problems(conn, at),
+        undelivered=[Undelivered(*row) for row in conn.execute(queries["undelivered"], given)],
+        watched=bool(watched and watched[0]),
+    )
+    return digest(morning, at=at, page=page_of(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class WeeklyReview:
+    """What a review is made of, gathered once for the report and for its page with charts."""
+
+    weeks: Sequence[JobWeek]
+    days: Mapping[str, Mapping[date, JobDay]]
+    clock_changes: Sequence[str]
+    deliveries: Sequence[Delivered]
+    at: datetime
+    jobs_page: str | None
+
+    def report(self, *, kept_at: str | None = None) -> Report:
+        """`kept_at`: where the page with charts can be opened, if anywhere."""
+        return review(
+            self.weeks,
+            at=self.at,
+            clock_changes=self.clock_changes,
+            deliveries=self.deliveries,
+            page=self.jobs_page,
+            kept_at=kept_at,
+        )
+
+    def page(self) -> str:
+        """The review with charts, HTML."""
+        return review_page(self.report(), self.weeks, self.days)
+
+
+def weekly_review(conn: Connection, settings: Settings, *, now: datetime | None = None) -> WeeklyReview:
+    """The seven days before `now`, each beside the seven before."""
+    at = now or datetime.now(UTC)
+    queries = load_queries("reporting")
+    weeks = _job_weeks(conn, settings, at, now)
+    days: dict[str, dict[date, JobDay]] = {}
+    since = at.date() - timedelta(days=DAYS)
+    for name, day, *figures in conn.execute(queries["days"], {"since": since, "until": at.date()}):
+        days.setdefault(name, {})[day] = JobDay(*figures)
+    return WeeklyReview(
+        weeks=weeks,
+        days=days,
+        clock_changes=[change for one in weeks for change in _clock_changes(one.job, at)],
+        deliveries=[Delivered(*row) for row in conn.execute(queries["arrivals"], {"at": at})],
+        at=at,
+        jobs_page=page_of(settings),
+    )
+
+
+def _clock_changes(job: MonitoredJob, at: datetime) -> Iterator[str]:
+    for change in clock_changes(job, at, at + WEEK):
+        yield f"{one_line(job.name, 400)}: {change.sentence}"
+
+
+def _job_weeks(conn: Connection, settings: Settings, at: datetime, now: datetime | None) -> list[JobWeek]:
+    """Every watched job's two weeks; one that was silent for both is left out unless it is registered."""
+    registered = {entry.job.name: entry.job for entry in list_jobs(conn)}
+    spans: dict[str, dict[int, Span]] = {}
+    for name, place, *figures in conn.execute(load_queries("reporting")["spans"], {"at": at}):
+        spans.setdefault(name, {})[place] = Span(*figures)
+    return [
+        _job_week(registered.get(health.job_name) or MonitoredJob.model_construct(name=health.job_name), health, found)
+        for health in assess_jobs(conn, settings, at=now)
+        if (found := spans.get(health.job_name, {})) or health.job_name in registered
+    ]
+
+
+def _job_week(job: MonitoredJob, health: JobHealth, spans: Mapping[int, Span]) -> JobWeek:
+    none = Span()
+    return JobWeek(
+        job=job,
+        health=health,
+        week=spans.get(-1, none),
+        before=spans.get(-2, none),
+        days=[spans.get(slice_, none) for slice_ in range(6, -1, -1)],
+    )
+
+
+def _open_problems(conn: Connection, at: datetime) -> list[OpenProblem]:
+    queries = load_queries("reporting")
+    silences = [Silence(*row) for row in conn.execute(queries["silences"])]
+    return [
+        OpenProblem(name, kind, Health(severity), since, message, _handled(name, acknowledged_by, silences, at))
+        for name, kind, severity, since, message, acknowledged_by in conn.execute(queries["open_incidents"])
+    ]
+
+
+def _handled(job_name: str, acknowledged_by: str | None, silences: Sequence[Silence], at: datetime) -> str:
+    silence = in_force(silences, job_name, at)
+    said = [f"acknowledged by {acknowledged_by}"] if acknowledged_by else []
+    return ", ".join([*said, *([str(silence)] if silence else [])])
