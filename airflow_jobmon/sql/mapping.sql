@@ -53,6 +53,7 @@ DECLARE
     theirs text;
     kind regtype;
     named text;
+    quoted text;
     ref text;
     mapped jsonb := '{}';
     words text[];
@@ -82,7 +83,9 @@ BEGIN
                     HINT = format('map it in [jobmon] jobs_log_columns: %s=<its name there>', ours);
         END IF;
         named := replace(quote_ident(theirs), '%', '%%');
-        ref := '%1$s.' || named;
+        -- Quoted in any case: `NEW.begin` and `NEW.end` would be PL/pgSQL's own words.
+        quoted := '"' || replace(replace(theirs, '"', '""'), '%', '%%') || '"';
+        ref := '%1$s.' || quoted;
         IF ours IN ('started_at', 'completed_at') THEN
             -- Without a zone, or a day only, it is taken for UTC.
             ref := CASE kind
@@ -108,9 +111,9 @@ BEGIN
         END IF;
         mapped := mapped || jsonb_build_object(ours, ref);
         IF ours = 'id' THEN
-            mapped := mapped || jsonb_build_object('id_raw', '%1$s.' || named);
+            mapped := mapped || jsonb_build_object('id_raw', '%1$s.' || quoted);
         ELSIF ours = 'started_at' THEN
-            mapped := mapped || jsonb_build_object('start_key', format(replace(ref, '%1$s.' || named, named)));
+            mapped := mapped || jsonb_build_object('start_key', format(replace(ref, '%1$s.' || quoted, named)));
         ELSIF ours = 'job_name' AND kind IN ('text'::regtype, 'varchar'::regtype) THEN
             mapped := mapped || jsonb_build_object('job_key', quote_ident(theirs));
         ELSIF ours = 'job_name' AND EXISTS (

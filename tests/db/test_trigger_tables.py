@@ -51,6 +51,16 @@ def test_ids_of_any_type_are_noted_as_text_and_told_as_they_are(made, empty_data
         assert [failure["id"] for failure in told_failures(listener)] == [told]
 
 
+def test_columns_called_like_words_of_pl_pgsql_are_noted(made):
+    names = {"job_name": "if", "started_at": "begin", "completed_at": "end", "status": "exception"}
+    conn = made(
+        'CREATE TABLE public.jobs_log (id serial, "if" text, "begin" timestamptz, "end" timestamptz, "exception" text)',
+        jobs_log_columns=names,
+    )
+    conn.execute('INSERT INTO public.jobs_log ("if", "begin", "exception") VALUES (\'a\', now(), \'failed\')')
+    assert conn.execute("SELECT job_name, run_id FROM airflow_jobmon.events").fetchall() == [("a", "1")]
+
+
 def partitioned(conn: Conn) -> None:
     conn.execute(
         "CREATE TABLE public.old PARTITION OF public.jobs_log FOR VALUES FROM ('2020-01-01') TO ('2026-01-01');"
