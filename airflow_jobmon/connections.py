@@ -24,6 +24,14 @@ async def aconninfo(conn_id: str) -> str:
     return _conninfo(KeptConnection(conn_id, await read_connection(conn_id)))
 
 
+def connection_type(conn_id: str) -> str | None:
+    """The type of a connection; None where there is no such connection, as for a channel given as a notifier."""
+    try:
+        return KeptConnection(conn_id).get().conn_type
+    except ConnectionProblem:
+        return None
+
+
 def open_channel(conn_id: str) -> Channel:
     """The channel that an Airflow connection stands for; its type picks the kind. Nothing is sent or dialled yet."""
     return channel_for(KeptConnection(conn_id).get())

@@ -1,4 +1,4 @@
-"""Operators: check the health of outside jobs, and deliver the alerts that are due."""
+"""Operators: check the health of outside jobs, deliver the alerts that are due, hold alert drills."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_jobmon.drill_operator import AlertDrillOperator
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.report_operator import JobReportOperator
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_jobmon.core.health import JobHealth
     from airflow_jobmon.core.jobs import MonitoredJob
 
-__all__ = ["DeliverAlertsOperator", "JobHealthOperator", "JobReportOperator"]
+__all__ = ["AlertDrillOperator", "DeliverAlertsOperator", "JobHealthOperator", "JobReportOperator"]
 
 _FAILING = {"warning": {"warning", "critical"}, "critical": {"critical"}}
 

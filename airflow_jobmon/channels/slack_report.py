@@ -46,7 +46,7 @@ def _texts(part: Section, share: int) -> list[str]:
     used = len(lines[0])
     shown = 0
     for line in part.lines:
-        text = f"• {escaped(one_line(line), 400)}"
+        text = escaped(one_line(line), 400)
         if used + len(text) > min(share, _BLOCK) - 40:
             break
         lines.append(text)

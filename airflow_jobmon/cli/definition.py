@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.cli.cli_config import GroupCommand
 
+from airflow_jobmon.cli.definitions.drills import DRILL
 from airflow_jobmon.cli.definitions.incidents import ALERTS, INCIDENTS
 from airflow_jobmon.cli.definitions.installing import DOCTOR, MIGRATE
 from airflow_jobmon.cli.definitions.registry import JOBS
@@ -24,6 +25,7 @@ COMMANDS = (
     ACK,
     REPORT,
     JOBS,
+    DRILL,
 )
 
 

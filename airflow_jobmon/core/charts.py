@@ -8,20 +8,18 @@ _STEP, _BAR, _HEIGHT = 8, 6, 40
 """Units of the drawing: from bar to bar, a bar's width, and the chart's height."""
 
 
-def bar_chart(
-    values: Sequence[float | None], tone: Callable[[float], str], *, top: float | None = None, least: float = 0.04
-) -> str:
+def bar_chart(values: Sequence[float | None], tone: Callable[[float], str], *, top: float | None = None) -> str:
     """A bar for each value, oldest first; a gap where there is none.
 
     tone: the class that a value's bar is drawn in; its colour is the page's. top: what reaches full height; the highest
-    value unless given. least: the share of the height that even a value of zero takes, so that it is seen.
+    value unless given. A value of zero is still drawn, as a line on the ground.
     """
     known = [value for value in values if value is not None]
     full = top if top is not None else max(known, default=0.0)
     paths: dict[str, list[str]] = {}
     for place, value in enumerate(values):
         if value is not None:
-            height = max(least, min(value / full, 1.0) if full > 0 else 0.0) * (_HEIGHT - 2)
+            height = max(1.5, min(value / full, 1.0) * (_HEIGHT - 2)) if full > 0 else 1.5
             step = f"M{place * _STEP} {_HEIGHT}v-{height:.1f}h{_BAR}v{height:.1f}z"
             paths.setdefault(tone(value), []).append(step)
     drawn = "".join(f'<path class="{name}" d="{"".join(steps)}"/>' for name, steps in paths.items())

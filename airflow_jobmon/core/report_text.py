@@ -77,22 +77,17 @@ def width(text: str) -> int:
     )
 
 
-def sparkline(values: Sequence[float | None], *, low: float | None = None, high: float | None = None) -> str:
+def sparkline(values: Sequence[float | None]) -> str:
     """A trend drawn in text, one character a value, from the lowest to the highest of them; a gap is a dot.
 
-    Values that are all alike are drawn half high, since nothing is low or high among them. `low` and `high` fix the
-    scale's ends; a value beyond them is drawn at the end.
+    Values that are all alike are drawn half high, since nothing is low or high among them.
     """
     known = [value for value in values if value is not None]
     if not known:
         return "·" * len(values)
-    low, high = min(known) if low is None else low, max(known) if high is None else high
+    low, high = min(known), max(known)
     steps = "▁▂▃▄▅▆▇█"
     return "".join(
-        "·"
-        if value is None
-        else steps[3]
-        if high == low
-        else steps[round(max(0.0, min(1.0, (value - low) / (high - low))) * 7)]
+        "·" if value is None else steps[3] if high == low else steps[round((value - low) / (high - low) * 7)]
         for value in values
     )

@@ -17,9 +17,6 @@ from airflow_jobmon.core.times import iso, roughly
 
 WEEK = timedelta(days=7)
 
-_WORST = 80.0
-"""Percent; the success trend draws this and less as its lowest."""
-
 ACTIONS = {
     "low_success_rate": "Investigate recurring issues",
     "falling_success_rate": "Check for infrastructure or code issues",
@@ -188,7 +185,7 @@ def _success_table(weeks: Sequence[JobWeek], page: str | None) -> Table:
             _percent(one.before.success_rate),
             str(one.week.finished),
             str(one.week.finished - one.week.succeeded),
-            sparkline([day.success_rate for day in one.days], low=_WORST, high=100.0),
+            sparkline([day.success_rate for day in one.days]),
         )
         for one in weeks
     ]

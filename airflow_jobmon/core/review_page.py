@@ -17,7 +17,6 @@ from airflow_jobmon.core.report import Report
 from airflow_jobmon.core.report_text import report_title
 from airflow_jobmon.core.review import JobWeek
 from airflow_jobmon.core.text import fit, one_line
-from airflow_jobmon.core.times import roughly
 
 DAYS = 30
 """UTC days that the charts show, the day of the review the last of them."""
@@ -65,7 +64,7 @@ def _job(one: JobWeek, days: Sequence[JobDay | None]) -> dict[str, Any]:
         "week": one.week,
         "before": one.before,
         "success": bar_chart(
-            rates, lambda rate: _tone(rate, entry.min_success_rate, entry.target_success_rate), top=100.0, least=0.3
+            rates, lambda rate: _tone(rate, entry.min_success_rate, entry.target_success_rate), top=100.0
         ),
         "duration": band_chart(durations, usual=_usual(durations)),
         "records": bar_chart(records, lambda _: "plain"),
@@ -89,5 +88,4 @@ def _usual(values: Sequence[float | None]) -> tuple[float, float] | None:
 def _template() -> Template:
     source = files("airflow_jobmon.core").joinpath("review_page.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["span"] = lambda seconds: roughly(timedelta(seconds=seconds))
     return environment.from_string(source)

@@ -23,8 +23,9 @@ GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA airflow_jobmon TO jobmon_op
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA airflow_jobmon TO jobmon_operator;
 ALTER DEFAULT PRIVILEGES IN SCHEMA airflow_jobmon GRANT INSERT, UPDATE, DELETE ON TABLES TO jobmon_operator;
 ALTER DEFAULT PRIVILEGES IN SCHEMA airflow_jobmon GRANT USAGE ON SEQUENCES TO jobmon_operator;
--- The views for people are updatable in part, and runs would write to the job log itself: reading is enough.
-REVOKE INSERT, UPDATE, DELETE ON airflow_jobmon.migrations, airflow_jobmon.installation, airflow_jobmon.runs,
+-- The views for people are updatable in part, and runs would write to the job log itself: reading is enough. What a
+-- killed drill left is undone by the next one with the rights of whoever holds it.
+REVOKE INSERT, UPDATE, DELETE ON airflow_jobmon.migrations, airflow_jobmon.drill_leftovers, airflow_jobmon.installation, airflow_jobmon.runs,
     airflow_jobmon.history, airflow_jobmon.recent_executions, airflow_jobmon.job_health, airflow_jobmon.failed_jobs,
     airflow_jobmon.success_rate, airflow_jobmon.performance_metrics, airflow_jobmon.daily_metrics
 FROM jobmon_operator;

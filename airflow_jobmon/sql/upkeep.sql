@@ -59,3 +59,11 @@ DELETE FROM airflow_jobmon.silences WHERE id IN (
     WHERE s.ends_at < clock_timestamp() - %(keep)s
     ORDER BY s.ends_at LIMIT %(batch)s
 )
+
+-- name: drills
+-- With what they left, unless it is still to be removed.
+DELETE FROM airflow_jobmon.drills WHERE id IN (
+    SELECT d.id FROM airflow_jobmon.drills d
+    WHERE d.began_at < clock_timestamp() - %(keep)s AND d.ended_at IS NOT NULL
+    ORDER BY d.began_at LIMIT %(batch)s
+)

@@ -32,7 +32,7 @@ COMMANDS = dict(commands(JOBMON))
 def section(name: str) -> str:
     """What docs/commands.md says of one command."""
     text = (DOCS / "commands.md").read_text()
-    parts = dict(re.findall(r"^## `airflow jobmon ([\w ]+)`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    parts = dict(re.findall(r"^## `airflow jobmon ([\w -]+)`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     assert name in parts, f"docs/commands.md has no section on `airflow jobmon {name}`"
     return parts[name]
 
@@ -44,7 +44,7 @@ def test_every_option_of_every_command_is_documented(name):
 
 
 def test_no_command_is_documented_that_is_not_there():
-    documented = re.findall(r"^## `airflow jobmon ([\w ]+)`", (DOCS / "commands.md").read_text(), re.MULTILINE)
+    documented = re.findall(r"^## `airflow jobmon ([\w -]+)`", (DOCS / "commands.md").read_text(), re.MULTILINE)
     assert sorted(documented) == sorted(COMMANDS)
 
 

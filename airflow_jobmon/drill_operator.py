@@ -1,0 +1,105 @@
+"""The operator that holds alert drills; authors import it from `airflow_jobmon.operators`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_jobmon.errors import JobmonError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_jobmon.core.drills import DrillResult
+    from airflow_jobmon.settings import Settings
+
+
+class AlertDrillOperator(BaseOperator):
+    """Hold an alert drill, and fail where an alert did not arrive. XCom: its steps, also those of one that failed.
+
+    :param drill: `failure`, `missed` or `end-to-end`. Templated, as all but the numbers are.
+    :param job_name: the job to hold it for; any name for `failure`.
+    :param plan: for `end-to-end`: how to call the job and what should come of it, the fields of EndToEndPlan.
+    :param channels: connection ids of the channels that the report goes to, as a list or comma-separated; None: to
+        none. The drill's own alerts go where the job's alerts go.
+    :param within: how long the judging and each channel may take, instead of one minute (five by mail): a timedelta,
+        or text like `90s`.
+    :param deliver: judge and deliver in this task too; proves the channels, and not that anybody watches.
+    :param conn_id: where the job log lives; default is [jobmon] conn_id.
+    """
+
+    template_fields: Sequence[str] = ("drill", "job_name", "plan", "channels", "within", "conn_id")
+    template_fields_renderers = {"plan": "json"}  # noqa: RUF012 - Airflow's attribute
+    ui_color = "#f6e3fa"
+
+    def __init__(
+        self,
+        *,
+        drill: str = "failure",
+        job_name: str,
+        plan: Mapping[str, Any] | None = None,
+        channels: Iterable[str] | str | None = None,
+        within: timedelta | str | None = None,
+        deliver: bool = False,
+        conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.drill = drill
+        self.job_name = job_name
+        self.plan = None if plan is None else dict(plan)
+        self.channels = channels if channels is None or isinstance(channels, str) else list(channels)
+        self.within = within
+        self.deliver = deliver
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keeps what a DAG file imports light
+
+        try:
+            settings = configuration.load()
+            result = self._hold(settings)
+            unreported = self._report(settings, result)
+        except JobmonError as error:
+            raise AirflowFailException(str(error)) from None
+        steps = [step.as_json() for step in result.steps]
+        for step in steps:
+            self.log.info("%s", " | ".join(f"{name}: {value}" for name, value in step.items()))
+        problems = [result.failures] if not result.passed else []
+        problems += [f"the report did not reach {name}: {why}" for name, why in unreported.items()]
+        if problems:
+            context["ti"].xcom_push(key="return_value", value=steps)
+            raise AirflowFailException(f"{self.drill} drill of {self.job_name}: {'; '.join(problems)}")
+        return steps
+
+    def _hold(self, settings: Settings) -> DrillResult:
+        from airflow_jobmon.core.drills import check_drill, read_within  # noqa: PLC0415
+        from airflow_jobmon.core.end_to_end import read_plan  # noqa: PLC0415
+        from airflow_jobmon.rehearsal import hold_drill  # noqa: PLC0415
+
+        check_drill(self.drill, self.job_name)
+        plan = None if self.plan is None else read_plan(self.plan, source="plan")
+        return hold_drill(
+            self.drill,
+            self.job_name,
+            settings,
+            conn_id=self.conn_id,
+            within=read_within(self.within),
+            deliver=self.deliver,
+            plan=plan,
+        )
+
+    def _report(self, settings: Settings, result: DrillResult) -> dict[str, str]:
+        """Where the report went not, and why."""
+        if not self.channels:
+            return {}
+        from airflow_jobmon.announcing import announce  # noqa: PLC0415
+        from airflow_jobmon.connections import conninfo  # noqa: PLC0415
+        from airflow_jobmon.core.drill_report import drill_report  # noqa: PLC0415
+
+        where = conninfo(self.conn_id or settings.conn_id)
+        return announce(where, drill_report(result), settings, self.channels).failed

@@ -1,0 +1,1 @@
+"""Alert drills: each takes the path that a real alert takes, measures it, and leaves nothing behind."""

@@ -1,0 +1,131 @@
+"""What all drills have in common: a journal, steps, patience, and what a killed one left removed by the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import psycopg
+
+from airflow_jobmon.core.drills import WITHIN, DrillResult, Step, check_drill
+from airflow_jobmon.errors import JobmonError
+from airflow_jobmon.postgres.cron_jobs import CronJob, put_back
+from airflow_jobmon.postgres.drills import Abandoned, DrillBook
+from airflow_jobmon.postgres.simulated_failure import remove_simulated
+from airflow_jobmon.postgres.test_data import run_sql
+
+Connection = psycopg.Connection[Any]
+T = TypeVar("T")
+
+_BEAT = 5.0
+_PAUSES = (0.02, 0.5)
+"""Seconds between looks: at first, and at most. Times are read from the database, so they do not depend on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a drill is held to.
+
+    limit_of: how long each channel may take. within: how long until somebody judged the event.
+    deliver: judges and delivers in this process, for where no watcher does; None leaves it to the watchers.
+    """
+
+    limit_of: Callable[[str], timedelta]
+    within: timedelta = WITHIN
+    deliver: Callable[[], None] | None = None
+
+
+class Drill:
+    """A drill that is being held."""
+
+    def __init__(self, conn: Connection, drill: str, job_name: str, terms: Terms) -> None:
+        check_drill(drill, job_name)
+        self.conn, self.drill, self.job_name, self.terms = conn, drill, job_name, terms
+        self.id = uuid4()
+        self.book = DrillBook(conn, self.id)
+        self.began_at = self.book.begin(drill, job_name)
+        self.steps: list[Step] = []
+        self.leaves_something = False
+        self._beaten = time.monotonic()
+
+    def add(self, step: str, expected: str, observed: str, *, ok: bool, seconds: float | None = None) -> None:
+        self.steps.append(Step(step, expected, observed, ok, seconds))
+
+    def wait(self, look: Callable[[], T | None], within: timedelta) -> T | None:
+        """What `look` finds, at the latest `within` from now; None where it found nothing."""
+        deadline, pause = time.monotonic() + within.total_seconds(), _PAUSES[0]
+        while True:
+            if (found := look()) is not None:
+                return found
+            if time.monotonic() >= deadline:
+                return None
+            if self.terms.deliver is not None:
+                self.terms.deliver()
+            if time.monotonic() - self._beaten > _BEAT:
+                self.book.beat()
+                self._beaten = time.monotonic()
+            time.sleep(pause)
+            pause = min(pause * 1.5, _PAUSES[1])
+
+    def clean_up(self, step: str, remove: Callable[[], str]) -> None:
+        """Remove what the drill made; where that fails, say so and leave it to the next drill."""
+        try:
+            observed = remove()
+        except JobmonError as error:
+            self.leaves_something = True
+            self.add(step, "nothing is left behind", str(error), ok=False)
+        else:
+            self.add(step, "nothing is left behind", observed, ok=True)
+
+    @property
+    def result(self) -> DrillResult:
+        return DrillResult(self.id, self.drill, self.job_name, self.began_at, tuple(self.steps))
+
+
+@contextmanager
+def holding(
+    conn: Connection, drill: str, job_name: str, terms: Terms, *, cleanup_sql: str | None = None
+) -> Iterator[Drill]:
+    """Hold a drill, once nothing is left of those that were killed; it is over when the block ends, however it does."""
+    held = Drill(conn, drill, job_name, terms)
+    completed = False
+    try:
+        _remove_leftovers(held, cleanup_sql)
+        yield held
+        completed = True
+    finally:
+        if not held.leaves_something:
+            held.book.end(held.steps, passed=completed and held.result.passed)
+
+
+def _remove_leftovers(held: Drill, cleanup_sql: str | None) -> None:
+    with held.book.abandoned(held.job_name if cleanup_sql else None) as found:
+        for killed in found:
+            try:
+                with held.conn.transaction():
+                    observed = _undo(held.conn, killed, cleanup_sql)
+                    held.book.close(killed)
+            except JobmonError as error:
+                held.add("left by a killed drill", "removed", f"{killed.drill} drill {killed.id}: {error}", ok=False)
+            else:
+                if observed:
+                    held.add("left by a killed drill", "removed", observed, ok=True)
+
+
+def _undo(conn: Connection, killed: Abandoned, cleanup_sql: str | None) -> str:
+    """What was removed, in words; empty where nothing was left."""
+    done: list[str] = []
+    if killed.run_id is not None and remove_simulated(conn, killed.id, killed.job_name, killed.run_id):
+        done.append(f"run {killed.run_id} is deleted")
+    if killed.cron_job is not None:
+        job = CronJob(**killed.cron_job)
+        done.append(f"{job} is back in pg_cron" if put_back(conn, job) else f"{job} was back in pg_cron already")
+    if killed.test_data is not None and cleanup_sql is not None:
+        run_sql(conn, cleanup_sql, killed.test_data, what="cleanup_sql")
+        done.append("its test data is removed")
+    return f"{killed.drill} drill of {killed.job_name}: {', '.join(done)}" if done else ""

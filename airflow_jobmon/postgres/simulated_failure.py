@@ -1,0 +1,184 @@
+"""Puts a drill's failed run in the user's job log, and takes it out again; it touches no other row.
+
+Everything that could be wrong with it is found before it is committed: what the table demands, whether the run would be
+read as a drill, whether it could be deleted. A refusal has changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection, sql
+
+from airflow_jobmon.core.drills import simulated_error
+from airflow_jobmon.errors import SchemaProblem
+from airflow_jobmon.postgres.queries import load_queries
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """The run that was inserted. noted: whether the trigger made an event of it. at: by the database's clock."""
+
+    run_id: str
+    at: datetime
+    table: str
+    noted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _JobLog:
+    table: str
+    failed: str
+    columns: Mapping[str, str | None]
+
+    def column(self, ours: str) -> sql.Identifier:
+        return sql.Identifier(self.columns[ours] or ours)
+
+    @property
+    def relation(self) -> sql.SQL:
+        """As the server itself wrote it, quotes and all."""
+        return sql.SQL(self.table)
+
+
+def simulate_failure(conn: Connection[Any], drill_id: UUID, job_name: str) -> Simulated:
+    """Log a failed run of this job, as its drill's own, and note it in the drill's journal.
+
+    Raises SchemaProblem, saying what the table needs, where it takes no such row or no such row would be a drill.
+    """
+    queries = load_queries("drills")
+    log = _job_log(conn)
+    if log.columns["error_message"] is None:
+        raise SchemaProblem(
+            f"{log.table} has no column error_message, so nothing could mark a failed run as a drill; add it "
+            f"(ALTER TABLE {log.table} ADD error_message text) or map it in [jobmon] jobs_log_columns, then run "
+            "airflow jobmon migrate"
+        )
+    try:
+        with conn.transaction():
+            conn.execute(queries["session"])
+            run_id = _insert(conn, log, drill_id, job_name)
+            shown = conn.execute(queries["own_run"], {"job_name": job_name, "run_id": run_id}).fetchone()
+            _refuse_unless_a_drill(log, shown)
+            _prove_deletable(conn, log, drill_id, run_id)
+            at: datetime = _first(conn.execute(queries["keep_run"], {"id": drill_id, "run_id": run_id}))
+    except psycopg.Error as error:
+        if error.sqlstate is None or error.sqlstate[:2] in {"08", "57"}:
+            raise
+        raise _refused(conn, log, error) from None
+    return Simulated(run_id, at, log.table, bool(shown and shown[1]))
+
+
+def remove_simulated(conn: Connection[Any], drill_id: UUID, job_name: str, run_id: str) -> int:
+    """Take this drill's run out of the job log, and its event if nobody took it; how many rows that were, 0 or 1."""
+    log = _job_log(conn)
+    try:
+        with conn.transaction():
+            conn.execute(load_queries("drills")["session"])
+            removed = _delete(conn, log, drill_id, run_id)
+            conn.execute(load_queries("drills")["forget_event"], {"job_name": job_name, "run_id": run_id})
+    except (psycopg.errors.IntegrityError, psycopg.errors.ProgrammingError) as error:
+        raise SchemaProblem(
+            f"the simulated failure cannot be deleted from {log.table}: {_said(error)}; delete it by hand, "
+            f"its error is {simulated_error(drill_id)!r}"
+        ) from None
+    return removed
+
+
+def _job_log(conn: Connection[Any]) -> _JobLog:
+    row = conn.execute(load_queries("drills")["job_log"]).fetchone()
+    if row is None or row[0] is None:
+        raise SchemaProblem("no job log is attached; run: airflow jobmon migrate")
+    table, words, columns = row
+    return _JobLog(table, words[0] if words else "failed", columns)
+
+
+def _insert(conn: Connection[Any], log: _JobLog, drill_id: UUID, job_name: str) -> str:
+    """Text goes as literals without a type, so that each column reads it as its own."""
+    statement = sql.SQL(
+        "INSERT INTO {table} ({job_name}, {started_at}, {completed_at}, {status}, {error_message})"
+        " VALUES (%(job_name)s, clock_timestamp(), clock_timestamp(), %(status)s, %(error)s) RETURNING {id}::text"
+    ).format(table=log.relation, **{ours: log.column(ours) for ours in log.columns})
+    given = {"job_name": job_name, "status": log.failed, "error": simulated_error(drill_id)}
+    row = conn.execute(statement, given).fetchone()
+    if row is None:
+        raise SchemaProblem(
+            f"{log.table} swallowed the simulated failure: a trigger of its own, or a rule, took it away"
+        )
+    if row[0] is None:
+        raise SchemaProblem(f"{log.table} gave the simulated failure no {log.columns['id']}; {_give_default(log)}")
+    return str(row[0])
+
+
+def _refuse_unless_a_drill(log: _JobLog, shown: Any) -> None:
+    if shown is None:
+        raise SchemaProblem(
+            f"the simulated failure would not be seen in airflow_jobmon.runs: row level security or a trigger on "
+            f"{log.table} hides or changes it; nothing was changed"
+        )
+    if not shown[0]:
+        raise SchemaProblem(
+            f"the simulated failure would count as a real one: {log.table} does not keep status {log.failed!r} and the "
+            "error as they are written; check its triggers and the types of both columns, and [jobmon] status_words; "
+            "nothing was changed"
+        )
+
+
+def _prove_deletable(conn: Connection[Any], log: _JobLog, drill_id: UUID, run_id: str) -> None:
+    """Delete it, and take that back: a drill must not leave a row that it cannot remove."""
+    with conn.transaction(force_rollback=True):
+        if _delete(conn, log, drill_id, run_id) != 1:
+            raise SchemaProblem(
+                f"{log.table} would not let the simulated failure be deleted (row level security, or a trigger of its "
+                "own); nothing was changed"
+            )
+
+
+def _delete(conn: Connection[Any], log: _JobLog, drill_id: UUID, run_id: str) -> int:
+    statement = sql.SQL("DELETE FROM {table} WHERE {id} = %(run_id)s AND {error_message}::text = %(error)s").format(
+        table=log.relation, id=log.column("id"), error_message=log.column("error_message")
+    )
+    return conn.execute(statement, {"run_id": run_id, "error": simulated_error(drill_id)}).rowcount
+
+
+def _refused(conn: Connection[Any], log: _JobLog, error: psycopg.Error) -> SchemaProblem:
+    column, constraint = error.diag.column_name, error.diag.constraint_name
+    match error.sqlstate:
+        case "23502" if column == log.columns["id"]:
+            what = _give_default(log)
+        case "23502":
+            what = (
+                f"column {column} takes no null and has no default, and a drill knows only the columns of a run; give "
+                f"it one (ALTER TABLE {log.table} ALTER {column} SET DEFAULT ...)"
+            )
+        case "23514" if constraint:
+            what = f"let constraint {constraint} admit it, or exempt errors that start with TEST ALERT"
+        case "23503":
+            what = f"constraint {constraint} wants the job elsewhere too; hold the drill for a job that is there"
+        case "42501":
+            what = f"GRANT SELECT, INSERT, DELETE ON {log.table} TO {sql.Identifier(conn.info.user).as_string(conn)}"
+        case "55P03":
+            what = "it is locked; try again when that is over"
+        case _:
+            what = "a drill inserts a failed run with an error text, which is what the table must take"
+    return SchemaProblem(f"{log.table} takes no simulated failure: {_said(error)}; {what}; nothing was changed")
+
+
+def _give_default(log: _JobLog) -> str:
+    return (
+        f"column {log.columns['id']} of {log.table} has no default and a drill makes up no ids; give it one, like "
+        f"ALTER TABLE {log.table} ALTER {log.columns['id']} SET DEFAULT gen_random_uuid()"
+    )
+
+
+def _first(cursor: psycopg.Cursor[Any]) -> Any:
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _said(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error).strip() or type(error).__name__

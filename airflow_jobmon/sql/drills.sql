@@ -1,0 +1,95 @@
+-- Alert drills: the journal, the simulated failure, and what became of it.
+
+-- name: begin
+INSERT INTO airflow_jobmon.drills (id, drill, job_name) VALUES (%(id)s, %(drill)s, %(job_name)s) RETURNING began_at
+
+-- name: beat
+UPDATE airflow_jobmon.drills SET seen_at = clock_timestamp(), backend_pid = pg_backend_pid() WHERE id = %(id)s
+
+-- name: end
+UPDATE airflow_jobmon.drills SET ended_at = clock_timestamp(), passed = %(passed)s, steps = %(steps)s WHERE id = %(id)s
+
+-- name: abandoned
+-- Drills that were killed: their session is gone, or, behind a pooler that keeps sessions, they fell silent.
+SELECT d.id, d.drill, d.job_name, d.run_id, l.cron_job, l.test_data
+FROM airflow_jobmon.drills d
+LEFT JOIN airflow_jobmon.drill_leftovers l ON l.drill_id = d.id
+WHERE d.ended_at IS NULL AND d.id <> %(id)s
+    AND (d.seen_at < clock_timestamp() - interval '15 minutes'
+        OR NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = d.backend_pid))
+    -- Test data is removed by a drill that knows how.
+    AND (l.test_data IS NULL OR d.job_name = %(cleans)s)
+ORDER BY d.began_at
+FOR UPDATE OF d SKIP LOCKED
+
+-- name: session
+-- Jobs wait for nobody because of a drill; and a column without a zone is read as UTC, so it is written as that.
+SELECT set_config('lock_timeout', '5s', true), set_config('TimeZone', 'UTC', true)
+
+-- name: job_log
+-- The user's table, and for each column of ours what it is called there; null where it has none.
+SELECT i.jobs_log_table,
+    ARRAY(SELECT jsonb_array_elements_text(i.status_words -> 'failed')),
+    (SELECT jsonb_object_agg(ours, a.attname)
+        FROM unnest(ARRAY['id', 'job_name', 'started_at', 'completed_at', 'status', 'error_message']) AS ours
+        LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(i.jobs_log_table) AND a.attnum > 0
+            AND NOT a.attisdropped AND a.attname = coalesce(i.jobs_log_columns ->> ours, ours))
+FROM airflow_jobmon.installation i
+
+-- name: own_run
+-- Whether our view shows the run that was just inserted, as what, and whether the trigger noted it.
+SELECT r.drill,
+    EXISTS (SELECT FROM airflow_jobmon.events e WHERE e.job_name = %(job_name)s AND e.run_id = %(run_id)s)
+FROM airflow_jobmon.runs r
+WHERE r.job_name = %(job_name)s AND r.id = %(run_id)s AND r.started_at > now() - interval '2 days'
+
+-- name: keep_run
+UPDATE airflow_jobmon.drills SET run_id = %(run_id)s WHERE id = %(id)s RETURNING clock_timestamp()
+
+-- name: forget_event
+-- A drill that nobody took while it ran is not to be told later.
+DELETE FROM airflow_jobmon.events WHERE job_name = %(job_name)s AND run_id = %(run_id)s
+
+-- name: keep_cron_job
+INSERT INTO airflow_jobmon.drill_leftovers (drill_id, cron_job) VALUES (%(id)s, %(left)s)
+
+-- name: keep_test_data
+INSERT INTO airflow_jobmon.drill_leftovers (drill_id, test_data) VALUES (%(id)s, %(left)s)
+
+-- name: forget_leftovers
+DELETE FROM airflow_jobmon.drill_leftovers WHERE drill_id = %(id)s
+
+-- name: now
+SELECT clock_timestamp()
+
+-- name: told
+-- The alert that tells of this drill; its id is in the error, or in the facts.
+SELECT a.id, a.created_at, a.details,
+    (SELECT count(*) FROM airflow_jobmon.occurrences o
+        WHERE o.job_name = a.job_name AND o.run_id = %(run_id)s AND o.incident_id IS NOT NULL)
+FROM airflow_jobmon.alerts a
+WHERE a.job_name = %(job_name)s AND a.event = 'test'
+    AND a.created_at >= (SELECT began_at FROM airflow_jobmon.drills WHERE id = %(id)s)
+    AND position(%(id)s::uuid::text IN a.details::text) > 0
+ORDER BY a.id
+LIMIT 1
+
+-- name: deliveries
+SELECT channel, state, attempts, sent_at, last_error, clock_timestamp()
+FROM airflow_jobmon.deliveries
+WHERE alert_id = %(alert_id)s
+ORDER BY channel
+
+-- name: watchers
+-- Those that are alive, most useful first.
+SELECT kind, host, pid, delivers
+FROM airflow_jobmon.watchers
+WHERE seen_at > clock_timestamp() - interval '15 seconds'
+ORDER BY delivers DESC, kind, host, pid
+LIMIT 10
+
+-- name: newest_start
+SELECT started_at FROM airflow_jobmon.runs
+WHERE job_name = %(job_name)s AND NOT drill
+ORDER BY started_at DESC
+LIMIT 1
