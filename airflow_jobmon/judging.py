@@ -28,6 +28,7 @@ from airflow_jobmon.core.verdicts import Circumstances, Ruling, retire, rule
 from airflow_jobmon.errors import UnknownJob
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey, State
+from airflow_jobmon.postgres.rhythms import learn_rhythms
 from airflow_jobmon.postgres.sweep import changed_jobs
 from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, Answer, transaction
 from airflow_jobmon.postgres.upkeep import prune
@@ -91,18 +92,21 @@ def _judge_events(conn: Connection, settings: Settings, now: datetime | None, *,
         return Judged(len(events), len(healths), alerts + more)
 
 
-def judge_changed(conn: Connection, settings: Settings) -> Judged:
+def judge_changed(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Judged:
     """Judge every job whose newest runs changed or whose time has come since its stored verdict: the sweep."""
     with transaction(conn, PLANNED_ONCE):
-        changed = changed_jobs(conn)
+        changed = changed_jobs(conn, now=now)
     if settings.unregistered_jobs == "ignore":
         wanted = IncidentBook(conn).registered_names() | IncidentBook(conn).names_with_incidents()
         changed = [name for name in changed if name in wanted]
 
     def judge(names: Sequence[str]) -> tuple[int, int]:
+        _learn(conn, settings, names, now or datetime.now(UTC))
         with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
             book = IncidentBook(conn, arrive)
-            healths, alerts = _judge(book, settings, _survey(book, names, (), count_window=False), datetime.now(UTC))
+            healths, alerts = _judge(
+                book, settings, _survey(book, names, (), count_window=False), now or datetime.now(UTC)
+            )
             return len(healths), alerts
 
     done = list(_each_batch(changed, judge))
@@ -118,6 +122,7 @@ def judge_jobs(
     """
 
     def judge(batch: Sequence[str]) -> list[JobHealth]:
+        _learn(conn, settings, batch, now or datetime.now(UTC))
         with transaction(conn) as arrive:
             book = IncidentBook(conn, arrive)
             survey = _survey(book, batch, (), count_window=True)
@@ -147,11 +152,16 @@ def assess_jobs(
             facts = facts_of_log.gather(conn, [state.job.name for state in watched], at=at)
         for state in watched:
             try:
-                seen = facts.of(state.job, state.known_since, state.scheduled_since)
+                seen = _seen(facts, state)
                 healths.append(_assess(seen, state, settings, at or datetime.now(UTC)))
             except _BEYOND_RECKONING:
                 log.exception("job %.200r cannot be judged; the others are", state.job.name)
     return healths
+
+
+def _learn(conn: Connection, settings: Settings, names: Sequence[str], now: datetime) -> None:
+    if settings.unregistered_jobs == "learn":
+        learn_rhythms(conn, names, now=now)
 
 
 def _batches(names: Iterable[str]) -> Iterator[list[str]]:
@@ -194,6 +204,10 @@ def _watched(state: State, settings: Settings, *, named: bool = False) -> bool:
     return state.job.enabled and (state.registered or named or settings.unregistered_jobs != "ignore")
 
 
+def _seen(facts: facts_of_log.Gathered, state: State) -> JobFacts:
+    return facts.of(state.job, state.known_since, state.scheduled_since, state.rhythm)
+
+
 def _assess(facts: JobFacts, state: State, settings: Settings, now: datetime) -> JobHealth:
     defaults = settings.unregistered_jobs == "defaults"
     return assess(facts, state.job, now=now, registered=state.registered, all_rules=state.registered or defaults)
@@ -229,9 +243,7 @@ def _judge(
     states = survey.states().values()
     if not states:
         return [], 0
-    gathered = {
-        state.job.name: survey.facts.of(state.job, state.known_since, state.scheduled_since) for state in states
-    }
+    gathered = {state.job.name: _seen(survey.facts, state) for state in states}
     incidents, silences = survey.incidents(), survey.silences()
     new_failures = _new_failures(book, survey, gathered.values())
     noted = {run.job_name for run in survey.events}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from airflow_jobmon.core.health import Finding, Health, JobFacts, JobHealth, Kind, worst
 from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.rhythm import Rhythm
 from airflow_jobmon.core.runs import FAILED, RUNNING, SUCCESS, Run
 from airflow_jobmon.core.times import format_duration, roughly, to_the_second
 
@@ -15,7 +17,8 @@ FEWEST_RUNS = 5
 """A success rate over fewer finished runs than this says nothing."""
 
 DORMANT_AFTER = timedelta(days=7)
-"""An unregistered job silent for this long is taken for retired: what it last did is shown, not alerted."""
+"""An unregistered job silent for this long, and for twice as long as its rhythm allows, is taken for retired: what is
+wrong with it is shown and stays open, and nobody is alerted."""
 
 _STUCK_FACTOR = 3
 """An unregistered job is stuck only past this many times its longest success, since nobody stated its timeout."""
@@ -27,17 +30,18 @@ def assess(
     """Judge one job at `now` from what its log shows.
 
     A deadline belongs to the healthy side: a run due at 03:00 is missed at 03:00:00.000001. An unregistered job
-    (`registered=False`) is judged by its failures and stuck runs only, unless `all_rules` apply, and alerts nobody once
-    it has been silent for a week. A run in progress within its timeout leaves
-    the verdict as the last finished run left it.
+    (`registered=False`) is judged by its failures, its stuck runs and the rhythm that was learned of it, unless
+    `all_rules` apply, and alerts nobody once it is dormant. A run in progress within its timeout leaves the verdict as
+    the last finished run left it.
     """
     expects = registered if all_rules is None else all_rules
-    dormant = not registered and facts.newest is not None and now - facts.newest.started_at > DORMANT_AFTER
+    awaited = _awaited(facts, job, now) if expects else _awaited_by_rhythm(facts, now)
+    dormant = not registered and _is_dormant(facts, now, None if expects else facts.rhythm)
     findings = tuple(
-        replace(found, alerts=found.alerts and not dormant) for found in _findings(facts, job, now, expects=expects)
+        replace(found, alerts=found.alerts and not dormant)
+        for found in _findings(facts, job, now, awaited, expects=expects)
     )
     newest = facts.newest
-    due = _expected(facts, job, now) + job.grace if expects else None
     quiet_health = Health.OK if facts.last_finished else Health.UNKNOWN
     return JobHealth(
         job_name=facts.job_name,
@@ -45,19 +49,55 @@ def assess(
         findings=findings,
         last_run=newest,
         hours_since_last_run=max(_hours(now - newest.started_at), 0.0) if newest else None,
-        next_due_at=due,
+        next_due_at=awaited.due if awaited else None,
         consecutive_failures=facts.failed_in_a_row,
         success_rate=None
         if facts.window is None or facts.window.success_rate is None
         else round(facts.window.success_rate, 2),
-        judge_at=_next_moment(facts, job, now, expects=expects),
+        judge_at=_next_moment(facts, job, now, awaited, expects=expects),
     )
 
 
-def _findings(facts: JobFacts, job: MonitoredJob, now: datetime, *, expects: bool) -> Iterator[Finding]:
+class _Awaited(NamedTuple):
+    """A run that is to come: when it should have started, and the moment after which it is missed."""
+
+    expected: datetime
+    due: datetime
+    learned: bool
+
+
+def _awaited(facts: JobFacts, job: MonitoredJob, now: datetime) -> _Awaited:
+    last_start = min(facts.newest.started_at, now) if facts.newest else facts.registered_at
+    expected, changed = job.expected_after(last_start), facts.scheduled_since
+    if changed is not None and expected <= changed <= now:
+        # A slot that lay before its schedule was written down is nobody's failing.
+        expected = job.expected_after(changed)
+    return _Awaited(expected, expected + job.grace, learned=False)
+
+
+def _awaited_by_rhythm(facts: JobFacts, now: datetime) -> _Awaited | None:
+    """None where no rhythm is known, and where the run was due before we first saw the job: that is no news."""
+    if facts.rhythm is None or facts.newest is None:
+        return None
+    last_start = min(facts.newest.started_at, now)
+    expected, due = facts.rhythm.expected_after(last_start), facts.rhythm.due_after(last_start)
+    return _Awaited(expected, due, learned=True) if due > facts.registered_at else None
+
+
+def _is_dormant(facts: JobFacts, now: datetime, rhythm: Rhythm | None) -> bool:
+    if facts.newest is None:
+        return False
+    last_start = facts.newest.started_at
+    allowed = 2 * (rhythm.due_after(last_start) - last_start) if rhythm else DORMANT_AFTER
+    return now - last_start > max(DORMANT_AFTER, allowed)
+
+
+def _findings(
+    facts: JobFacts, job: MonitoredJob, now: datetime, awaited: _Awaited | None, *, expects: bool
+) -> Iterator[Finding]:
     if facts.last_finished is not None and facts.last_finished.status == FAILED:
         yield _failed(facts, facts.last_finished, job)
-    if expects and (overdue := _overdue(facts, job, now)):
+    if awaited is not None and (overdue := _overdue(facts, awaited, now)):
         yield overdue
     newest = facts.newest
     if newest is not None and newest.status == RUNNING:
@@ -91,26 +131,18 @@ def _failed(facts: JobFacts, run: Run, job: MonitoredJob) -> Finding:
     )
 
 
-def _expected(facts: JobFacts, job: MonitoredJob, now: datetime) -> datetime:
-    last_start = min(facts.newest.started_at, now) if facts.newest else facts.registered_at
-    expected = job.expected_after(last_start)
-    changed = facts.scheduled_since
-    # A slot that lay before its schedule was written down is nobody's failing.
-    return job.expected_after(changed) if changed is not None and expected <= changed <= now else expected
-
-
-def _overdue(facts: JobFacts, job: MonitoredJob, now: datetime) -> Finding | None:
-    expected = _expected(facts, job, now)
-    due = expected + job.grace
+def _overdue(facts: JobFacts, awaited: _Awaited, now: datetime) -> Finding | None:
+    expected, due, learned = awaited
     if now <= expected or (facts.newest is None and now <= due):
         return None
     since_last = now - (facts.newest.started_at if facts.newest else facts.registered_at)
     ago = f"no run for {_spoken(since_last)}" if facts.newest else f"never run in {_spoken(since_last)}"
     missed = now > due
+    rule = "by its own rhythm one was expected by" if learned else "one was expected at"
     return Finding(
         kind=Kind.MISSED if missed else Kind.LATE,
         severity=Health.CRITICAL if missed else Health.WARNING,
-        message=f"{ago}; one was expected at {to_the_second(expected)}"
+        message=f"{ago}; {rule} {to_the_second(expected)}"
         + (f" and due by {to_the_second(due)}" if missed else f" and is late, missed after {to_the_second(due)}"),
         observed=round(since_last.total_seconds(), 3),
         threshold=round((due - (now - since_last)).total_seconds(), 3),
@@ -191,12 +223,11 @@ def _low_success_rate(facts: JobFacts, job: MonitoredJob, now: datetime) -> Find
     )
 
 
-def _next_moment(facts: JobFacts, job: MonitoredJob, now: datetime, *, expects: bool) -> datetime | None:
+def _next_moment(
+    facts: JobFacts, job: MonitoredJob, now: datetime, awaited: _Awaited | None, *, expects: bool
+) -> datetime | None:
     """When time alone may next change the verdict: late, missed or stuck; None where only a new run can."""
-    moments: list[datetime] = []
-    if expects:
-        expected = _expected(facts, job, now)
-        moments += [expected, expected + job.grace]
+    moments = [awaited.expected, awaited.due] if awaited else []
     if facts.newest is not None and facts.newest.status == RUNNING:
         moments.append(facts.newest.started_at + _stuck_after(facts, job, expects=expects))
     return min((moment for moment in moments if moment >= now), default=None)

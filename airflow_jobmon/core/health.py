@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from airflow_jobmon.core.rhythm import Rhythm
 from airflow_jobmon.core.runs import Run
 from airflow_jobmon.core.times import iso
 
@@ -91,6 +92,7 @@ class JobFacts:
     last_finished, last_success: the newest by (started_at, completed_at).
     failed_in_a_row: finished runs that failed since the last success; failing_since: the end of the first of them.
     longest_success: the longest of its recent successes, gathered only where a run of an unregistered job is running.
+    rhythm: what was learned of an unregistered job.
     registered_at: when the registry took the job in, or when we first saw it. window is None where it was not counted.
     scheduled_since: when its schedule was last changed in the registry, or it was enabled again; None: never.
     newest_run: an opaque key of the newest runs, to notice later that they are no longer the newest.
@@ -104,6 +106,7 @@ class JobFacts:
     failed_in_a_row: int = 0
     failing_since: datetime | None = None
     longest_success: timedelta | None = None
+    rhythm: Rhythm | None = None
     window: Window | None = None
     scheduled_since: datetime | None = None
     newest_run: str = ""

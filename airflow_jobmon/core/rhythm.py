@@ -4,8 +4,8 @@ Two rules are learned, each only where the runs bear it out; where both can be t
 
 - *Longer than ever.* The next run is expected within the longest silence there has been between two runs, and is
   missed a tenth later (at least one hour, two for a job that comes less often than hourly, and as much more as the long
-  silences differ). While the job has not been seen on a Saturday and a Sunday, over three days at least, it may rest on
-  weekends or at night: then the silence may last three days.
+  silences differ). While the job has not been seen on each day of the week, it may rest at night or on weekends:
+  then the silence may last three days.
 - *Later than at this time of any week.* Over the last ten weeks (three at least), the next run is expected by the
   latest that it came after the same time of the week, and is missed two hours later, or as much later as those weeks
   differ. This is what tells a weekday job's Friday from its Tuesday, and a night from a day.
@@ -138,7 +138,7 @@ def _longest_silence(times: Sequence[float], gaps: Sequence[float]) -> Silence |
     alike = next(low for low, high in kinds if low <= max(h for _, h in kinds) <= high)
     enough = min(max(longest, _HOUR), 2 * _HOUR)
     margin = min(max(enough, longest / 10, longest - alike), max(enough, longest / 4))
-    if longest < 2 * _DAY and not _seen_a_weekend(times):
+    if longest < 2 * _DAY and len(_days(times)) < 7:
         longest, margin = _WEEKEND_OFF, 8 * _HOUR
     return Silence(round(longest), round(margin))
 
@@ -178,9 +178,9 @@ def _is_one_of(gap: float, kinds: Sequence[tuple[float, float]]) -> bool:
     return any(high / _ALIKE <= gap <= low * _ALIKE for low, high in kinds)
 
 
-def _seen_a_weekend(times: Sequence[float]) -> bool:
-    days = {int((time - _MONDAY) % _WEEK // _DAY) for time in times}
-    return {5, 6} <= days and times[-1] - times[0] >= 3 * _DAY
+def _days(times: Sequence[float]) -> set[int]:
+    """The days of the week, in UTC, on which it ran."""
+    return {int((time - _MONDAY) % _WEEK // _DAY) for time in times}
 
 
 def _week(times: Sequence[float]) -> tuple[tuple[int, float, float], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ import psycopg
 
 from airflow_jobmon.core.health import JobFacts, Window
 from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.rhythm import Rhythm
 from airflow_jobmon.core.runs import SUCCESS, Run
 from airflow_jobmon.postgres.queries import load_queries
 
@@ -45,11 +47,20 @@ class Gathered:
         """When they were asked for, by the database's clock, which all watchers share."""
         return max((row[1] for row in self._rows.values()), default=datetime.now(UTC))
 
-    def of(self, job: MonitoredJob, known_since: datetime, scheduled_since: datetime | None = None) -> JobFacts:
-        """Of a job that was registered or first seen at `known_since`, and got its schedule at `scheduled_since`."""
+    def of(
+        self,
+        job: MonitoredJob,
+        known_since: datetime,
+        scheduled_since: datetime | None = None,
+        rhythm: Rhythm | None = None,
+    ) -> JobFacts:
+        """Of a job that was registered or first seen at `known_since`, and got its schedule at `scheduled_since`.
+
+        `rhythm` is what was learned of it before.
+        """
         row = self._rows[job.name]
         window = Window(job.window_days, *row[25:27]) if self._windows else None
-        return _facts(row, known_since, scheduled_since, window)
+        return replace(_facts(row, known_since, window), scheduled_since=scheduled_since, rhythm=rhythm)
 
 
 def gather(
@@ -64,9 +75,7 @@ def gather(
     return Gathered(conn.execute(load_queries("facts")["facts"], given), windows=count_window)
 
 
-def _facts(
-    row: Sequence[Any], registered_at: datetime, scheduled_since: datetime | None, window: Window | None
-) -> JobFacts:
+def _facts(row: Sequence[Any], registered_at: datetime, window: Window | None) -> JobFacts:
     name = row[0]
     newest = _run(name, row[2:8])
     last_finished = newest if row[8] else _run(name, row[9:15])
@@ -74,7 +83,6 @@ def _facts(
     return JobFacts(
         job_name=name,
         registered_at=registered_at,
-        scheduled_since=scheduled_since,
         newest=newest,
         last_finished=last_finished,
         last_success=last_finished if succeeded else _run(name, row[15:21]),

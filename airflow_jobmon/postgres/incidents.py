@@ -18,6 +18,7 @@ from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.core.health import Health, Window
 from airflow_jobmon.core.incidents import Change, OpenIncident
 from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.rhythm import Rhythm, read_rhythm
 from airflow_jobmon.core.runs import FAILED, Run
 from airflow_jobmon.core.silences import Silence
 from airflow_jobmon.core.verdicts import Outcome, Ruling
@@ -55,6 +56,7 @@ class State:
     """What is stored of a job: its registry entry (or the defaults), since when we know it, its last counted window.
 
     scheduled_since: since when its schedule is this one; None where it always was.
+    rhythm: what was learned of it, while it was not registered.
     """
 
     job: MonitoredJob
@@ -62,6 +64,7 @@ class State:
     known_since: datetime
     scheduled_since: datetime | None
     window: Window | None
+    rhythm: Rhythm | None
 
 
 class IncidentBook:
@@ -272,6 +275,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
     config: dict[str, Any] | None,
     registered_at: datetime | None,
     scheduled_since: datetime | None,
+    rhythm: dict[str, Any] | None,
 ) -> State:
     try:
         job = stored_job(config) if config is not None else _defaults(job_name)
@@ -279,7 +283,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
         log.error("the registry entry of job %.200r cannot be read here: %s", job_name, error)  # noqa: TRY400
         job, config = _defaults(job_name), None
     window = Window(job.window_days, finished, succeeded) if finished is not None and succeeded is not None else None
-    return State(job, config is not None, registered_at or first_seen_at, scheduled_since, window)
+    return State(job, config is not None, registered_at or first_seen_at, scheduled_since, window, read_rhythm(rhythm))
 
 
 @lru_cache(maxsize=20_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -9,6 +10,9 @@ import psycopg
 from airflow_jobmon.postgres.queries import load_queries
 
 
-def changed_jobs(conn: psycopg.Connection[Any]) -> list[str]:
-    """Names whose verdict may have changed since it was stored: new runs, deleted runs, deadlines passed."""
-    return [name for (name,) in conn.execute(load_queries("sweep")["changed_jobs"])]
+def changed_jobs(conn: psycopg.Connection[Any], *, now: datetime | None = None) -> list[str]:
+    """Names whose verdict may have changed since it was stored: new runs, deleted runs, deadlines passed at `now`.
+
+    The default is the database's clock.
+    """
+    return [name for (name,) in conn.execute(load_queries("sweep")["changed_jobs"], {"now": now})]

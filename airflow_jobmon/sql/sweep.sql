@@ -39,7 +39,7 @@ WITH RECURSIVE way AS MATERIALIZED (
     ) met
 ), known AS MATERIALIZED (
     SELECT coalesce(newest.job_name, st.job_name) AS job_name, 2000 AS far, st.newest_run,
-        (st.checked_at IS NULL OR st.judge_at < clock_timestamp()) IS TRUE AS owed,
+        (st.checked_at IS NULL OR st.judge_at < coalesce(%(now)s::timestamptz, clock_timestamp())) IS TRUE AS owed,
         CASE
             WHEN newest.id IS NULL THEN '-'
             WHEN newest.status = 'success' AND newest.completed_at IS NOT NULL AND newest.tied IS NOT TRUE

@@ -52,7 +52,7 @@ PLANS = (
     WEEKLY,
     TWENTY,
     Plan("after each working day", (time(2),), frozenset(range(1, 6))),
-    Plan("not on Sundays", (time(23, 50),), frozenset(range(6))),
+    Plan("late, but not on Sundays", (time(23, 50),), frozenset(range(6))),
     Plan("three times a day", (time(8), time(12), time(18))),
     Plan("twice a week", (time(4),), frozenset({0, 3})),
     Plan("hourly on Mondays", each(60, 8, 18), frozenset({0})),
@@ -150,12 +150,12 @@ def test_at_least_five_runs_are_needed(count):
 @pytest.mark.parametrize(
     ("days", "wait"),
     [
-        pytest.param(5, timedelta(days=3), id="seen from Monday to Friday: it may rest"),
-        pytest.param(6, timedelta(days=3), id="and on Saturday"),
-        pytest.param(7, timedelta(days=1), id="seen through a weekend"),
+        pytest.param(5, timedelta(days=3), id="seen from Monday to Friday"),
+        pytest.param(6, timedelta(days=3), id="seen from Monday to Saturday"),
+        pytest.param(7, timedelta(days=1), id="seen on each day of the week"),
     ],
 )
-def test_a_young_daily_job_may_rest_on_its_first_weekend(days, wait):
+def test_a_job_may_rest_on_days_on_which_it_was_not_seen_yet(days, wait):
     starts = list(DAILY.starts("UTC", MONDAY, days))
     assert learn_rhythm(starts).expected_after(starts[-1]) == starts[-1] + wait
 
