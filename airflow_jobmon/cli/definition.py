@@ -7,6 +7,7 @@ from airflow.cli.cli_config import GroupCommand
 from airflow_jobmon.cli.definitions.drills import DRILL
 from airflow_jobmon.cli.definitions.incidents import ALERTS, INCIDENTS
 from airflow_jobmon.cli.definitions.installing import DOCTOR, MIGRATE
+from airflow_jobmon.cli.definitions.querying import QUERY
 from airflow_jobmon.cli.definitions.registry import JOBS
 from airflow_jobmon.cli.definitions.reports import REPORT
 from airflow_jobmon.cli.definitions.silences import ACK, SILENCE, UNSILENCE
@@ -24,6 +25,7 @@ COMMANDS = (
     UNSILENCE,
     ACK,
     REPORT,
+    QUERY,
     JOBS,
     DRILL,
 )

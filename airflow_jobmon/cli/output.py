@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TextIO
 
 from airflow_jobmon.core.times import iso
@@ -82,7 +82,7 @@ def _native(value: Any) -> Any:
         return [_native(inner) for inner in value]
     if isinstance(value, datetime):
         return iso(value)
-    return value
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _cell(value: Any, cut: int) -> str:

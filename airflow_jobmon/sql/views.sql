@@ -88,3 +88,107 @@ FROM airflow_jobmon.history
 WHERE NOT drill
 GROUP BY job_name, (started_at AT TIME ZONE 'UTC')::date;
 COMMENT ON VIEW airflow_jobmon.daily_metrics IS 'Each job and UTC day on which it started; durations of successes';
+
+-- What the named queries ask besides; see queries.sql.
+
+CREATE OR REPLACE VIEW airflow_jobmon.weekly_review AS
+SELECT
+    job_name,
+    count(*) FILTER (WHERE this_week) AS total_runs,
+    count(*) FILTER (WHERE NOT this_week) AS total_runs_before,
+    count(*) FILTER (WHERE this_week AND status = 'failed') AS failed_runs,
+    count(*) FILTER (WHERE NOT this_week AND status = 'failed') AS failed_runs_before,
+    round(100.0 * count(*) FILTER (WHERE this_week AND status = 'success')
+        / nullif(count(*) FILTER (WHERE this_week AND status IN ('success', 'failed')), 0), 2) AS success_rate_percent,
+    round(100.0 * count(*) FILTER (WHERE NOT this_week AND status = 'success')
+        / nullif(count(*) FILTER (WHERE NOT this_week AND status IN ('success', 'failed')), 0), 2)
+        AS success_rate_percent_before,
+    avg(seconds) FILTER (WHERE this_week AND status = 'success') AS avg_duration_seconds,
+    avg(seconds) FILTER (WHERE NOT this_week AND status = 'success') AS avg_duration_seconds_before,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE this_week AND status = 'success')
+        AS p95_duration_seconds,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT this_week AND status = 'success')
+        AS p95_duration_seconds_before,
+    max(seconds) FILTER (WHERE this_week AND status = 'success') AS max_duration_seconds,
+    max(seconds) FILTER (WHERE NOT this_week AND status = 'success') AS max_duration_seconds_before,
+    round(sum(records_updated) FILTER (WHERE this_week AND status = 'success') / 7, 1) AS records_updated_per_day,
+    round(sum(records_updated) FILTER (WHERE NOT this_week AND status = 'success') / 7, 1)
+        AS records_updated_per_day_before
+FROM (
+    SELECT job_name, status, records_updated, started_at > now() - interval '7 days' AS this_week,
+        extract(epoch FROM completed_at - started_at)::double precision AS seconds
+    FROM airflow_jobmon.history
+    WHERE started_at > now() - interval '14 days' AND NOT drill
+) fortnight
+GROUP BY job_name;
+COMMENT ON VIEW airflow_jobmon.weekly_review IS
+    'Each job in the last 7 days beside the 7 before; durations and records of successes';
+
+CREATE OR REPLACE VIEW airflow_jobmon.execution_frequency AS
+SELECT
+    job_name,
+    count(*) AS total_runs,
+    avg(hours) AS avg_hours_between_starts,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY hours) AS p50_hours_between_starts,
+    min(hours) AS min_hours_between_starts,
+    max(hours) AS max_hours_between_starts,
+    extract(epoch FROM now() - max(started_at))::double precision / 3600 AS hours_since_last_run
+FROM (
+    SELECT job_name, started_at,
+        extract(epoch FROM started_at - lag(started_at) OVER (PARTITION BY job_name ORDER BY started_at))
+            ::double precision / 3600 AS hours
+    FROM airflow_jobmon.history
+    WHERE started_at > now() - interval '30 days' AND NOT drill
+) starts
+GROUP BY job_name;
+COMMENT ON VIEW airflow_jobmon.execution_frequency IS 'Hours between the starts of each job, last 30 days';
+
+CREATE OR REPLACE VIEW airflow_jobmon.longest_runs AS
+SELECT id, job_name, started_at, completed_at, duration_seconds, records_updated, status, error_message
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY job_name ORDER BY duration_seconds DESC, started_at DESC) AS place
+    FROM (
+        SELECT *, extract(epoch FROM completed_at - started_at)::double precision AS duration_seconds
+        FROM airflow_jobmon.history
+        WHERE started_at > now() - interval '30 days' AND NOT drill AND status IN ('success', 'failed')
+            AND completed_at IS NOT NULL
+    ) finished
+) numbered
+WHERE place <= 10;
+COMMENT ON VIEW airflow_jobmon.longest_runs IS 'The ten longest finished runs of each job, last 30 days';
+
+-- Texts are told apart as incidents tell them apart: without numbers and ids.
+CREATE OR REPLACE VIEW airflow_jobmon.common_errors AS
+SELECT job_name, error, count(*) AS failed_runs, min(started_at) AS first_failed_at, max(started_at) AS last_failed_at
+FROM (
+    SELECT job_name, started_at,
+        regexp_replace(
+            regexp_replace(
+                left(coalesce(error_message, ''), 300),
+                '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|0x[0-9a-f]+|\m[0-9a-f]{12,}\M', '#', 'gi'),
+            '\d+(\.\d+)?', '#', 'g') AS error
+    FROM airflow_jobmon.history
+    WHERE started_at > now() - interval '30 days' AND NOT drill AND status = 'failed'
+) failures
+GROUP BY job_name, error;
+COMMENT ON VIEW airflow_jobmon.common_errors IS
+    'Each error text of a job, numbers and ids set aside, with how often and when it came; last 30 days';
+
+CREATE OR REPLACE VIEW airflow_jobmon.open_incidents AS
+SELECT id, job_name, kind, severity, opened_at,
+    extract(epoch FROM clock_timestamp() - opened_at)::double precision / 3600 AS hours_open,
+    occurrences, message, told_at, acknowledged_at, acknowledged_by, acknowledged_note
+FROM airflow_jobmon.incidents
+WHERE resolved_at IS NULL;
+COMMENT ON VIEW airflow_jobmon.open_incidents IS 'What is wrong and not over; told_at is null where nobody was told';
+
+CREATE OR REPLACE VIEW airflow_jobmon.undelivered_alerts AS
+SELECT alert.id, alert.created_at, alert.job_name, alert.kind, alert.event, alert.severity,
+    delivery.channel, delivery.state, delivery.attempts,
+    CASE WHEN delivery.state = 'pending' THEN delivery.next_attempt_at END AS next_attempt_at, delivery.last_error
+FROM airflow_jobmon.deliveries delivery
+JOIN airflow_jobmon.alerts alert ON alert.id = delivery.alert_id
+WHERE delivery.state = 'pending'
+    OR (delivery.state = 'dead' AND alert.created_at > now() - interval '30 days');
+COMMENT ON VIEW airflow_jobmon.undelivered_alerts IS
+    'Alerts that a channel has not taken: on their way (pending), or refused for good in the last 30 days (dead)';
