@@ -31,6 +31,10 @@ class UnknownIncident(JobmonError):
     """An incident that is not there, or nothing open where something open is needed."""
 
 
+class ArchiveProblem(JobmonError):
+    """Runs that cannot leave the job log, or a target that does not take them; what was not moved is where it was."""
+
+
 class DeliveryError(JobmonError):
     """A channel did not take a message.
 

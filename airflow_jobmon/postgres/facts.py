@@ -68,11 +68,14 @@ def gather(
 ) -> Gathered:
     """Ask for the facts of these jobs, in one query.
 
-    `at` shows the log as it stood then. Without `count_window` the success rate is not counted: its cost grows with
-    the history, and an alert must not wait for it.
+    `at` shows the log as it stood then, so with what was archived since. Without `count_window` the success rate is not
+    counted: its cost grows with the history, and an alert must not wait for it.
     """
+    query = load_queries("facts")["facts"]
+    if at is not None:
+        query = query.replace("airflow_jobmon.runs", "airflow_jobmon.history")
     given = {"names": list(names), "at": at, "count_window": count_window, "window_days": _WINDOW_DAYS}
-    return Gathered(conn.execute(load_queries("facts")["facts"], given), windows=count_window)
+    return Gathered(conn.execute(query, given), windows=count_window)
 
 
 def _facts(row: Sequence[Any], registered_at: datetime, window: Window | None) -> JobFacts:

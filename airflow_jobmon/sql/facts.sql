@@ -125,7 +125,7 @@ LEFT JOIN LATERAL (
     SELECT max(recent.completed_at - recent.started_at) AS longest_success
     FROM (
         SELECT r.started_at, r.completed_at, r.status
-        FROM airflow_jobmon.runs r
+        FROM airflow_jobmon.history r
         WHERE r.job_name = j.name AND NOT r.drill AND reg.name IS NULL AND n.status = 'running'
         ORDER BY r.started_at DESC
         LIMIT j.far / 2
@@ -135,7 +135,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     -- The transaction's time, which unlike the clock's can bound the index.
     SELECT count(*) AS finished, count(*) FILTER (WHERE r.status = 'success') AS succeeded
-    FROM airflow_jobmon.runs r
+    FROM airflow_jobmon.history r
     WHERE %(count_window)s AND r.job_name = j.name AND NOT r.drill AND r.status IN ('success', 'failed')
         AND r.started_at > coalesce(%(at)s::timestamptz, now()) - make_interval(
             days => coalesce((reg.config ->> 'window_days')::integer, %(window_days)s))

@@ -6,7 +6,7 @@ FROM unnest(
 ) WITH ORDINALITY AS wait (job_name, since, good_only, min_records, nth)
 CROSS JOIN LATERAL (
     SELECT r.id, r.started_at, r.completed_at, r.status, r.records_updated, left(r.error_message, 4000) AS error_message
-    FROM airflow_jobmon.runs AS r
+    FROM airflow_jobmon.history AS r
     WHERE r.job_name = wait.job_name
       AND r.started_at >= wait.since
       AND r.status IN ('success', 'failed')
@@ -52,7 +52,7 @@ CROSS JOIN LATERAL (
         array_agg(r.records_updated) FILTER (WHERE r.status = 'success') AS records
     FROM (
         SELECT n.id, n.started_at, n.completed_at, n.status, n.records_updated
-        FROM airflow_jobmon.runs AS n
+        FROM airflow_jobmon.history AS n
         WHERE n.job_name = watch.job_name AND n.started_at >= coalesce(watch.floor, '-infinity')
         ORDER BY n.started_at DESC, n.id
         LIMIT %(window)s
