@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.core.times import format_duration, iso, parse_duration, roughly
+from airflow_jobmon.core.times import format_duration, iso, parse_duration, roughly, to_the_second
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, UnknownJob
 from airflow_jobmon.postgres import archive as log_rows
 from airflow_jobmon.postgres.archive import BUSY, START, Batch, Due, LogTable, Place, Stretch
@@ -72,6 +72,13 @@ class ArchiveReport:
     def runs(self) -> int:
         return self.jobs.total()
 
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        would = "would be archived" if self.dry_run else f"archived in {roughly(timedelta(seconds=self.seconds))}"
+        counted = f"{self.runs:,} {'run' if self.runs == 1 else 'runs'}"
+        return f"{counted} from before {to_the_second(self.before)} {would}"
+
     def as_json(self, *, most_jobs: int | None = None) -> dict[str, Any]:
         """JSON-native; with `most_jobs` only those with the most runs are listed."""
         return {
@@ -91,6 +98,8 @@ class ArchiveReport:
 def cutoff(older_than: timedelta | str, now: datetime) -> datetime:
     """The moment that divides old runs from others; raises ConfigurationError for an age that is none or too young."""
     age = parse_duration(older_than) if isinstance(older_than, str) else older_than
+    if not isinstance(age, timedelta):
+        raise ConfigurationError(f"older_than={age!r:.60} is no duration; give a timedelta, or text like 90d")
     if age < YOUNGEST:
         raise ConfigurationError(
             f"runs older than {format_duration(age)} cannot be archived, since younger ones than "

@@ -1,4 +1,4 @@
-"""Operators: check the health of outside jobs, deliver the alerts that are due, hold alert drills."""
+"""Operators: check the health of outside jobs, deliver the alerts that are due, hold alert drills, archive old runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_jobmon.archive_operator import ArchiveJobsLogOperator
 from airflow_jobmon.drill_operator import AlertDrillOperator
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.report_operator import JobReportOperator
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from airflow_jobmon.core.health import JobHealth
     from airflow_jobmon.core.jobs import MonitoredJob
 
-__all__ = ["AlertDrillOperator", "DeliverAlertsOperator", "JobHealthOperator", "JobReportOperator"]
+__all__ = [
+    "AlertDrillOperator",
+    "ArchiveJobsLogOperator",
+    "DeliverAlertsOperator",
+    "JobHealthOperator",
+    "JobReportOperator",
+]
 
 _FAILING = {"warning": {"warning", "critical"}, "critical": {"critical"}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.cli.cli_config import GroupCommand
 
+from airflow_jobmon.cli.definitions.archive import ARCHIVE
 from airflow_jobmon.cli.definitions.drills import DRILL
 from airflow_jobmon.cli.definitions.incidents import ALERTS, INCIDENTS
 from airflow_jobmon.cli.definitions.installing import DOCTOR, MIGRATE
@@ -28,6 +29,7 @@ COMMANDS = (
     QUERY,
     JOBS,
     DRILL,
+    ARCHIVE,
 )
 
 

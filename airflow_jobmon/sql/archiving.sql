@@ -32,7 +32,8 @@ BEGIN
         airflow_jobmon.mapping(i.jobs_log_table::regclass, i.jobs_log_columns, i.status_words)
     INTO jobs_log, mapped
     FROM airflow_jobmon.installation i;
-    SELECT jsonb_object_agg(key, format(value, 'log')) INTO mapped FROM jsonb_each_text(mapped);
+    SELECT jsonb_object_agg(key, format(value, 'log')) INTO mapped
+    FROM jsonb_each_text(mapped - ARRAY['job_key', 'start_key']);
     -- A type with a cast to JSON of its own (hstore) would not be read back from what that makes of it.
     SELECT string_agg(format('%L, log.%I::text', a.attname, a.attname), ', ' ORDER BY a.attnum) INTO as_text
     FROM pg_attribute a

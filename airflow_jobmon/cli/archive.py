@@ -1,0 +1,22 @@
+"""`airflow jobmon archive`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_jobmon.cli.output import Outcome
+from airflow_jobmon.cli.running import command, database, say
+
+
+@command()
+def archive(args: Namespace) -> Outcome:
+    from airflow_jobmon.archiving import archive_runs  # noqa: PLC0415 - psycopg, only when it runs
+
+    with database(args) as (conn, _):
+        report = archive_runs(conn, args.older_than, job=args.job, dry_run=args.dry_run, progress=say)
+    for reason, runs in report.stay.items():
+        say(f"{runs:,} older runs would stay: {reason}")
+    for reason, runs in report.refused.items():
+        say(f"{runs:,} older runs stay: {reason}")
+    rows = [{"job_name": name, "runs": runs} for name, runs in report.jobs.most_common()]
+    return Outcome(rows, value=report.as_json(), note=report.summary, exit_code=1 if report.refused else 0)
