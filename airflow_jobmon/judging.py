@@ -189,14 +189,22 @@ def _names(conn: Connection, settings: Settings, names: Sequence[str] | None) ->
     if names is None:
         logged = () if settings.unregistered_jobs == "ignore" else facts_of_log.job_names(conn)
         return sorted(registered | book.names_with_incidents() | set(logged))
-    known = registered.union(facts_of_log.known_names(conn, names))
+    require_known(conn, settings, names, registered=registered)
+    return sorted(set(names))
+
+
+def require_known(
+    conn: Connection, settings: Settings, names: Sequence[str], *, registered: set[str] | None = None
+) -> None:
+    """Raise UnknownJob for a name that neither the registry nor the log knows."""
+    known = IncidentBook(conn).registered_names() if registered is None else registered
+    known = known | facts_of_log.known_names(conn, [name for name in names if name not in known])
     for name in names:
         if name not in known:
             raise UnknownJob(
                 f"job {name[:100]!r} is neither registered nor in {settings.jobs_log_table}; "
                 "see the names with: airflow jobmon jobs list"
             )
-    return sorted(set(names))
 
 
 def _watched(state: State, settings: Settings, *, named: bool = False) -> bool:

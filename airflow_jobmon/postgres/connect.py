@@ -52,23 +52,28 @@ def connect(conninfo: str) -> Connection[TupleRow]:
 
     Group statements with `with conn.transaction():`. Raises ConnectionProblem, one line and never the password.
     """
-    prepared = _prepare(conninfo)
+    prepared = prepared_conninfo(conninfo)
     try:
         conn = psycopg.connect(prepared, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         raise _problem(prepared, error) from None
     try:
-        conn.isolation_level = IsolationLevel.READ_COMMITTED
-        conn.execute(_SESSION)
+        open_session(conn)
     except psycopg.Error as error:
         conn.close()
         raise _problem(prepared, error) from None
     return conn
 
 
+def open_session(conn: Connection[Any]) -> None:
+    """Bring a connection that somebody else made into the state that `connect` leaves one in."""
+    conn.isolation_level = IsolationLevel.READ_COMMITTED
+    conn.execute(_SESSION)
+
+
 async def aconnect(conninfo: str) -> AsyncConnection[TupleRow]:
     """`connect`, for the triggerer's loop."""
-    prepared = _prepare(conninfo)
+    prepared = prepared_conninfo(conninfo)
     try:
         conn = await AsyncConnection.connect(prepared, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
@@ -85,7 +90,11 @@ async def aconnect(conninfo: str) -> AsyncConnection[TupleRow]:
     return conn
 
 
-def _prepare(conninfo: str) -> str:
+def prepared_conninfo(conninfo: str) -> str:
+    """With our name, a bound on connecting, and a way to notice a dead server, unless the conninfo says otherwise.
+
+    Raises ConnectionProblem for one that cannot be read, without quoting it.
+    """
     try:
         given = conninfo_to_dict(conninfo)
         defaults: dict[str, Any] = {

@@ -1,17 +1,63 @@
-"""Who may see what: the one module that decides, since Airflow mounts a plugin's app without any authentication."""
+"""Who may see what: the one module that decides, since Airflow mounts a plugin's app without any authentication.
+
+There are two kinds of routes. A page is for people: an Airflow user, by the login's cookie or a bearer token. Data is
+for programs too: an Airflow user, or whoever sends `[jobmon] api_token` as bearer; that token opens no page. What
+changes something is never done for a cookie alone, since another site could make a browser send it.
+"""
 
 from __future__ import annotations
 
+import hmac
+from hashlib import sha256
+from typing import Annotated
 from urllib.parse import urlencode
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-from airflow.api_fastapi.core_api.security import requires_access_view
+from airflow.api_fastapi.core_api.security import get_user, requires_access_view
 from fastapi import Depends, HTTPException, Request, Response, status
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import RedirectResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-signed_in = Depends(requires_access_view(AccessView.WEBSITE))
-"""An Airflow user, by the login's cookie or a bearer token: anonymous is 401, a bad token 403."""
+from airflow_jobmon.web.configured import current_settings
+
+page_reader = Depends(requires_access_view(AccessView.WEBSITE))
+"""An Airflow user who may see the website: anonymous is 401, a bad token 403."""
+
+_bearer = HTTPBearer(auto_error=False, description="An Airflow token, or [jobmon] api_token for data routes.")
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+async def _read_data(request: Request, bearer: Bearer) -> None:
+    if bearer is not None and _is_machine_token(bearer.credentials):
+        return
+    user = await get_user(request, None, bearer)
+    requires_access_view(AccessView.WEBSITE)(request, user)
+
+
+async def _change_data(request: Request, bearer: Bearer) -> None:
+    if bearer is None and "_token" in request.cookies:
+        raise HTTPException(
+            status.HTTP_403_FORBIDDEN,
+            "a cookie does not do for what changes something; send the token as Authorization: Bearer ...",
+        )
+    await _read_data(request, bearer)
+
+
+data_reader = Depends(_read_data)
+"""The machine token, or an Airflow user as for a page."""
+
+data_changer = Depends(_change_data)
+"""The same, but by the Authorization header only."""
+
+
+def _is_machine_token(given: str) -> bool:
+    """In constant time; false for everybody where no token is configured."""
+    configured = current_settings().api_token
+    if not configured:
+        return False
+    return hmac.compare_digest(sha256(given.encode()).digest(), sha256(configured.encode()).digest())
+
 
 LOGIN = "../api/v2/auth/login"
 """Airflow's own login, seen from our pages: relative, since Airflow may live under a path."""

@@ -9,23 +9,6 @@ from tests.runs import log_run
 HOSTILE = "<script>alert(1)</script> & \u202e"
 
 
-@pytest.fixture(scope="module")
-def client(airflow_home):
-    """Airflow's whole API application with our plugin in it, and the headers of a signed-in user."""
-    import warnings
-
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(action="ignore"):
-        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "0123456789abcdef" * 5)
-        from airflow.api_fastapi.app import create_app
-        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-        from fastapi.testclient import TestClient
-
-        app = create_app()
-        token = app.state.auth_manager.generate_jwt(SimpleAuthManagerUser(username="eva", role="viewer"))
-        with TestClient(app) as made:
-            yield made, {"Authorization": f"Bearer {token}"}
-
-
 def get(client, job_name, **headers):
     made, _ = client
     return made.get("/jobmon/", params={"job_name": job_name}, headers=headers)
@@ -71,5 +54,5 @@ def test_a_database_that_is_away_is_said_in_a_line(client, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", "postgresql://u:secret@127.0.0.1:1/db")
     answer = get(client, "load", **client[1])
     assert answer.status_code == 503
-    assert "cannot connect" in answer.text
+    assert "does not answer" in answer.text
     assert "secret" not in answer.text

@@ -1,0 +1,61 @@
+"""Is everything all right? For people, load balancers, and cron services that call each hour."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import psycopg
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from airflow_jobmon.core.health import Health
+from airflow_jobmon.judging import require_known
+from airflow_jobmon.postgres.verdicts import StoredHealth, stored_health
+from airflow_jobmon.web.checking import Checks
+from airflow_jobmon.web.configured import current_settings
+from airflow_jobmon.web.database import Database
+from airflow_jobmon.web.security import data_changer, data_reader
+from airflow_jobmon.web.shapes import NO_NUL, HealthReport, Problem
+
+JobName = Annotated[
+    str | None,
+    Query(min_length=1, max_length=2000, pattern=NO_NUL, description="Only this job", examples=["nightly-invoices"]),
+]
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": HealthReport, "description": "nothing is critical"},
+    404: {"model": Problem, "description": "nobody knows that job"},
+    503: {"model": HealthReport | Problem, "description": "something is critical, or it cannot be told"},
+}
+
+
+def health_routes(database: Database, checks: Checks) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/check-job-health", dependencies=[data_reader], responses=_ANSWERS)
+    async def check_job_health(job_name: JobName = None) -> JSONResponse:
+        """The verdicts as they were stored last; changes nothing.
+
+        503 where something is critical or nothing can be told (the database is away, nobody has checked for two hours,
+        there are no jobs), so that `curl -f` fails when it should; else 200.
+        """
+
+        def read(conn: psycopg.Connection[Any]) -> StoredHealth:
+            stored = stored_health(conn, job_name)
+            if job_name is not None and not stored.report["jobs"]:
+                require_known(conn, current_settings(), [job_name])
+            return stored
+
+        stored = await database.run(read)
+        return _answer(stored.report, told=not stored.stale)
+
+    @router.post("/check-job-health", dependencies=[data_changer], responses=_ANSWERS)
+    async def check_job_health_now(job_name: JobName = None) -> JSONResponse:
+        """Check now as the hourly DAG does: incidents are opened and closed, and alerts go out. Safe to call often."""
+        return _answer(await checks.check_and_tell(job_name), told=True)
+
+    return router
+
+
+def _answer(report: dict[str, Any], *, told: bool) -> JSONResponse:
+    bad = not told or Health(report["status"]) is Health.CRITICAL or not report["jobs"]
+    return JSONResponse(report, status_code=503 if bad else 200, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,42 @@
+"""Figures for dashboards: one job's as JSON, all jobs' for Prometheus."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import psycopg
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from airflow_jobmon.metrics import job_metrics
+from airflow_jobmon.web.configured import current_settings
+from airflow_jobmon.web.database import Database
+from airflow_jobmon.web.security import data_reader
+from airflow_jobmon.web.shapes import NO_NUL, Metrics, Problem
+
+
+def metrics_routes(database: Database) -> APIRouter:
+    router = APIRouter(tags=["metrics"])
+
+    @router.get(
+        "/job-metrics",
+        dependencies=[data_reader],
+        responses={
+            200: {"model": Metrics},
+            404: {"model": Problem, "description": "nobody knows that job"},
+            503: {"model": Problem, "description": "the database is away"},
+        },
+    )
+    async def job_metrics_of(
+        job_name: Annotated[str, Query(min_length=1, max_length=2000, pattern=NO_NUL, examples=["nightly-invoices"])],
+        days: Annotated[int, Query(ge=1, le=400, description="How far back, in days")] = 30,
+    ) -> JSONResponse:
+        """One job's health, summary, days and recent runs, for Grafana, Metabase and the like."""
+
+        def read(conn: psycopg.Connection[Any]) -> dict[str, Any]:
+            return job_metrics(conn, current_settings(), job_name, days=days, now=datetime.now(UTC))
+
+        return JSONResponse(await database.run(read), headers={"Cache-Control": "no-store"})
+
+    return router

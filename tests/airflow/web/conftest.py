@@ -1,0 +1,34 @@
+"""Airflow's whole API application with our plugin in it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def client(airflow_home) -> Iterator[tuple[Any, dict[str, str]]]:
+    """A client of it, and the headers of a signed-in viewer."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(action="ignore"):
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "0123456789abcdef" * 5)
+        from airflow.api_fastapi.app import create_app
+        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+        from fastapi.testclient import TestClient
+
+        app = create_app()
+        token = app.state.auth_manager.generate_jwt(SimpleAuthManagerUser(username="eva", role="viewer"))
+        with TestClient(app) as made:
+            yield made, {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(autouse=True)
+def read_anew() -> Iterator[None]:
+    """Each test has settings and a database of its own."""
+    from airflow_jobmon.web.configured import forget
+
+    forget()
+    yield
+    forget()

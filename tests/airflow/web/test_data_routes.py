@@ -1,0 +1,209 @@
+"""Health and metrics over HTTP: the shapes, the status codes, and what happens when the log is away."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.settings import Settings
+from airflow_jobmon.web.shapes import HealthReport, Metrics
+from tests.runs import log_run
+from tests.servers import http_server, reply
+
+
+@pytest.fixture
+def get(client, jobmon_default):
+    made, headers = client
+
+    def ask(path, **params):
+        return made.get(f"/jobmon{path}", params=params, headers=headers)
+
+    return ask
+
+
+@pytest.fixture
+def installed(conn):
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
+
+
+def ago(**given: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**given)
+
+
+def test_health_is_what_was_stored_and_reads_only(get, conn):
+    log_run(conn, "load")
+    check_and_record(conn, Settings())
+    answer = get("/check-job-health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    HealthReport.model_validate(answer.json())
+    log_run(conn, "load", "failed", error_message="disk full")
+    assert get("/check-job-health").status_code == 200  # nobody has judged it yet
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.events").fetchone() == (1,)
+
+
+def test_what_is_critical_makes_curl_fail(get, conn):
+    log_run(conn, "fine")
+    log_run(conn, "load", "failed", error_message="disk full")
+    check_and_record(conn, Settings())
+    answer = get("/check-job-health")
+    assert (answer.status_code, answer.json()["status"]) == (503, "critical")
+    assert [job["job_name"] for job in answer.json()["jobs"]] == ["load", "fine"]
+    assert answer.json()["jobs"][0]["findings"][0]["kind"] == "failed"
+    assert get("/check-job-health", job_name="fine").status_code == 200
+    assert get("/check-job-health", job_name="load").status_code == 503
+
+
+@pytest.mark.parametrize(
+    "make_it_so",
+    [
+        pytest.param(None, id="there are no jobs"),
+        pytest.param("never checked", id="nobody has ever checked"),
+        pytest.param("stale", id="nobody has checked for two hours"),
+    ],
+)
+def test_what_cannot_be_told_makes_curl_fail(get, conn, make_it_so):
+    if make_it_so:
+        log_run(conn, "load")
+    if make_it_so == "stale":
+        check_and_record(conn, Settings())
+        conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at - interval '3 hours'")
+    answer = get("/check-job-health")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unknown")
+
+
+def test_a_job_that_left_the_log_does_not_make_it_stale_for_ever(get, conn):
+    log_run(conn, "load")
+    log_run(conn, "gone")
+    check_and_record(conn, Settings())
+    conn.execute("DELETE FROM public.jobs_log WHERE job_name = 'gone'")
+    conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = now() - interval '3 hours' WHERE job_name = 'gone'")
+    answer = get("/check-job-health")
+    assert (answer.status_code, [job["job_name"] for job in answer.json()["jobs"]]) == (200, ["load"])
+
+
+def test_a_job_nobody_knows_is_404_and_says_so(get, conn):
+    for path in ("/check-job-health", "/job-metrics"):
+        answer = get(path, job_name="laod")
+        assert answer.status_code == 404
+        assert "'laod' is neither registered" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        pytest.param("/check-job-health", {"job_name": ""}, id="an empty name"),
+        pytest.param("/check-job-health", {"job_name": "x" * 2001}, id="a name that is too long"),
+        pytest.param("/job-metrics", {}, id="no name"),
+        pytest.param("/job-metrics", {"job_name": "load", "days": 0}, id="no days"),
+        pytest.param("/job-metrics", {"job_name": "load", "days": 401}, id="too many days"),
+        pytest.param("/job-metrics", {"job_name": "load", "days": "many"}, id="days in words"),
+    ],
+)
+def test_bad_parameters_are_422_and_say_why(get, conn, path, params):
+    answer = get(path, **params)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][0] == "query"
+
+
+def test_a_name_that_no_database_can_hold_is_refused(get, conn):
+    answer = get("/check-job-health", job_name="a\x00b")
+    assert answer.status_code == 422
+
+
+def test_post_checks_records_and_alerts(client, conn, jobmon_default, installed, monkeypatch):
+    with http_server(reply(200)) as hook:
+        monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps({"conn_type": "http", "host": hook.url}))
+        monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "hook")
+        log_run(conn, "load", "failed", error_message="disk full")
+        made, headers = client
+        answer = made.post("/jobmon/check-job-health", headers=headers)
+        assert (answer.status_code, answer.json()["status"]) == (503, "critical")
+        HealthReport.model_validate(answer.json())
+        assert len(hook.requests) == 1
+        assert made.post("/jobmon/check-job-health", params={"job_name": "load"}, headers=headers).status_code == 503
+        assert len(hook.requests) == 1
+        assert made.post("/jobmon/check-job-health", params={"job_name": "laod"}, headers=headers).status_code == 404
+
+
+def test_metrics_have_the_agreed_shape(get, conn):
+    for day in range(3):
+        log_run(conn, "load", started_at=ago(days=day, hours=1), seconds=10 + day, records_updated=40)
+    log_run(conn, "load", "failed", ago(hours=2), error_message="disk full")
+    log_run(conn, "load", "failed", ago(hours=2), error_message="TEST ALERT - please ignore")
+    log_run(conn, "load", started_at=ago(days=60))
+    answer = get("/job-metrics", job_name="load")
+    assert answer.status_code == 200
+    Metrics.model_validate(answer.json())
+    assert set(answer.json()) == set(Metrics.model_fields)
+    summary = answer.json()["summary"]
+    assert summary == {
+        "total_runs": 4,
+        "successful_runs": 3,
+        "failed_runs": 1,
+        "success_rate": 75.0,
+        "avg_duration_seconds": 11.0,
+        "p50_duration_seconds": 11.0,
+        "p95_duration_seconds": pytest.approx(11.9),
+        "max_duration_seconds": 12.0,
+        "total_records_updated": 120,
+    }
+    assert len(answer.json()["recent_runs"]) == 5
+    assert [run["error_message"] for run in answer.json()["recent_failures"]] == ["disk full"]
+    assert sum(day["total_runs"] for day in answer.json()["daily"]) == 4
+    assert get("/job-metrics", job_name="load", days=90).json()["summary"]["total_runs"] == 5
+
+
+def test_a_registered_job_that_never_ran_has_metrics(get, conn):
+    from airflow_jobmon.core.jobs import MonitoredJob
+    from airflow_jobmon.postgres.registry import apply_jobs
+
+    apply_jobs(conn, [MonitoredJob(name="load"), MonitoredJob(name="off", enabled=False)], source="file:x")
+    metrics = get("/job-metrics", job_name="load").json()
+    assert metrics["health"]["status"] == "unknown"
+    assert metrics["summary"]["success_rate"] is None
+    assert get("/job-metrics", job_name="off").json()["health"] is None
+
+
+def test_a_database_that_is_away_is_503_within_a_second_and_found_again(get, conn, monkeypatch, database):
+    from airflow_jobmon.web.configured import forget
+
+    log_run(conn, "load")
+    check_and_record(conn, Settings())
+    good = __import__("os").environ["AIRFLOW_CONN_JOBMON_DEFAULT"]
+    monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", "postgresql://u:secret@127.0.0.1:1/db")
+    forget()
+    answer = get("/check-job-health")
+    assert answer.status_code == 503
+    assert "does not answer" in answer.json()["detail"]
+    assert "secret" not in answer.text
+    monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", good)
+    forget()
+    assert get("/check-job-health").status_code == 200
+
+
+def test_a_connection_that_died_is_replaced(get, conn, postgres):
+    log_run(conn, "load")
+    check_and_record(conn, Settings())
+    assert get("/check-job-health").status_code == 200
+    conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert get("/check-job-health").status_code == 200
+
+
+def test_a_schema_that_was_never_migrated_says_what_to_run(client, empty_database, airflow_connection):
+    airflow_connection("jobmon_default", empty_database)
+    made, headers = client
+    answer = made.get("/jobmon/check-job-health", headers=headers)
+    assert answer.status_code == 503
+    assert "airflow jobmon migrate" in answer.json()["detail"]
+
+
+def test_the_openapi_document_has_every_data_route_with_examples(get):
+    document = get("/openapi.json").json()
+    assert set(document["paths"]) == {"/check-job-health", "/job-metrics"}
+    assert document["components"]["schemas"]["HealthReport"]["examples"]

@@ -1,0 +1,87 @@
+"""Every route times every kind of caller: a route that nobody decided about fails here."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.runs import log_run
+
+TOKEN = "a-machine-token-of-some-length"
+
+DATA = {("GET", "/check-job-health"), ("GET", "/job-metrics")}
+CHANGES = {("POST", "/check-job-health")}
+PAGES = {("GET", "/"), ("GET", "/openapi.json")}
+"""What was decided of each route; a new one belongs into one of these."""
+
+OPEN, LOCKED = "let in", "kept out"
+DECISIONS = {
+    "nobody": dict.fromkeys(["data", "change", "page"], LOCKED),
+    "a wrong token": dict.fromkeys(["data", "change", "page"], LOCKED),
+    "the machine token": {"data": OPEN, "change": OPEN, "page": LOCKED},
+    "the machine token as a cookie": dict.fromkeys(["data", "change", "page"], LOCKED),
+    "a user's token": dict.fromkeys(["data", "change", "page"], OPEN),
+    "a user's cookie": {"data": OPEN, "change": LOCKED, "page": OPEN},
+}
+
+
+def routes() -> list[tuple[str, str]]:
+    from fastapi.routing import APIRoute
+
+    from airflow_jobmon.web.app import make_app
+
+    found = []
+    for route in make_app().routes:
+        assert isinstance(route, APIRoute), f"{route} is no route that the decisions are made for"
+        found += [(method, route.path) for method in route.methods]
+    return sorted(found)
+
+
+def kind_of(route: tuple[str, str]) -> str:
+    found = [kind for kind, named in (("data", DATA), ("change", CHANGES), ("page", PAGES)) if route in named]
+    assert len(found) == 1, f"decide who may call {route}: data, change or page"
+    return found[0]
+
+
+def ask(client, route, caller):
+    made, headers = client
+    user = headers["Authorization"].removeprefix("Bearer ")
+    given = {
+        "nobody": ({}, {}),
+        "a wrong token": ({"Authorization": "Bearer wrong"}, {}),
+        "the machine token": ({"Authorization": f"Bearer {TOKEN}"}, {}),
+        "the machine token as a cookie": ({}, {"_token": TOKEN}),
+        "a user's token": ({"Authorization": f"Bearer {user}"}, {}),
+        "a user's cookie": ({}, {"_token": user}),
+    }
+    sent, cookies = given[caller]
+    method, path = route
+    made.cookies.clear()
+    for name, value in cookies.items():
+        made.cookies.set(name, value)
+    try:
+        return made.request(method, f"/jobmon{path}", params={"job_name": "load"}, headers=sent, follow_redirects=False)
+    finally:
+        made.cookies.clear()
+
+
+@pytest.mark.parametrize("caller", DECISIONS)
+def test_every_route_lets_in_whom_it_should(client, conn, jobmon_default, monkeypatch, caller):
+    monkeypatch.setenv("AIRFLOW__JOBMON__API_TOKEN", TOKEN)
+    log_run(conn, "load")
+    seen, decided = {}, {}
+    for route in routes():
+        answer = ask(client, route, caller)
+        seen[route] = LOCKED if answer.status_code in {401, 403} else OPEN
+        decided[route] = DECISIONS[caller][kind_of(route)]
+    assert seen == decided
+
+
+@pytest.mark.parametrize("route", sorted(DATA | CHANGES), ids=" ".join)
+@pytest.mark.parametrize("sent", ["", "None", "x"])
+def test_without_a_configured_token_no_machine_is_let_in(client, conn, jobmon_default, route, sent):
+    made, _ = client
+    method, path = route
+    answer = made.request(
+        method, f"/jobmon{path}", params={"job_name": "load"}, headers={"Authorization": f"Bearer {sent}"}
+    )
+    assert answer.status_code in {401, 403}
