@@ -117,20 +117,18 @@ def _refuse_unknown_channels(conn: Connection[Any], settings: Settings, jobs: It
     _, problems = open_channels(channel for channel in named if channel not in notifiers)
     if problems:
         candidates = (known | set(settings.channels)) - problems.keys()
-        raise ConfigurationError(
-            "; ".join(
-                f"job {named[channel][:100]!r}: channels: {problem}{_meant(channel, candidates)}"
-                for channel, problem in list(problems.items())[:5]
-            )
-            + ". If it is known elsewhere, give --allow-unknown-channels"
-        )
+        told = [
+            f"job {named[channel][:100]!r}: channels: {problem}{_meant(channel, candidates)}"
+            for channel, problem in list(problems.items())[:5]
+        ]
+        raise ConfigurationError(f"{'; '.join(told)}; if only other machines know it, give --allow-unknown-channels")
 
 
 def _meant(channel: str, candidates: Iterable[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
 
     near = get_close_matches(channel, sorted(candidates), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _change_rows(job: JobChange) -> list[dict[str, str]]:

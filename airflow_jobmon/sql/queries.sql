@@ -70,14 +70,12 @@ WHERE date > (now() AT TIME ZONE 'UTC')::date - 30
 ORDER BY job_name, date DESC;
 
 -- name: weekly_review
--- Weekly Review: the last 7 days beside the 7 before.
-SELECT job_name, total_runs, total_runs_before, failed_runs, failed_runs_before,
-    success_rate_percent, success_rate_percent_before, avg_duration_seconds, avg_duration_seconds_before,
-    p95_duration_seconds, p95_duration_seconds_before, max_duration_seconds, max_duration_seconds_before,
-    records_updated_per_day, records_updated_per_day_before
+-- Weekly Review: each job in the last 7 days, and in the 7 before.
+SELECT job_name, week, total_runs, successful_runs, failed_runs, success_rate_percent, avg_duration_seconds,
+    p95_duration_seconds, max_duration_seconds, records_updated_per_day
 FROM airflow_jobmon.weekly_review
 WHERE (:'job_name' = '' OR job_name = :'job_name')
-ORDER BY job_name;
+ORDER BY job_name, week;
 
 -- name: execution_frequency
 -- Execution Frequency: hours between the starts of the last 30 days; a daily job should have 24 and a little.

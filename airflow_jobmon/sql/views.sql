@@ -94,35 +94,26 @@ COMMENT ON VIEW airflow_jobmon.daily_metrics IS 'Each job and UTC day on which i
 CREATE OR REPLACE VIEW airflow_jobmon.weekly_review AS
 SELECT
     job_name,
-    count(*) FILTER (WHERE this_week) AS total_runs,
-    count(*) FILTER (WHERE NOT this_week) AS total_runs_before,
-    count(*) FILTER (WHERE this_week AND status = 'failed') AS failed_runs,
-    count(*) FILTER (WHERE NOT this_week AND status = 'failed') AS failed_runs_before,
-    round(100.0 * count(*) FILTER (WHERE this_week AND status = 'success')
-        / nullif(count(*) FILTER (WHERE this_week AND status IN ('success', 'failed')), 0), 2) AS success_rate_percent,
-    round(100.0 * count(*) FILTER (WHERE NOT this_week AND status = 'success')
-        / nullif(count(*) FILTER (WHERE NOT this_week AND status IN ('success', 'failed')), 0), 2)
-        AS success_rate_percent_before,
-    avg(seconds) FILTER (WHERE this_week AND status = 'success') AS avg_duration_seconds,
-    avg(seconds) FILTER (WHERE NOT this_week AND status = 'success') AS avg_duration_seconds_before,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE this_week AND status = 'success')
-        AS p95_duration_seconds,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT this_week AND status = 'success')
-        AS p95_duration_seconds_before,
-    max(seconds) FILTER (WHERE this_week AND status = 'success') AS max_duration_seconds,
-    max(seconds) FILTER (WHERE NOT this_week AND status = 'success') AS max_duration_seconds_before,
-    round(sum(records_updated) FILTER (WHERE this_week AND status = 'success') / 7, 1) AS records_updated_per_day,
-    round(sum(records_updated) FILTER (WHERE NOT this_week AND status = 'success') / 7, 1)
-        AS records_updated_per_day_before
+    week,
+    count(*) AS total_runs,
+    count(*) FILTER (WHERE status = 'success') AS successful_runs,
+    count(*) FILTER (WHERE status = 'failed') AS failed_runs,
+    round(100.0 * count(*) FILTER (WHERE status = 'success')
+        / nullif(count(*) FILTER (WHERE status IN ('success', 'failed')), 0), 2) AS success_rate_percent,
+    avg(seconds) FILTER (WHERE status = 'success') AS avg_duration_seconds,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE status = 'success') AS p95_duration_seconds,
+    max(seconds) FILTER (WHERE status = 'success') AS max_duration_seconds,
+    round(sum(records_updated) FILTER (WHERE status = 'success') / 7, 1) AS records_updated_per_day
 FROM (
-    SELECT job_name, status, records_updated, started_at > now() - interval '7 days' AS this_week,
+    SELECT job_name, status, records_updated,
+        CASE WHEN started_at > now() - interval '7 days' THEN 'last 7 days' ELSE 'the 7 before' END AS week,
         extract(epoch FROM completed_at - started_at)::double precision AS seconds
     FROM airflow_jobmon.history
     WHERE started_at > now() - interval '14 days' AND NOT drill
 ) fortnight
-GROUP BY job_name;
+GROUP BY job_name, week;
 COMMENT ON VIEW airflow_jobmon.weekly_review IS
-    'Each job in the last 7 days beside the 7 before; durations and records of successes';
+    'Each job in the last 7 days and in the 7 before; durations and records of successes';
 
 CREATE OR REPLACE VIEW airflow_jobmon.execution_frequency AS
 SELECT

@@ -116,3 +116,58 @@ def test_asking_for_one_job_reads_that_job_only(conn, view):
     conn.execute("ANALYZE public.jobs_log")
     plan = conn.execute(f"EXPLAIN SELECT * FROM airflow_jobmon.{view} WHERE job_name = 'job 7'").fetchall()
     assert not any("Seq Scan on jobs_log" in line for (line,) in plan), plan
+
+
+def test_the_weekly_review_has_a_row_for_each_of_two_weeks(conn):
+    now = datetime.now(UTC)
+    for days, seconds, records in ((1, 10, 7), (2, 30, None), (8, 50, 70), (15, 999, 999)):
+        log_run(conn, "sync", started_at=now - timedelta(days=days), seconds=seconds, records_updated=records)
+    log_run(conn, "sync", "failed", now - timedelta(days=3), seconds=500, error_message="boom")
+    log_run(conn, "sync", "failed", now - timedelta(days=4), error_message="TEST ALERT - ignore")
+    last, before = rows(conn, "SELECT * FROM airflow_jobmon.weekly_review ORDER BY week")
+    assert (last["week"], last["total_runs"], last["failed_runs"]) == ("last 7 days", 3, 1)
+    assert float(last["success_rate_percent"]) == pytest.approx(66.67)
+    assert (last["avg_duration_seconds"], last["p95_duration_seconds"], last["max_duration_seconds"]) == (20, 29, 30)
+    assert (float(last["records_updated_per_day"]), float(before["records_updated_per_day"])) == (1, 10)
+    assert (before["week"], before["total_runs"], before["max_duration_seconds"]) == ("the 7 before", 1, 50)
+
+
+def test_execution_frequency_is_that_of_starts(conn):
+    now = datetime.now(UTC)
+    for hours in (2, 26, 50, 98):
+        log_run(conn, "sync", started_at=now - timedelta(hours=hours))
+    log_run(conn, "once")
+    once, sync = rows(conn, "SELECT * FROM airflow_jobmon.execution_frequency ORDER BY job_name")
+    assert (once["total_runs"], once["avg_hours_between_starts"]) == (1, None)
+    assert (sync["avg_hours_between_starts"], sync["p50_hours_between_starts"]) == (32, 24)
+    assert (sync["min_hours_between_starts"], sync["max_hours_between_starts"]) == (24, 48)
+    assert sync["hours_since_last_run"] == pytest.approx(2, abs=0.1)
+
+
+def test_longest_runs_are_the_ten_longest_that_ended(conn):
+    for number in range(12):
+        log_run(conn, "sync", started_at=NOON + timedelta(minutes=number), seconds=number)
+    log_run(conn, "sync", "running", NOON)
+    found = rows(conn, "SELECT * FROM airflow_jobmon.longest_runs ORDER BY duration_seconds DESC")
+    assert [row["duration_seconds"] for row in found] == [float(number) for number in range(11, 1, -1)]
+
+
+def test_common_errors_are_told_apart_without_their_numbers_and_ids(conn):
+    texts = [
+        "timeout after 3 s",
+        "timeout after 4.5 s",
+        "no order 3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+        "no order DEADBEEF-4f89-11d3-9a0c-0305e82c3301",
+        "at 0xDEAD",
+        None,
+    ]
+    for number, text in enumerate(texts):
+        log_run(conn, "sync", "failed", NOON + timedelta(minutes=number), error_message=text)
+    found = rows(conn, "SELECT * FROM airflow_jobmon.common_errors ORDER BY error")
+    assert [(row["error"], row["failed_runs"]) for row in found] == [
+        ("", 1),
+        ("at #", 1),
+        ("no order #", 2),
+        ("timeout after # s", 2),
+    ]
+    assert found[3]["last_failed_at"] - found[3]["first_failed_at"] == timedelta(minutes=1)

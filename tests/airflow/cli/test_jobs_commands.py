@@ -186,7 +186,7 @@ class TestChannels:
         refused = jobmon("jobs", "apply", job_on("slak_ops"))
         assert (refused.code, listed(jobmon)) == (1, {})
         assert refused.err.startswith("error: job 'load': channels: Airflow has no connection 'slak_ops'")
-        assert "did you mean 'slack_ops'?" in refused.err
+        assert "(did you mean 'slack_ops'?); if only other machines know it, give --allow" in refused.err
 
     def test_one_that_is_no_channel_is_refused(self, jobmon, job_on):
         refused = jobmon("jobs", "apply", job_on("jobmon_default"), "--dry-run")
