@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from airflow_jobmon.core.telling import tell_drill
 from airflow_jobmon.core.verdicts import Circumstances, Ruling, retire, rule
 from airflow_jobmon.errors import UnknownJob
 from airflow_jobmon.postgres import facts as facts_of_log
+from airflow_jobmon.postgres.days import seal_days
 from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey, State
 from airflow_jobmon.postgres.rhythms import learn_rhythms
 from airflow_jobmon.postgres.sweep import changed_jobs
@@ -44,6 +45,9 @@ _BEYOND_RECKONING = (ArithmeticError, ValueError)
 """A log may hold times that no calendar can reckon with."""
 
 _UNSTORABLE = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
+
+_SEALING = timedelta(seconds=2)
+"""What the hourly check gives to counting days; the sweeps do most of it."""
 
 BATCH = 500
 """Jobs, and events, judged in one transaction: short enough to hold no lock for long."""
@@ -137,6 +141,7 @@ def check_and_record(conn: Connection, settings: Settings, names: Sequence[str] 
         pass
     healths = judge_jobs(conn, settings, names)
     prune(conn)
+    seal_days(conn, most=_SEALING)
     return healths
 
 

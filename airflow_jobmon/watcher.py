@@ -28,6 +28,7 @@ from airflow_jobmon.core.backoff import backoff
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.judging import BATCH, check_and_record, judge_changed, judge_events
 from airflow_jobmon.postgres.connect import aconnect, connect
+from airflow_jobmon.postgres.days import seal_days
 from airflow_jobmon.postgres.migrate import check_schema
 from airflow_jobmon.postgres.outbox import newest_due
 from airflow_jobmon.postgres.queries import load_queries
@@ -44,6 +45,9 @@ _ROUND_TRIP = 3.0
 """Seconds a NOTIFY of our own may take to come back before LISTEN counts as not arriving."""
 
 _HEARTBEAT = 5.0
+_SEALING = timedelta(seconds=0.2)
+"""What a sweep gives to counting days that are over: no failure waits longer for it."""
+
 _WAKE_AGAIN = (5.0, 300.0)
 """Seconds after which the same due alerts are told of again: at first, and at most (a wake may be lost on its way)."""
 
@@ -225,6 +229,7 @@ class Watcher:
             self.pulse.alerts += judge_changed(conn, self._settings).alerts
             self._check_if_nobody_does(conn)
             conn.execute(self._sql["forget_stale"])
+            seal_days(conn, most=_SEALING)
             self._swept = now
         if now - self._beaten >= _HEARTBEAT:
             self._beat()

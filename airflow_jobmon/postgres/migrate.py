@@ -102,7 +102,7 @@ def _install(conn: Connection[TupleRow], settings: Settings, create_jobs_log: bo
         if create_jobs_log:
             created = bool(_value(conn, sql["create_jobs_log"], given))
         jobs_log = str(_value(conn, sql["attach"], given))
-        conn.execute(schema.file("views"))
+        conn.execute(schema.views())
     return jobs_log, applied, created
 
 

@@ -51,8 +51,13 @@ def file(name: str) -> str:
 
 def functions() -> str:
     """The functions that tie us to the user's table, created again by every migrate; they need the migrated tables."""
-    parts = ("mapping", "create_jobs_log", "history", "attach", "index", "walking", "archiving")
+    parts = ("mapping", "create_jobs_log", "history", "marking", "attach", "index", "walking", "archiving")
     return "\n".join(file(name) for name in parts)
+
+
+def views() -> str:
+    """The views for people, and what counts days, created again by every migrate; they need the view of the log."""
+    return "\n".join(file(name) for name in ("days", "sealing", "views"))
 
 
 def check_schema(conn: Connection[TupleRow], *, migrate_by: str = "airflow jobmon migrate") -> None:

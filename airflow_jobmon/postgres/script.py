@@ -77,7 +77,7 @@ def render_sql(settings: Settings, create_jobs_log: bool = False) -> str:
         )
     parts += [
         "SELECT airflow_jobmon.attach({table}, {columns}::jsonb, {words}::jsonb) \\g /dev/null\n".format(**literals),
-        schema.file("views"),
+        schema.views(),
         _TAIL.format(lock=lock),
     ]
     return "\n".join(parts)

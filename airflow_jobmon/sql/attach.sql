@@ -34,6 +34,12 @@ BEGIN
         'CREATE OR REPLACE FUNCTION airflow_jobmon.note_failed_run() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER '
         'SET search_path = pg_catalog, pg_temp SET lock_timeout = ''100ms'' AS %L',
         airflow_jobmon.note_failed_run_body(mapped));
+    PERFORM airflow_jobmon.make_marking(mapped);
+    -- Read differently, all days must be counted anew.
+    INSERT INTO airflow_jobmon.dirty (job_name, day)
+    SELECT NULL, NULL
+    FROM airflow_jobmon.installation i
+    WHERE (i.jobs_log_table, i.jobs_log_columns, i.status_words) IS DISTINCT FROM (jobs_log::text, columns, status_words);
     UPDATE airflow_jobmon.installation
     SET jobs_log_table = jobs_log::text, jobs_log_columns = columns, status_words = status_words;
     RETURN jobs_log::text;
@@ -147,6 +153,7 @@ DECLARE
     stale record;
     wanted record;
     enabled "char";
+    unmarked boolean := false;
 BEGIN
     SELECT i.jobs_log_table::regclass,
         airflow_jobmon.mapping(i.jobs_log_table::regclass, i.jobs_log_columns, i.status_words), i.triggers
@@ -155,7 +162,10 @@ BEGIN
     FOR stale IN
         SELECT t.tgname, t.tgrelid::regclass AS relation
         FROM pg_trigger t
-        WHERE t.tgfoid = 'airflow_jobmon.note_failed_run'::regproc AND t.tgparentid = 0 AND t.tgrelid <> jobs_log
+        WHERE t.tgfoid IN ('airflow_jobmon.note_failed_run'::regproc, 'airflow_jobmon.mark_days'::regproc,
+                'airflow_jobmon.mark_archived_days'::regproc)
+            AND t.tgparentid = 0
+            AND t.tgrelid NOT IN (SELECT w.relation FROM airflow_jobmon.trigger_definitions(jobs_log, mapped) w)
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', stale.tgname, stale.relation);
         RETURN NEXT format('trigger %s removed from %s', stale.tgname, stale.relation);
@@ -164,38 +174,47 @@ BEGIN
         digest := concat_ws(' ', digest, md5(wanted.definition));
         SELECT t.tgenabled INTO enabled
         FROM pg_trigger t
-        WHERE t.tgrelid = jobs_log AND t.tgname = wanted.name
-            AND t.tgfoid = 'airflow_jobmon.note_failed_run'::regproc;
+        WHERE t.tgrelid = wanted.relation AND t.tgname = wanted.name AND t.tgfoid = wanted.function::regproc;
         IF FOUND AND made_from LIKE '%' || md5(wanted.definition) || '%' THEN
             CONTINUE;
         END IF;
-        EXECUTE format('CREATE OR REPLACE TRIGGER %I %s EXECUTE FUNCTION airflow_jobmon.note_failed_run()',
-            wanted.name, wanted.definition);
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I %s EXECUTE FUNCTION %s()',
+            wanted.name, wanted.definition, wanted.function);
         -- A choice that somebody made about it outlives its replacement.
         IF enabled IN ('D', 'A', 'R') THEN
-            EXECUTE format('ALTER TABLE %s %s TRIGGER %I', jobs_log,
+            EXECUTE format('ALTER TABLE %s %s TRIGGER %I', wanted.relation,
                 CASE enabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE REPLICA' END,
                 wanted.name);
         END IF;
-        RETURN NEXT format('trigger %s put on %s', wanted.name, jobs_log);
+        RETURN NEXT format('trigger %s put on %s', wanted.name, wanted.relation);
+        unmarked := unmarked OR wanted.function <> 'airflow_jobmon.note_failed_run';
     END LOOP;
+    -- While one was missing, days may have changed unmarked.
+    IF unmarked THEN
+        INSERT INTO airflow_jobmon.dirty DEFAULT VALUES;
+    END IF;
     UPDATE airflow_jobmon.installation SET triggers = digest WHERE triggers IS DISTINCT FROM digest;
 END $$;
 
 -- The WHEN clauses keep everything else out: a run that succeeds calls no function of ours. Old rows that are loaded
 -- in bulk are not news.
 CREATE OR REPLACE FUNCTION airflow_jobmon.trigger_definitions(jobs_log regclass, mapped jsonb)
-RETURNS TABLE (name text, definition text)
+RETURNS TABLE (relation regclass, name text, definition text, function text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     VALUES (
-        'airflow_jobmon_failed_insert',
+        jobs_log, 'airflow_jobmon_failed_insert',
         format('AFTER INSERT ON %s FOR EACH ROW'
             ' WHEN (%s AND coalesce(%s, %s, now()) > now() - interval ''24 hours'')',
             jobs_log, format(mapped ->> 'failed', 'NEW'),
-            format(mapped ->> 'completed_at', 'NEW'), format(mapped ->> 'started_at', 'NEW'))
+            format(mapped ->> 'completed_at', 'NEW'), format(mapped ->> 'started_at', 'NEW')),
+        'airflow_jobmon.note_failed_run'
     ), (
-        'airflow_jobmon_failed_update',
+        jobs_log, 'airflow_jobmon_failed_update',
         format('AFTER UPDATE ON %s FOR EACH ROW WHEN (%s AND (%s) IS NOT TRUE)',
-            jobs_log, format(mapped ->> 'failed', 'NEW'), format(mapped ->> 'failed', 'OLD'))
+            jobs_log, format(mapped ->> 'failed', 'NEW'), format(mapped ->> 'failed', 'OLD')),
+        'airflow_jobmon.note_failed_run'
     )
+    UNION ALL
+    SELECT m.relation, m.name, m.definition, m.function
+    FROM airflow_jobmon.marking_triggers(jobs_log, mapped) m
 $$;

@@ -133,12 +133,18 @@ LEFT JOIN LATERAL (
     WHERE recent.status = 'success'
 ) l ON true
 LEFT JOIN LATERAL (
-    -- The transaction's time, which unlike the clock's can bound the index.
-    SELECT count(*) AS finished, count(*) FILTER (WHERE r.status = 'success') AS succeeded
+    SELECT now() - make_interval(days => coalesce((reg.config ->> 'window_days')::integer, %(window_days)s)) AS since
+) win ON true
+LEFT JOIN LATERAL (
+    SELECT c.finished, c.succeeded
+    FROM airflow_jobmon.finished_since(j.name, win.since) c
+    WHERE %(count_window)s AND %(at)s::timestamptz IS NULL
+    UNION ALL
+    -- As it stood then, whole days that were counted since say nothing.
+    SELECT count(*), count(*) FILTER (WHERE r.status = 'success')
     FROM airflow_jobmon.history r
-    WHERE %(count_window)s AND r.job_name = j.name AND NOT r.drill AND r.status IN ('success', 'failed')
-        AND r.started_at > coalesce(%(at)s::timestamptz, now()) - make_interval(
-            days => coalesce((reg.config ->> 'window_days')::integer, %(window_days)s))
-        AND r.started_at <= coalesce(%(at)s::timestamptz, 'infinity')
-        AND coalesce(r.completed_at, r.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+    WHERE r.job_name = j.name AND NOT r.drill AND r.status IN ('success', 'failed')
+        AND r.started_at > %(at)s::timestamptz - (now() - win.since) AND r.started_at <= %(at)s::timestamptz
+        AND coalesce(r.completed_at, r.started_at) <= %(at)s::timestamptz
+    HAVING %(count_window)s AND %(at)s::timestamptz IS NOT NULL
 ) w ON true

@@ -30,16 +30,28 @@ FROM airflow_jobmon.job_state;
 COMMENT ON VIEW airflow_jobmon.job_health IS
     'The stored verdict on each job; unknown where it is older than two hours, since then nobody is watching';
 
+-- To the microsecond: the day in which the window begins is counted from the log, what is sealed after it is not.
 CREATE OR REPLACE VIEW airflow_jobmon.success_rate AS
 SELECT
     job_name,
-    count(*) AS total_runs,
-    count(*) FILTER (WHERE status = 'success') AS successful_runs,
-    count(*) FILTER (WHERE status = 'failed') AS failed_runs,
-    round(100.0 * count(*) FILTER (WHERE status = 'success')
-        / nullif(count(*) FILTER (WHERE status IN ('success', 'failed')), 0), 2) AS success_rate_percent
-FROM airflow_jobmon.history
-WHERE started_at > now() - interval '30 days' AND NOT drill
+    sum(total_runs)::bigint AS total_runs,
+    sum(successful_runs)::bigint AS successful_runs,
+    sum(failed_runs)::bigint AS failed_runs,
+    round(100.0 * sum(successful_runs) / nullif(sum(successful_runs + failed_runs), 0), 2) AS success_rate_percent
+FROM (
+    SELECT job_name, total_runs, successful_runs, failed_runs
+    FROM airflow_jobmon.sealed_days
+    WHERE day > airflow_jobmon.day_of(now() - interval '30 days')
+    UNION ALL
+    SELECT job_name, 1, CASE status WHEN 'success' THEN 1 ELSE 0 END, CASE status WHEN 'failed' THEN 1 ELSE 0 END
+    FROM airflow_jobmon.unsealed_runs
+    WHERE started_at > now() - interval '30 days' AND day > airflow_jobmon.day_of(now() - interval '30 days')
+    UNION ALL
+    SELECT job_name, 1, CASE status WHEN 'success' THEN 1 ELSE 0 END, CASE status WHEN 'failed' THEN 1 ELSE 0 END
+    FROM airflow_jobmon.history
+    WHERE started_at > now() - interval '30 days' AND NOT drill
+        AND started_at < airflow_jobmon.day_start(airflow_jobmon.day_of(now() - interval '30 days') + 1)
+) counted
 GROUP BY job_name;
 COMMENT ON VIEW airflow_jobmon.success_rate IS
     'Successes over finished runs, last 30 days; should stay above 95';
@@ -73,20 +85,15 @@ COMMENT ON VIEW airflow_jobmon.performance_metrics IS 'Durations and records of 
 CREATE OR REPLACE VIEW airflow_jobmon.daily_metrics AS
 SELECT
     job_name,
-    (started_at AT TIME ZONE 'UTC')::date AS date,
-    count(*) AS total_runs,
-    count(*) FILTER (WHERE status = 'success') AS successful_runs,
-    count(*) FILTER (WHERE status = 'failed') AS failed_runs,
-    round(100.0 * count(*) FILTER (WHERE status = 'success')
-        / nullif(count(*) FILTER (WHERE status IN ('success', 'failed')), 0), 2) AS success_rate_percent,
-    avg(extract(epoch FROM completed_at - started_at)::double precision) FILTER (WHERE status = 'success')
-        AS avg_duration_seconds,
-    max(extract(epoch FROM completed_at - started_at)::double precision) FILTER (WHERE status = 'success')
-        AS max_duration_seconds,
-    sum(records_updated) FILTER (WHERE status = 'success') AS records_updated
-FROM airflow_jobmon.history
-WHERE NOT drill
-GROUP BY job_name, (started_at AT TIME ZONE 'UTC')::date;
+    day AS date,
+    total_runs::bigint AS total_runs,
+    successful_runs::bigint AS successful_runs,
+    failed_runs::bigint AS failed_runs,
+    round(100.0 * successful_runs / nullif(successful_runs + failed_runs, 0), 2) AS success_rate_percent,
+    duration_sum / nullif(timed_runs, 0) AS avg_duration_seconds,
+    duration_max AS max_duration_seconds,
+    records_sum AS records_updated
+FROM airflow_jobmon.days;
 COMMENT ON VIEW airflow_jobmon.daily_metrics IS 'Each job and UTC day on which it started; durations of successes';
 
 -- What the named queries ask besides; see queries.sql.

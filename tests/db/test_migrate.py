@@ -60,6 +60,14 @@ def test_a_fresh_install_says_what_it_did_and_a_second_changes_nothing(fresh, em
     assert triggers == [
         "trigger airflow_jobmon_failed_insert put on public.jobs_log",
         "trigger airflow_jobmon_failed_update put on public.jobs_log",
+        "trigger airflow_jobmon_days_insert put on public.jobs_log",
+        "trigger airflow_jobmon_days_update put on public.jobs_log",
+        "trigger airflow_jobmon_days_delete put on public.jobs_log",
+        "trigger airflow_jobmon_days_truncate put on public.jobs_log",
+        "trigger airflow_jobmon_days_insert put on airflow_jobmon.jobs_log_archive",
+        "trigger airflow_jobmon_days_update put on airflow_jobmon.jobs_log_archive",
+        "trigger airflow_jobmon_days_delete put on airflow_jobmon.jobs_log_archive",
+        "trigger airflow_jobmon_days_truncate put on airflow_jobmon.jobs_log_archive",
     ]
     assert index.startswith("CREATE INDEX CONCURRENTLY jobs_log_jobmon_")
     assert said[-1] == "public.jobs_log is watched"

@@ -1,0 +1,42 @@
+"""What a job did on one day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class DayStats:
+    """Runs of one job that started on one UTC day, drills left out.
+
+    total_runs counts those in progress or of an unknown status too. Durations are in seconds, of the `timed_runs`:
+    successes whose end is known; records are of the `records_runs`: successes that said how many. Both are None where
+    there was none of these.
+    """
+
+    day: date
+    total_runs: int
+    successful_runs: int
+    failed_runs: int
+    timed_runs: int = 0
+    duration_sum: float | None = None
+    duration_median: float | None = None
+    duration_p95: float | None = None
+    duration_max: float | None = None
+    records_runs: int = 0
+    records_sum: int | None = None
+    records_median: float | None = None
+
+    @property
+    def finished_runs(self) -> int:
+        return self.successful_runs + self.failed_runs
+
+    @property
+    def success_rate(self) -> float | None:
+        """Percent of finished runs; None without one."""
+        return 100.0 * self.successful_runs / self.finished_runs if self.finished_runs else None
+
+    @property
+    def duration_mean(self) -> float | None:
+        return self.duration_sum / self.timed_runs if self.duration_sum is not None else None

@@ -1,0 +1,204 @@
+-- What each job did on each UTC day: counted once for days that are sealed, from the log itself for all others, so that
+-- the answer is exactly what a plain count would say, at a cost that does not grow with the history.
+-- A day is sealed 48 hours after it began (sealing.sql); from then on a trigger marks each change in `dirty`, and what
+-- is marked is counted from the log again. One statement reads all of it under one snapshot. Created again by every migrate.
+
+CREATE OR REPLACE FUNCTION airflow_jobmon.day_of(moment timestamptz) RETURNS date
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT (moment AT TIME ZONE 'UTC')::date $$;
+
+CREATE OR REPLACE FUNCTION airflow_jobmon.day_start(day date) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT day::timestamp without time zone AT TIME ZONE 'UTC' $$;
+
+-- What asks whether anything is marked or frozen at all does so once a query, so that nothing is looked up where, as
+-- nearly always, nothing is.
+
+-- The days that count: none at all while a mark without a day is there.
+CREATE OR REPLACE VIEW airflow_jobmon.sealed_range AS
+SELECT airflow_jobmon.day_start(sealed_from) AS since, airflow_jobmon.day_start(sealed_through + 1) AS until,
+    sealed_from, sealed_through
+FROM airflow_jobmon.sealing
+WHERE NOT EXISTS (SELECT FROM airflow_jobmon.dirty WHERE job_name IS NULL AND day IS NULL);
+
+CREATE OR REPLACE VIEW airflow_jobmon.sealed_days AS
+SELECT d.*
+FROM airflow_jobmon.job_days d
+WHERE NOT d.frozen
+    AND d.day >= (SELECT sealed_from FROM airflow_jobmon.sealed_range)
+    AND d.day <= (SELECT sealed_through FROM airflow_jobmon.sealed_range)
+    AND ((SELECT NOT EXISTS (SELECT FROM airflow_jobmon.dirty)) OR NOT EXISTS (
+        SELECT FROM airflow_jobmon.dirty x WHERE x.day = d.day AND (x.job_name = d.job_name OR x.job_name IS NULL)))
+UNION ALL
+SELECT d.*
+FROM airflow_jobmon.job_days d
+WHERE d.frozen;
+
+-- The runs of all other days: newer than what is sealed, older, and marked.
+CREATE OR REPLACE VIEW airflow_jobmon.unsealed_runs AS
+SELECT u.*, airflow_jobmon.day_of(u.started_at) AS day
+FROM (
+    SELECT r.*
+    FROM airflow_jobmon.history r
+    WHERE r.started_at >= coalesce((SELECT until FROM airflow_jobmon.sealed_range), '-infinity')
+    UNION ALL
+    SELECT r.*
+    FROM airflow_jobmon.history r
+    WHERE r.started_at < (SELECT since FROM airflow_jobmon.sealed_range)
+    UNION ALL
+    SELECT r.*
+    FROM (SELECT DISTINCT job_name, day FROM airflow_jobmon.dirty WHERE job_name IS NOT NULL) x
+    JOIN airflow_jobmon.history r ON r.job_name = x.job_name
+        AND r.started_at >= airflow_jobmon.day_start(x.day) AND r.started_at < airflow_jobmon.day_start(x.day + 1)
+    WHERE x.day >= (SELECT sealed_from FROM airflow_jobmon.sealed_range)
+        AND x.day <= (SELECT sealed_through FROM airflow_jobmon.sealed_range)
+        AND NOT EXISTS (SELECT FROM airflow_jobmon.dirty wide WHERE wide.job_name IS NULL AND wide.day = x.day)
+    UNION ALL
+    SELECT r.*
+    FROM (SELECT DISTINCT day FROM airflow_jobmon.dirty WHERE job_name IS NULL) x
+    JOIN airflow_jobmon.history r
+        ON r.started_at >= airflow_jobmon.day_start(x.day) AND r.started_at < airflow_jobmon.day_start(x.day + 1)
+    WHERE x.day >= (SELECT sealed_from FROM airflow_jobmon.sealed_range)
+        AND x.day <= (SELECT sealed_through FROM airflow_jobmon.sealed_range)
+) u
+WHERE NOT u.drill
+    AND ((SELECT NOT EXISTS (SELECT FROM airflow_jobmon.job_days WHERE frozen)) OR NOT EXISTS (
+        SELECT FROM airflow_jobmon.job_days f
+        WHERE f.frozen AND f.job_name = u.job_name AND f.day = airflow_jobmon.day_of(u.started_at)));
+
+CREATE OR REPLACE VIEW airflow_jobmon.days AS
+SELECT job_name, day, total_runs, successful_runs, failed_runs, timed_runs,
+    duration_sum, duration_min, duration_median, duration_p95, duration_max,
+    records_runs, records_sum, records_median
+FROM airflow_jobmon.sealed_days
+UNION ALL
+SELECT job_name, day, total_runs, successful_runs, failed_runs, timed_runs,
+    duration_sum, duration_min, duration_median, duration_p95, duration_max,
+    records_runs, records_sum, records_median
+FROM (
+    SELECT job_name, day,
+        count(*)::integer AS total_runs,
+        (count(*) FILTER (WHERE status = 'success'))::integer AS successful_runs,
+        (count(*) FILTER (WHERE status = 'failed'))::integer AS failed_runs,
+        count(seconds)::integer AS timed_runs,
+        sum(seconds) AS duration_sum,
+        min(seconds) AS duration_min,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS duration_median,
+        percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds) AS duration_p95,
+        max(seconds) AS duration_max,
+        count(records)::integer AS records_runs,
+        sum(records) AS records_sum,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY records::double precision) AS records_median
+    FROM airflow_jobmon.unsealed_runs,
+        LATERAL (
+            SELECT CASE status WHEN 'success' THEN extract(epoch FROM completed_at - started_at)::double precision END,
+                CASE status WHEN 'success' THEN records_updated END
+        ) of_success (seconds, records)
+    GROUP BY job_name, day
+) counted;
+COMMENT ON VIEW airflow_jobmon.days IS
+    'Each job and UTC day on which runs started; durations (seconds) and records are those of successes';
+
+-- A count from the log of one job's days, of runs started from `since` to before `until`: of all days, which is what
+-- gets sealed, or of those only that are not sealed.
+CREATE OR REPLACE FUNCTION airflow_jobmon.count_days(
+    job text, since timestamptz, until timestamptz, unsealed_only boolean DEFAULT false
+) RETURNS TABLE (
+    job_name text, day date, total_runs integer, successful_runs integer, failed_runs integer, timed_runs integer,
+    duration_sum double precision, duration_min double precision, duration_median double precision,
+    duration_p95 double precision, duration_max double precision,
+    records_runs integer, records_sum numeric, records_median double precision)
+LANGUAGE sql STABLE AS $$
+    SELECT job, airflow_jobmon.day_of(run.started_at),
+        count(*)::integer,
+        (count(*) FILTER (WHERE run.status = 'success'))::integer,
+        (count(*) FILTER (WHERE run.status = 'failed'))::integer,
+        count(seconds)::integer,
+        sum(seconds),
+        min(seconds),
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),
+        percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds),
+        max(seconds),
+        count(records)::integer,
+        sum(records),
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY records::double precision)
+    FROM (
+            SELECT r.started_at, r.completed_at, r.status, r.records_updated
+            FROM airflow_jobmon.history r
+            WHERE r.job_name = job AND r.started_at >= since AND r.started_at < until AND NOT r.drill
+                AND NOT unsealed_only
+            UNION ALL
+            SELECT u.started_at, u.completed_at, u.status, u.records_updated
+            FROM airflow_jobmon.unsealed_runs u
+            WHERE u.job_name = job AND u.started_at >= since AND u.started_at < until AND unsealed_only
+        ) run,
+        LATERAL (
+            SELECT CASE run.status WHEN 'success' THEN
+                extract(epoch FROM run.completed_at - run.started_at)::double precision END,
+                CASE run.status WHEN 'success' THEN run.records_updated END
+        ) of_success (seconds, records)
+    GROUP BY airflow_jobmon.day_of(run.started_at)
+$$;
+
+-- The log's own count of a job's finished runs on a day.
+CREATE OR REPLACE FUNCTION airflow_jobmon.finished_on(job text, day date)
+RETURNS TABLE (finished bigint, succeeded bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT count(*), count(*) FILTER (WHERE r.status = 'success')
+    FROM airflow_jobmon.history r
+    WHERE r.job_name = job AND NOT r.drill AND r.status IN ('success', 'failed')
+        AND r.started_at >= airflow_jobmon.day_start(day) AND r.started_at < airflow_jobmon.day_start(day + 1)
+$$;
+
+-- A job's finished runs that started after `since`, to the microsecond: the day in which that lies is counted from the
+-- log. Asked for ten thousand jobs at once, so all sealed days are added up first, and what is marked is put right.
+CREATE OR REPLACE FUNCTION airflow_jobmon.finished_since(job text, since timestamptz)
+RETURNS TABLE (finished bigint, succeeded bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(sum(part.finished), 0)::bigint, coalesce(sum(part.succeeded), 0)::bigint
+    FROM (SELECT airflow_jobmon.day_of(since) + 1, airflow_jobmon.day_start(airflow_jobmon.day_of(since) + 1)) AS whole (day, start),
+    LATERAL (
+        SELECT sum(d.successful_runs + d.failed_runs) AS finished, sum(d.successful_runs) AS succeeded
+        FROM airflow_jobmon.job_days d
+        WHERE d.job_name = job AND d.day >= whole.day
+            AND d.day >= (SELECT sealed_from FROM airflow_jobmon.sealed_range)
+            AND d.day <= (SELECT sealed_through FROM airflow_jobmon.sealed_range)
+        UNION ALL
+        SELECT count(*), count(*) FILTER (WHERE r.status = 'success')
+        FROM airflow_jobmon.history r
+        WHERE r.job_name = job AND NOT r.drill AND r.status IN ('success', 'failed')
+            AND r.started_at >= whole.start
+            AND r.started_at >= coalesce((SELECT until FROM airflow_jobmon.sealed_range), '-infinity')
+        UNION ALL
+        SELECT count(*), count(*) FILTER (WHERE r.status = 'success')
+        FROM airflow_jobmon.history r
+        WHERE r.job_name = job AND NOT r.drill AND r.status IN ('success', 'failed')
+            AND r.started_at > since AND r.started_at < whole.start
+        UNION ALL
+        SELECT count(*), count(*) FILTER (WHERE r.status = 'success')
+        FROM airflow_jobmon.history r
+        WHERE whole.start < (SELECT range.since FROM airflow_jobmon.sealed_range range)
+            AND r.job_name = job AND NOT r.drill AND r.status IN ('success', 'failed')
+            AND r.started_at >= whole.start AND r.started_at < (SELECT range.since FROM airflow_jobmon.sealed_range range)
+        UNION ALL
+        SELECT logged.finished - coalesce(d.successful_runs + d.failed_runs, 0),
+            logged.succeeded - coalesce(d.successful_runs, 0)
+        FROM (
+            SELECT DISTINCT x.day
+            FROM airflow_jobmon.dirty x
+            WHERE (SELECT EXISTS (SELECT FROM airflow_jobmon.dirty))
+                AND (x.job_name = job OR x.job_name IS NULL) AND x.day >= whole.day
+                AND x.day >= (SELECT sealed_from FROM airflow_jobmon.sealed_range)
+                AND x.day <= (SELECT sealed_through FROM airflow_jobmon.sealed_range)
+        ) marked
+        LEFT JOIN airflow_jobmon.job_days d ON d.job_name = job AND d.day = marked.day,
+        LATERAL airflow_jobmon.finished_on(job, marked.day) logged
+        WHERE d.frozen IS NOT TRUE
+        UNION ALL
+        SELECT f.successful_runs + f.failed_runs - logged.finished, f.successful_runs - logged.succeeded
+        FROM airflow_jobmon.job_days f,
+            LATERAL airflow_jobmon.finished_on(job, f.day) logged
+        WHERE (SELECT EXISTS (SELECT FROM airflow_jobmon.job_days WHERE frozen))
+            AND f.frozen AND f.job_name = job AND f.day >= whole.day
+            AND (f.day >= (SELECT sealed_from FROM airflow_jobmon.sealed_range)
+                AND f.day <= (SELECT sealed_through FROM airflow_jobmon.sealed_range)) IS NOT TRUE
+    ) part
+$$;

@@ -1,0 +1,271 @@
+-- Counts days and keeps the counts right (days.sql says how they are read). Created again by every migrate.
+-- A writer marks its change in `dirty` only where a day may be sealed, so nobody may count a day before every
+-- transaction is over that may have written to it unmarked: that is what the barrier is for. Each step below is a
+-- statement of its own, whose snapshot is taken after the lock: whoever counts later has seen at least as much.
+
+-- Days up to this one began 48 hours ago: they may be sealed, and changes to them are marked (an hour earlier already).
+CREATE OR REPLACE FUNCTION airflow_jobmon.last_cold_day() RETURNS date
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date - 2
+$$;
+
+-- Does one step: counts some days of at most a few hundred jobs. True where another step may find more to do at once;
+-- false where there is nothing, somebody else is at it, or older transactions must end first. Waits for nobody.
+CREATE OR REPLACE FUNCTION airflow_jobmon.seal() RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    state airflow_jobmon.sealing;
+    cold date;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'airflow_jobmon.seal() needs READ COMMITTED: each of its statements must see what is committed by then';
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('airflow_jobmon.seal', 0)) THEN
+        RETURN false;
+    END IF;
+    cold := airflow_jobmon.last_cold_day();
+    SELECT * INTO state FROM airflow_jobmon.sealing;
+    IF airflow_jobmon.seal_anew(state, cold) THEN
+        RETURN true;
+    END IF;
+    IF airflow_jobmon.settle_marks(state) THEN
+        RETURN true;
+    END IF;
+    IF NOT airflow_jobmon.changes_are_marked(state.members) THEN
+        RETURN false;
+    END IF;
+    IF state.barrier >= pg_snapshot_xmax(pg_current_snapshot()) THEN
+        state.barrier := NULL;  -- of another server, which this database was restored from
+    END IF;
+    IF state.barrier >= pg_snapshot_xmin(pg_current_snapshot()) THEN
+        RETURN false;
+    END IF;
+    IF state.barrier IS NULL OR state.barrier_day < cold THEN
+        UPDATE airflow_jobmon.sealing SET barrier = pg_current_xact_id(), barrier_day = cold;
+        RETURN true;
+    END IF;
+    RETURN airflow_jobmon.fill(state, cold);
+END $$;
+
+-- Whether nothing that was counted can be relied on any more: the log was truncated, consists of other tables than
+-- before (a partition with rows came, or one went), is read differently, changes are not marked, or one could not be.
+-- Then all is counted from the log until it has been counted anew.
+CREATE OR REPLACE FUNCTION airflow_jobmon.seal_anew(state airflow_jobmon.sealing, cold date) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    marks uuid[] := ARRAY(SELECT id FROM airflow_jobmon.dirty WHERE job_name IS NULL AND day IS NULL);
+    lost bigint := coalesce(pg_sequence_last_value('airflow_jobmon.lost_marks'), 0);
+    tables oid[] := ARRAY(
+        SELECT to_regclass(i.jobs_log_table)::oid FROM airflow_jobmon.installation i
+        UNION
+        SELECT t.relid::oid
+        FROM airflow_jobmon.installation i, pg_partition_tree(to_regclass(i.jobs_log_table)) t
+        WHERE t.isleaf
+        ORDER BY 1);
+    others boolean := NOT state.members <@ tables OR EXISTS (
+        SELECT FROM unnest(tables) AS came (relid)
+        WHERE came.relid <> ALL (state.members) AND pg_relation_size(came.relid) > 0);
+BEGIN
+    IF tables <> state.members THEN
+        UPDATE airflow_jobmon.sealing SET members = tables;
+    END IF;
+    IF cardinality(marks) = 0 AND lost = state.lost_marks AND NOT others
+        AND (airflow_jobmon.changes_are_marked(tables) OR coalesce(state.sealed_from, state.filling_from) IS NULL)
+    THEN
+        RETURN false;
+    END IF;
+    UPDATE airflow_jobmon.sealing
+    SET sealed_from = NULL, sealed_through = NULL, filling_from = NULL, filling_through = NULL, filled_to = NULL,
+        filling_marks = '{}', lost_marks = lost, barrier = pg_current_xact_id(), barrier_day = cold;
+    DELETE FROM airflow_jobmon.dirty WHERE id = ANY (marks);
+    RETURN true;
+END $$;
+
+-- Whether the triggers of marking.sql are on all of these tables and fire. They come after the schema, and may be disabled.
+CREATE OR REPLACE FUNCTION airflow_jobmon.changes_are_marked(tables oid[]) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT count(*) = 3 * cardinality(tables)
+    FROM pg_trigger t
+    WHERE t.tgrelid = ANY (tables) AND t.tgfoid = to_regproc('airflow_jobmon.mark_days') AND t.tgenabled IN ('O', 'A')
+        AND t.tgname IN ('airflow_jobmon_days_insert', 'airflow_jobmon_days_update', 'airflow_jobmon_days_delete')
+$$;
+
+-- Counts again what is marked of single jobs, and forgets marks that nobody needs: those of days that are not sealed,
+-- since whoever seals them later will see what they stand for.
+CREATE OR REPLACE FUNCTION airflow_jobmon.settle_marks(state airflow_jobmon.sealing) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    settled bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM airflow_jobmon.dirty) THEN
+        RETURN false;
+    END IF;
+    DELETE FROM airflow_jobmon.dirty
+    WHERE (day BETWEEN state.sealed_from AND state.sealed_through) IS NOT TRUE
+        AND (day BETWEEN state.filling_from AND state.filling_through) IS NOT TRUE
+        AND day IS NOT NULL;
+    WITH chosen AS MATERIALIZED (
+        SELECT job_name, day
+        FROM airflow_jobmon.dirty
+        WHERE job_name IS NOT NULL AND day BETWEEN state.sealed_from AND state.sealed_through
+        GROUP BY job_name, day
+        LIMIT state.batch
+    ), settled AS (
+        DELETE FROM airflow_jobmon.dirty d USING chosen WHERE d.job_name = chosen.job_name AND d.day = chosen.day
+    ), counted AS MATERIALIZED (
+        SELECT c.*
+        FROM chosen, LATERAL airflow_jobmon.count_days(
+            chosen.job_name, airflow_jobmon.day_start(chosen.day), airflow_jobmon.day_start(chosen.day + 1)) c
+    ), gone AS (
+        DELETE FROM airflow_jobmon.job_days d USING chosen
+        WHERE d.job_name = chosen.job_name AND d.day = chosen.day AND NOT d.frozen
+            AND NOT EXISTS (SELECT FROM counted WHERE counted.job_name = d.job_name AND counted.day = d.day)
+    ), stored AS (
+        INSERT INTO airflow_jobmon.job_days AS d
+        SELECT counted.*, false, state.generation FROM counted
+        ON CONFLICT (job_name, day) DO UPDATE
+        SET (total_runs, successful_runs, failed_runs, timed_runs, duration_sum, duration_min, duration_median,
+                duration_p95, duration_max, records_runs, records_sum, records_median, generation)
+            = (excluded.total_runs, excluded.successful_runs, excluded.failed_runs, excluded.timed_runs,
+                excluded.duration_sum, excluded.duration_min, excluded.duration_median, excluded.duration_p95,
+                excluded.duration_max, excluded.records_runs, excluded.records_sum, excluded.records_median,
+                excluded.generation)
+        WHERE NOT d.frozen
+    )
+    SELECT count(*) INTO settled FROM chosen;
+    RETURN settled > 0;
+END $$;
+
+-- Counts days of all jobs, a week at a time, a batch of jobs a step: first what is marked of all jobs, then the days that
+-- have turned cold, then back through 400 days of history. Older days are counted from the log whenever they are asked for.
+CREATE OR REPLACE FUNCTION airflow_jobmon.fill(state airflow_jobmon.sealing, cold date) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    oldest date := cold - 400;
+    began timestamptz := clock_timestamp();
+    took interval;
+    jobs integer;
+    last_job text;
+BEGIN
+    IF state.filling_from IS NULL THEN
+        IF state.sealed_from < oldest THEN
+            UPDATE airflow_jobmon.sealing SET sealed_from = oldest;
+            DELETE FROM airflow_jobmon.job_days WHERE day >= state.sealed_from AND day < oldest AND NOT frozen;
+            RETURN true;
+        END IF;
+        SELECT min(day) INTO state.filling_from
+        FROM airflow_jobmon.dirty
+        WHERE job_name IS NULL AND day BETWEEN state.sealed_from AND state.sealed_through;
+        IF state.filling_from IS NOT NULL THEN
+            state.filling_through := least(state.filling_from + 6, state.sealed_through);
+        ELSIF state.sealed_through IS NULL THEN
+            state.filling_from := state.barrier_day - 6;
+            state.filling_through := state.barrier_day;
+        ELSIF state.sealed_through < state.barrier_day THEN
+            state.filling_from := state.sealed_through + 1;
+            state.filling_through := least(state.sealed_through + 7, state.barrier_day);
+        ELSIF state.sealed_from > oldest THEN
+            state.filling_from := greatest(state.sealed_from - 7, oldest);
+            state.filling_through := state.sealed_from - 1;
+        ELSE
+            RETURN false;
+        END IF;
+        UPDATE airflow_jobmon.sealing
+        SET filling_from = state.filling_from, filling_through = state.filling_through, filled_to = NULL,
+            filling_marks = ARRAY(
+                SELECT id FROM airflow_jobmon.dirty
+                WHERE job_name IS NULL AND day BETWEEN state.filling_from AND state.filling_through),
+            generation = generation + 1;
+        RETURN true;
+    END IF;
+    SELECT b.jobs, b.last_job INTO jobs, last_job FROM airflow_jobmon.fill_batch(state) b;
+    took := clock_timestamp() - began;
+    UPDATE airflow_jobmon.sealing
+    SET filled_to = coalesce(last_job, filled_to),
+        batch = CASE WHEN took > interval '300 ms' THEN greatest(state.batch / 2, 1)
+            WHEN took < interval '100 ms' THEN least(state.batch * 2, 1000) ELSE state.batch END;
+    IF jobs < state.batch THEN
+        PERFORM airflow_jobmon.fill_done(state);
+    END IF;
+    RETURN true;
+END $$;
+
+-- Counts the next jobs, by name. One statement, so one snapshot.
+CREATE OR REPLACE FUNCTION airflow_jobmon.fill_batch(state airflow_jobmon.sealing, OUT jobs integer, OUT last_job text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    WITH RECURSIVE name AS (
+        (
+            SELECT r.job_name, 1 AS n
+            FROM airflow_jobmon.history r
+            WHERE state.filled_to IS NULL OR r.job_name > state.filled_to
+            ORDER BY r.job_name LIMIT 1
+        )
+        UNION ALL
+        SELECT (
+                SELECT r.job_name FROM airflow_jobmon.history r WHERE r.job_name > name.job_name
+                ORDER BY r.job_name LIMIT 1
+            ), name.n + 1
+        FROM name
+        WHERE name.job_name IS NOT NULL AND name.n < state.batch
+    ), counted AS MATERIALIZED (
+        SELECT c.*
+        FROM name, LATERAL airflow_jobmon.count_days(name.job_name, airflow_jobmon.day_start(state.filling_from),
+            airflow_jobmon.day_start(state.filling_through + 1)) c
+        WHERE octet_length(name.job_name) <= 2600
+    ), stored AS (
+        INSERT INTO airflow_jobmon.job_days AS d
+        SELECT counted.*, false, state.generation FROM counted
+        ON CONFLICT (job_name, day) DO UPDATE
+        SET (total_runs, successful_runs, failed_runs, timed_runs, duration_sum, duration_min, duration_median,
+                duration_p95, duration_max, records_runs, records_sum, records_median, generation)
+            = (excluded.total_runs, excluded.successful_runs, excluded.failed_runs, excluded.timed_runs,
+                excluded.duration_sum, excluded.duration_min, excluded.duration_median, excluded.duration_p95,
+                excluded.duration_max, excluded.records_runs, excluded.records_sum, excluded.records_median,
+                excluded.generation)
+        WHERE NOT d.frozen
+    )
+    SELECT count(name.job_name), (array_agg(name.job_name ORDER BY name.n DESC) FILTER (WHERE name.job_name IS NOT NULL))[1]
+    INTO jobs, last_job
+    FROM name;
+END $$;
+
+-- The filling is complete: its days count from now on, and the marks it began with are settled.
+CREATE OR REPLACE FUNCTION airflow_jobmon.fill_done(state airflow_jobmon.sealing) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Jobs that have no run on such a day any more.
+    DELETE FROM airflow_jobmon.job_days
+    WHERE day BETWEEN state.filling_from AND state.filling_through AND generation < state.generation AND NOT frozen;
+    DELETE FROM airflow_jobmon.dirty WHERE id = ANY (state.filling_marks);
+    UPDATE airflow_jobmon.sealing
+    SET filling_from = NULL, filling_through = NULL, filled_to = NULL, filling_marks = '{}',
+        sealed_from = least(sealed_from, state.filling_from),
+        sealed_through = greatest(sealed_through, state.filling_through);
+END $$;
+
+-- Makes these (job, day) pairs final, counting them as they are now: for rows that are about to leave the database.
+-- Call it in the transaction that deletes them, under `SET LOCAL airflow_jobmon.archiving = on`. A day that is frozen already
+-- stays as it is. Raises an error for a day that is not over for 24 hours: more would come that is never counted.
+CREATE OR REPLACE FUNCTION airflow_jobmon.freeze_days(jobs text[], days date[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM unnest(days) AS asked (day) WHERE asked.day > airflow_jobmon.last_cold_day()) THEN
+        RAISE EXCEPTION 'days up to % can be frozen, not %', airflow_jobmon.last_cold_day(),
+            (SELECT max(day) FROM unnest(days) AS asked (day))
+            USING HINT = 'keep what started in the last two days';
+    END IF;
+    INSERT INTO airflow_jobmon.job_days AS d
+    SELECT c.*, true, 0
+    FROM (SELECT DISTINCT job, day FROM unnest(jobs, days) AS asked (job, day)) given,
+        LATERAL airflow_jobmon.count_days(
+            given.job, airflow_jobmon.day_start(given.day), airflow_jobmon.day_start(given.day + 1)) c
+    ORDER BY c.job_name, c.day
+    ON CONFLICT (job_name, day) DO UPDATE
+    SET (total_runs, successful_runs, failed_runs, timed_runs, duration_sum, duration_min, duration_median,
+            duration_p95, duration_max, records_runs, records_sum, records_median, frozen)
+        = (excluded.total_runs, excluded.successful_runs, excluded.failed_runs, excluded.timed_runs,
+            excluded.duration_sum, excluded.duration_min, excluded.duration_median, excluded.duration_p95,
+            excluded.duration_max, excluded.records_runs, excluded.records_sum, excluded.records_median, true)
+    WHERE NOT d.frozen;
+END $$;
