@@ -95,6 +95,7 @@ class JobFacts:
     rhythm: what was learned of an unregistered job.
     registered_at: when the registry took the job in, or when we first saw it. window is None where it was not counted.
     scheduled_since: when its schedule was last changed in the registry, or it was enabled again; None: never.
+    came_at: when the first run started after the stored deadline, where that passed before the newest one started.
     newest_run: an opaque key of the newest runs, to notice later that they are no longer the newest.
     """
 
@@ -109,6 +110,7 @@ class JobFacts:
     rhythm: Rhythm | None = None
     window: Window | None = None
     scheduled_since: datetime | None = None
+    came_at: datetime | None = None
     newest_run: str = ""
 
     def with_window(self, window: Window | None) -> JobFacts:

@@ -229,7 +229,7 @@ def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime
     """When the run that cures a kind did so; now, where no run did (it was deleted, or the expectation changed)."""
     newest, success = facts.newest, facts.last_success
     if kind is Kind.MISSED:
-        cured = newest.started_at if newest else now
+        cured = facts.came_at or (newest.started_at if newest else now)
     elif kind is Kind.STUCK:
         cured = newest.completed_at or now if newest else now
     else:

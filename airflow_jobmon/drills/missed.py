@@ -15,7 +15,8 @@ from airflow_jobmon.core.times import to_the_second
 from airflow_jobmon.drills.arrival import follow
 from airflow_jobmon.drills.holding import Connection, Drill, Terms, holding
 from airflow_jobmon.errors import ConfigurationError, SchemaProblem
-from airflow_jobmon.judging import assess_jobs, channels_of
+from airflow_jobmon.judgement import channels_of
+from airflow_jobmon.judging import assess_jobs
 from airflow_jobmon.postgres.cron_jobs import CronJob, find_cron_job, is_scheduled, put_back, unschedule
 from airflow_jobmon.postgres.incidents import Addressed, IncidentBook
 from airflow_jobmon.settings import Settings

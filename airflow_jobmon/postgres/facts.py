@@ -12,8 +12,11 @@ import psycopg
 
 from airflow_jobmon.core.health import JobFacts, Window
 from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.lateness import PassedDeadline
 from airflow_jobmon.core.rhythm import Rhythm
-from airflow_jobmon.core.runs import SUCCESS, Run
+from airflow_jobmon.core.runs import FAILED, SUCCESS, Run
+from airflow_jobmon.core.times import parse_moment
+from airflow_jobmon.core.verdicts import NEWS
 from airflow_jobmon.postgres.queries import load_queries
 
 Connection = psycopg.Connection[Any]
@@ -62,6 +65,18 @@ class Gathered:
         window = Window(job.window_days, *row[25:27]) if self._windows else None
         return replace(_facts(row, known_since, window), scheduled_since=scheduled_since, rhythm=rhythm)
 
+    def overlooked(self, job_name: str) -> list[Run]:
+        """Recent failed runs that nobody counted, where the stored verdict stood on other runs than there are now."""
+        return [
+            Run(run_id, job_name, parse_moment(started), completed and parse_moment(completed), FAILED, None, error)
+            for run_id, started, completed, error in self._rows[job_name][27] or ()
+        ]
+
+    def passed(self, job_name: str) -> PassedDeadline | None:
+        """The stored deadline, where it passed before the newest run started."""
+        due_at, starts = self._rows[job_name][28:30]
+        return PassedDeadline(due_at, tuple(starts)) if starts else None
+
 
 def gather(
     conn: Connection, names: Sequence[str], *, at: datetime | None = None, count_window: bool = True
@@ -74,7 +89,13 @@ def gather(
     query = load_queries("facts")["facts"]
     if at is not None:
         query = query.replace("airflow_jobmon.runs", "airflow_jobmon.history")
-    given = {"names": list(names), "at": at, "count_window": count_window, "window_days": _WINDOW_DAYS}
+    given = {
+        "names": list(names),
+        "at": at,
+        "count_window": count_window,
+        "window_days": _WINDOW_DAYS,
+        "news": NEWS,
+    }
     return Gathered(conn.execute(query, given), windows=count_window)
 
 
@@ -93,6 +114,7 @@ def _facts(row: Sequence[Any], registered_at: datetime, window: Window | None) -
         failing_since=row[22],
         longest_success=row[23],
         window=window,
+        came_at=next((start for start in row[29] or () if start > row[28]), None),
         newest_run=row[24],
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -114,9 +114,14 @@ class IncidentBook:
             for run_id, job_name, started_at, completed_at, error in self._rows(asked)
         ]
 
-    def lock_states(self, names: Iterable[str]) -> Answer[dict[str, State]]:
-        """Lock these jobs for judging, in order of name; a job seen for the first time is known from now on."""
-        given = {"names": sorted(names)}
+    def lock_states(
+        self, names: Sequence[str], seen: Sequence[datetime | None] | None = None
+    ) -> Answer[dict[str, State]]:
+        """Lock these jobs for judging, in order of name; a job seen for the first time is known from now on.
+
+        `seen` says of each when it had last been judged; one that was judged since is left out.
+        """
+        given = {"names": list(names), "seen": list(seen or [None] * len(names)), "unless_judged": seen is not None}
         self.conn.execute(self._sql["ensure_states"], given)
         asked = self.conn.execute(self._sql["lock_states"], given)
         return lambda: {row[0]: _state(*row) for row in self._rows(asked)}

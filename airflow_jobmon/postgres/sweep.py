@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 from airflow_jobmon.postgres.queries import load_queries
 
+Connection = psycopg.Connection[Any]
 
-def changed_jobs(conn: psycopg.Connection[Any], *, now: datetime | None = None) -> list[str]:
-    """Names whose verdict may have changed since it was stored: new runs, deleted runs, deadlines passed at `now`.
 
-    The default is the database's clock.
+class OwedJob(NamedTuple):
+    """A job to be judged; `checked_at` dates the stored verdict that is out of date, None: there is none."""
+
+    name: str
+    checked_at: datetime | None
+
+
+def changed_jobs(conn: Connection, *, now: datetime | None = None) -> list[OwedJob]:
+    """Jobs whose verdict may have changed since it was stored: new runs, deleted runs, deadlines passed at `now`.
+
+    By name; the default is the database's clock.
     """
-    return [name for (name,) in conn.execute(load_queries("sweep")["changed_jobs"], {"now": now})]
+    return [OwedJob(*row) for row in conn.execute(load_queries("sweep")["changed_jobs"], {"now": now})]
+
+
+def due_jobs(conn: Connection, limit: int) -> list[OwedJob]:
+    """Jobs whose verdict time alone may have changed, those whose time came first."""
+    return [OwedJob(*row) for row in conn.execute(load_queries("sweep")["due_jobs"], {"limit": limit})]

@@ -23,7 +23,8 @@ WHERE EXISTS (SELECT FROM airflow_jobmon.runs r WHERE r.job_name = given.name)
 -- a million times costs no more than one that failed a thousand times.
 -- How far is a column and not a number, statuses are asked of what was walked, and which of the runs that started at
 -- one moment ended last is asked of those alone: told more, the planner reads and sorts a job's whole history.
--- The last finished run (f) is looked for only where the newest (n) is none, the last success (s) only where that failed.
+-- The last finished run (f) is looked for only where the newest (n) is none, the last success (s) only where that failed,
+-- and what the stored verdict did not know (o, d) only where it stood on other runs.
 SELECT
     j.name,
     -- A clock that was set back a little does not take back what was judged.
@@ -37,7 +38,10 @@ SELECT
     l.longest_success,
     m.newest_run,
     w.finished,
-    w.succeeded
+    w.succeeded,
+    o.overlooked,
+    st.due_at,
+    d.starts
 FROM unnest(%(names)s::text[], array_fill(2000, ARRAY[cardinality(%(names)s::text[])])) AS j (name, far)
 LEFT JOIN airflow_jobmon.jobs reg ON reg.name = j.name
 LEFT JOIN airflow_jobmon.job_state st ON st.job_name = j.name
@@ -148,3 +152,33 @@ LEFT JOIN LATERAL (
         AND coalesce(r.completed_at, r.started_at) <= %(at)s::timestamptz
     HAVING %(count_window)s AND %(at)s::timestamptz IS NOT NULL
 ) w ON true
+LEFT JOIN LATERAL (
+    -- Failed runs that nobody counted, of the newest hundred; those that failed long ago were loaded into the log.
+    SELECT jsonb_agg(jsonb_build_array(
+        recent.id, recent.started_at, recent.completed_at, left(recent.error_message, 4000))) AS overlooked
+    FROM (
+        SELECT r.id, r.started_at, r.completed_at, r.status, r.error_message
+        FROM airflow_jobmon.runs r
+        WHERE r.job_name = j.name AND NOT r.drill AND r.started_at > now() - interval '7 days'
+            AND %(at)s::timestamptz IS NULL AND st.newest_run IS DISTINCT FROM m.newest_run
+        ORDER BY r.started_at DESC
+        LIMIT j.far / 20
+    ) recent
+    WHERE recent.status = 'failed' AND coalesce(recent.completed_at, recent.started_at) > now() - %(news)s
+        AND NOT EXISTS (
+            SELECT FROM airflow_jobmon.occurrences c
+            WHERE c.job_name = j.name AND c.run_id = recent.id AND c.started_at = recent.started_at)
+) o ON true
+LEFT JOIN LATERAL (
+    -- When runs started since the stored deadline was reckoned, where it passed before the newest of them.
+    SELECT array_agg(recent.started_at ORDER BY recent.started_at) AS starts
+    FROM (
+        SELECT r.started_at
+        FROM airflow_jobmon.runs r
+        WHERE r.job_name = j.name AND NOT r.drill AND r.started_at <= now()
+            AND r.started_at > coalesce((st.verdict #>> '{last_run,started_at}')::timestamptz, '-infinity')
+            AND %(at)s::timestamptz IS NULL AND st.due_at < n.started_at
+        ORDER BY r.started_at DESC
+        LIMIT j.far / 20
+    ) recent
+) d ON true

@@ -16,10 +16,11 @@ ON CONFLICT DO NOTHING
 -- In order of name, so that two judges never wait for each other in a circle; not for long either, see claim_events.
 SELECT st.job_name, st.first_seen_at, st.window_finished, st.window_succeeded, j.config, j.registered_at,
     j.scheduled_since, st.rhythm
-FROM airflow_jobmon.job_state st
+FROM unnest(%(names)s::text[], %(seen)s::timestamptz[]) AS given (name, checked_at)
+JOIN airflow_jobmon.job_state st ON st.job_name = given.name
 LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
 WHERE (SELECT set_config('idle_in_transaction_session_timeout', '20s', true)) IS NOT NULL
-    AND st.job_name = ANY (%(names)s)
+    AND (NOT %(unless_judged)s OR st.checked_at IS NOT DISTINCT FROM given.checked_at)
 ORDER BY st.job_name
 FOR UPDATE OF st
 

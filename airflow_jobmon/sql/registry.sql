@@ -44,11 +44,12 @@ SET source = excluded.source, config = excluded.config, updated_at = clock_times
 DELETE FROM airflow_jobmon.jobs WHERE name = ANY (%(names)s)
 
 -- name: judge_soon
--- What we expect has changed, so the stored verdicts are old; a job that never ran gets its first state here.
+-- What we expect has changed, so the stored verdicts are old, and their deadlines void; a job that never ran gets its
+-- first state here.
 -- In order of name, as everybody who locks several states does.
 INSERT INTO airflow_jobmon.job_state (job_name, judge_at)
 SELECT name, clock_timestamp() FROM unnest(%(names)s::text[]) AS given (name) ORDER BY name
-ON CONFLICT (job_name) DO UPDATE SET judge_at = excluded.judge_at
+ON CONFLICT (job_name) DO UPDATE SET judge_at = excluded.judge_at, due_at = NULL
 
 -- name: channels
 -- Names that were channels, and whether each stands for a notifier that a DAG gave lately.

@@ -38,7 +38,7 @@ WITH RECURSIVE way AS MATERIALIZED (
         LIMIT 1
     ) met
 ), known AS MATERIALIZED (
-    SELECT coalesce(newest.job_name, st.job_name) AS job_name, 2000 AS far, st.newest_run,
+    SELECT coalesce(newest.job_name, st.job_name) AS job_name, 2000 AS far, st.checked_at, st.newest_run,
         (st.checked_at IS NULL OR st.judge_at < coalesce(%(now)s::timestamptz, clock_timestamp())) IS TRUE AS owed,
         CASE
             WHEN newest.id IS NULL THEN '-'
@@ -48,15 +48,15 @@ WITH RECURSIVE way AS MATERIALIZED (
     FROM newest
     FULL JOIN airflow_jobmon.job_state st ON st.job_name = newest.job_name
     UNION ALL
-    SELECT name, 2000, NULL, true, '-'
+    SELECT name, 2000, NULL, NULL, true, '-'
     FROM airflow_jobmon.jobs
     WHERE name NOT IN (SELECT job_name FROM airflow_jobmon.job_state) AND name NOT IN (SELECT job_name FROM newest)
 )
-SELECT job_name
+SELECT job_name, checked_at
 FROM known
 WHERE owed OR newest_run IS DISTINCT FROM coalesce(mark, newest_run)
 UNION ALL
-SELECT j.job_name
+SELECT j.job_name, j.checked_at
 FROM known j
 LEFT JOIN LATERAL (
     SELECT r.status, r.status IN ('success', 'failed') AND r.completed_at IS NOT NULL AS is_finished,
@@ -122,3 +122,7 @@ LEFT JOIN LATERAL (
 WHERE j.mark IS NULL AND NOT j.owed
     AND j.newest_run IS DISTINCT FROM concat_ws(' ', coalesce(n.mark, '-'), f.mark, s.mark, nullif(k.failed_in_a_row, 0))
 ORDER BY job_name
+
+-- name: due_jobs
+-- The statement's time, which unlike the clock's can bound the index.
+SELECT job_name, checked_at FROM airflow_jobmon.job_state WHERE judge_at < now() ORDER BY judge_at LIMIT %(limit)s

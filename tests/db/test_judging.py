@@ -186,6 +186,7 @@ def test_what_was_wrong_before_installation_is_recorded_and_not_told(conn):
 
 
 def test_the_success_rate_is_counted_by_the_full_check_and_kept_for_the_fast_one(conn):
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = clock_timestamp() - interval '2 hours'")
     apply_jobs(conn, [MonitoredJob(name="load", every="1h")], source="test")
     for hours in range(1, 11):
         log_run(conn, "load", started_at=ago(hours=hours), status="failed" if hours in {3, 4} else "success")

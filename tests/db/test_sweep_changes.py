@@ -9,7 +9,6 @@ import pytest
 
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.judging import judge_changed
-from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.sweep import changed_jobs
 from airflow_jobmon.settings import Settings
@@ -40,9 +39,13 @@ def ago(**given) -> datetime:
     return datetime.now(UTC) - timedelta(**given)
 
 
+def changed(conn) -> list[str]:
+    return [job.name for job in changed_jobs(conn)]
+
+
 def settle(conn) -> None:
     judge_changed(conn, SETTINGS)
-    assert changed_jobs(conn) == []
+    assert changed(conn) == []
 
 
 def log_anything(conn, chance: random.Random, jobs: int, runs: int) -> None:
@@ -70,10 +73,10 @@ def test_every_job_whose_newest_runs_changed_is_looked_at_again(conn, index, see
     chance = random.Random(seed)
     log_anything(conn, chance, jobs=60, runs=8)
     settle(conn)
-    changed = {f"job {chance.randrange(80)}" for _ in range(10)}
-    for name in changed:
+    touched = {f"job {chance.randrange(80)}" for _ in range(10)}
+    for name in touched:
         log_run(conn, name, seconds=0, status=chance.choice(["running", "success", "failed"]))
-    assert set(changed_jobs(conn)) == changed
+    assert set(changed(conn)) == touched
 
 
 def test_of_runs_that_started_at_once_a_new_one_is_noticed(conn, index):
@@ -81,7 +84,7 @@ def test_of_runs_that_started_at_once_a_new_one_is_noticed(conn, index):
     log_run(conn, "load", started_at=at, completed_at=at + timedelta(minutes=2))
     settle(conn)
     log_run(conn, "load", started_at=at, completed_at=at + timedelta(minutes=3))
-    assert changed_jobs(conn) == ["load"]
+    assert changed(conn) == ["load"]
 
 
 @pytest.mark.parametrize("what", ["the success between two failures", "one of several failures", "every run"])
@@ -97,7 +100,7 @@ def test_a_deleted_run_that_the_verdict_stood_on_is_noticed(conn, what):
             "every run": "DELETE FROM jobs_log",
         }[what]
     )
-    assert changed_jobs(conn) == ["load"]
+    assert changed(conn) == ["load"]
     settle(conn)
 
 
@@ -116,21 +119,21 @@ def test_a_run_whose_end_is_written_again_is_noticed(conn):
     run_id = log_run(conn, "load", started_at=ago(minutes=10))
     settle(conn)
     conn.execute("UPDATE jobs_log SET completed_at = completed_at + interval '1 minute' WHERE id = %s", [run_id])
-    assert changed_jobs(conn) == ["load"]
+    assert changed(conn) == ["load"]
 
 
 def test_a_registered_job_is_judged_from_the_first_moment_with_or_without_runs(conn):
     conn.execute(
         """INSERT INTO airflow_jobmon.jobs (name, source, config) VALUES ('never', 'test', '{"name": "never"}')"""
     )
-    assert changed_jobs(conn) == ["never"]
+    assert changed(conn) == ["never"]
     settle(conn)
 
 
 def test_a_job_of_drills_only_is_none(conn, index):
     log_run(conn, "load", status="failed", error_message="TEST ALERT")
     log_run(conn, "mend", status="success")
-    assert changed_jobs(conn) == ["mend"]
+    assert changed(conn) == ["mend"]
 
 
 def test_the_walk_reads_the_index_once_for_each_job(conn, index):
@@ -147,7 +150,7 @@ def test_the_walk_reads_the_index_once_for_each_job(conn, index):
     conn.execute("SELECT pg_stat_force_next_flush()")
     read = "SELECT idx_tup_read + idx_scan FROM pg_stat_user_indexes WHERE relname = 'jobs_log' AND idx_scan > 0"
     before = conn.execute(f"SELECT sum(n) FROM ({read}) AS t (n)").fetchone()[0]
-    conn.execute(load_queries("sweep")["changed_jobs"]).fetchall()
+    changed_jobs(conn)
     conn.execute("SELECT pg_stat_force_next_flush()")
     after = conn.execute(f"SELECT sum(n) FROM ({read}) AS t (n)").fetchone()[0]
     assert after - before < 200 * 6

@@ -1,0 +1,199 @@
+"""One judgement: some jobs, locked, and all there is to know of them; decides how they are and records what follows."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache, partial
+
+from airflow_jobmon.core.assess import assess
+from airflow_jobmon.core.health import Health, JobFacts, JobHealth, Kind
+from airflow_jobmon.core.incidents import OpenIncident
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.lateness import PassedDeadline, late_starts, ran_late
+from airflow_jobmon.core.runs import FAILED, Run
+from airflow_jobmon.core.silences import Silence, in_force
+from airflow_jobmon.core.telling import tell_drill
+from airflow_jobmon.core.verdicts import Circumstances, Outcome, Ruling, retire, rule
+from airflow_jobmon.postgres import facts as facts_of_log
+from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey, State
+from airflow_jobmon.postgres.trips import Answer
+from airflow_jobmon.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BEYOND_RECKONING = (ArithmeticError, ValueError)
+"""A log may hold times that no calendar can reckon with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All that is asked of some jobs, locked, before they are judged; asked in one go."""
+
+    events: Sequence[Run]
+    count_window: bool
+    states: Answer[dict[str, State]]
+    facts: facts_of_log.Gathered
+    incidents: Answer[dict[str, dict[str, OpenIncident]]]
+    silences: Answer[list[Silence]]
+    uncounted: Answer[set[RunKey]]
+
+
+def survey(
+    book: IncidentBook,
+    names: Sequence[str],
+    *,
+    events: Sequence[Run] = (),
+    seen: Sequence[datetime | None] | None = None,
+    count_window: bool,
+) -> Survey:
+    """Ask for all that is to be known of these jobs; `seen` leaves out those judged since, see `lock_states`."""
+    states = cache(book.lock_states(names, seen))  # first: what is read before the lock may be old
+    facts = facts_of_log.gather(book.conn, names, count_window=count_window)
+    incidents, silences = book.open_incidents(names), book.silences()
+    uncounted = cache(book.uncounted(events))
+    book.ask_installation()
+    book.draw_ids(len({run.job_name for run in events}))
+    return Survey(events, count_window, states, facts, incidents, silences, uncounted)
+
+
+def judge(
+    book: IncidentBook, settings: Settings, asked: Survey, now: datetime | None, *, named: bool = False
+) -> tuple[list[JobHealth], int]:
+    """Judge these locked jobs at `now` (None: when they were asked for, by the database's clock), and record it.
+
+    Returns the health of those watched, and how many alerts are to be sent.
+    """
+    states = asked.states().values()
+    if not states:
+        return [], 0
+    now = now or asked.facts.asked_at
+    gathered = {state.job.name: facts_of(asked.facts, state) for state in states}
+    incidents, silences = asked.incidents(), asked.silences()
+    new_failures = _new_failures(book, asked, gathered.values())
+    noted = {run.job_name for run in asked.events}
+    rulings: list[Ruling] = []
+    healths: list[JobHealth] = []
+    for state in states:
+        name = state.job.name
+        facts = gathered[name] if asked.count_window else gathered[name].with_window(state.window)
+        failures, open_ones = new_failures.get(name, []), incidents.get(name, {})
+        if not watched(state, settings, named=named):
+            rulings.append(replace(retire(state.job, facts, open_ones, now), uncounted=failures))
+            continue
+        given = Circumstances(
+            now,
+            book.installed_at,
+            state.job.realert_interval or settings.realert_interval,
+            settings.base_url,
+            in_force(silences, name, now),
+        )
+        try:
+            health = assess_state(facts, state, settings, now)
+            ruling = rule(
+                state.job,
+                facts,
+                health,
+                open_ones,
+                failures,
+                noted=name in noted,
+                given=given,
+            )
+            late = _ran_late(asked.facts.passed(name), state, settings, health, open_ones, given)
+        except BEYOND_RECKONING:
+            log.exception("job %.200r cannot be judged; the others are", name)
+            rulings.append(_unjudged(state.job, facts))
+            continue
+        rulings.append(replace(ruling, outcomes=[*ruling.outcomes, *late]))
+        healths.append(health)
+    channels = partial(channels_of, settings=settings, book=book)
+    return healths, book.record(rulings, channels, now=now, window_counted=asked.count_window)
+
+
+def facts_of(gathered: facts_of_log.Gathered, state: State) -> JobFacts:
+    return gathered.of(state.job, state.known_since, state.scheduled_since, state.rhythm)
+
+
+def assess_state(facts: JobFacts, state: State, settings: Settings, now: datetime) -> JobHealth:
+    return assess(facts, state.job, now=now, registered=state.registered, all_rules=_all_rules(state, settings))
+
+
+def _all_rules(state: State, settings: Settings) -> bool:
+    return state.registered or settings.unregistered_jobs == "defaults"
+
+
+def watched(state: State, settings: Settings, *, named: bool = False) -> bool:
+    """Not a disabled job, nor an unregistered one where those are ignored, unless it is asked for by name."""
+    return state.job.enabled and (state.registered or named or settings.unregistered_jobs != "ignore")
+
+
+def tell_drills(book: IncidentBook, settings: Settings, drills: Sequence[Run]) -> int:
+    """Tell of simulated failures, each once; returns how many alerts are to be sent."""
+    if not drills:
+        return 0
+    uncounted = book.uncounted(drills)()
+    jobs = {state.job.name: state.job for state in book.read_states(sorted({run.job_name for run in drills}))}
+    alerts: list[Addressed] = []
+    for run in drills:
+        if (run.job_name, run.id) in uncounted:
+            job = jobs[run.job_name]
+            # Also in a silence: what it proves is the path.
+            alerts.append(Addressed(tell_drill(run, job, settings.base_url), None, channels_of(job, settings, book)))
+            book.insert_occurrences([(run, None)])
+    return book.insert_alerts(alerts)
+
+
+def channels_of(job: MonitoredJob, settings: Settings, book: IncidentBook) -> Sequence[str]:
+    """Where alerts about a job go: its own channels, else the configured ones and those given as notifiers."""
+    if job.channels is not None:
+        return job.channels
+    return tuple(dict.fromkeys((*settings.channels, *book.notifier_channels)))
+
+
+def _new_failures(book: IncidentBook, asked: Survey, gathered: Iterable[JobFacts]) -> dict[str, list[Run]]:
+    """By job, each failed run not counted before that is known of now.
+
+    From events, as the newest finished one, or overlooked: no event told of it, and others came after it.
+    """
+    from_events = {_key(run): run for run in asked.events if not run.is_drill}
+    newest = {
+        _key(last): last for facts in gathered if (last := facts.last_finished) is not None and last.status == FAILED
+    }
+    more = book.uncounted([run for key, run in newest.items() if key not in from_events])
+    uncounted = asked.uncounted() | more()
+    found = {key: run for key, run in (from_events | newest).items() if (run.job_name, run.id) in uncounted}
+    found |= {_key(run): run for facts in gathered for run in asked.facts.overlooked(facts.job_name)}
+    by_job: dict[str, list[Run]] = defaultdict(list)
+    for run in found.values():
+        by_job[run.job_name].append(run)
+    return by_job
+
+
+def _key(run: Run) -> tuple[str, str, datetime]:
+    return run.job_name, run.id, run.started_at
+
+
+def _ran_late(  # noqa: PLR0917 - all that speaks for or against it
+    passed: PassedDeadline | None,
+    state: State,
+    settings: Settings,
+    health: JobHealth,
+    incidents: Mapping[str, OpenIncident],
+    given: Circumstances,
+) -> list[Outcome]:
+    """What is told of runs that came late; nothing where one is missing now or was told to be missing."""
+    expects = state.job if _all_rules(state, settings) else state.rhythm
+    if passed is None or expects is None:
+        return []
+    if health.finding(Kind.MISSED) is not None or Kind.MISSED.value in incidents:
+        return []
+    outcome = ran_late(late_starts(passed, expects.due_after), state.job, given)
+    return [] if outcome is None else [outcome]
+
+
+def _unjudged(job: MonitoredJob, facts: JobFacts) -> Ruling:
+    """Nothing is known of it until its runs change: stored, or every sweep would try again."""
+    return Ruling(job, facts, JobHealth(job.name, Health.UNKNOWN, (), facts.newest, None, None, 0, None), ())
