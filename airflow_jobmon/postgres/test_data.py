@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from psycopg import ClientCursor, Connection, Error
+from psycopg import ClientCursor, Connection, Error, ProgrammingError
 
 from airflow_jobmon.errors import ConfigurationError
 
@@ -29,11 +29,11 @@ def run_sql(conn: Connection[Any], text: str, values: Mapping[str, Any], *, what
                 return row
     except Error as error:
         hint = f" (hint: {error.diag.message_hint})" if error.diag.message_hint else ""
+        if (
+            isinstance(error, ProgrammingError) and error.sqlstate is None
+        ):  # not the server's word, but the placeholders'
+            hint = f"; known are {', '.join(f'%({name})s' for name in values)}, and a literal % is written %%"
         raise ConfigurationError(f"{what}: {error.diag.message_primary or str(error).strip()}{hint}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"{what}: {error}; known are {', '.join(f'%({name})s' for name in values)}, and a literal % is written %%"
-        ) from None
 
 
 def _native(value: Any) -> Any:
