@@ -40,6 +40,8 @@ def command(*, failure: int = 1) -> Callable[[Callable[[Namespace], Outcome]], C
                 _fail(str(error), failure)
             except psycopg.Error as error:
                 _fail(_database_words(error), failure)
+            except UnicodeEncodeError as error:
+                _fail(f"{error.object!r:.100} cannot be written as {error.encoding}; give text in UTF-8", failure)
             except KeyboardInterrupt:
                 sys.exit(130)
             except BrokenPipeError:

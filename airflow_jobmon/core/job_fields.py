@@ -82,7 +82,7 @@ def _one_line(value: str, longest: int) -> str:
 
 def _name(value: str) -> str:
     if value != value.strip():
-        raise ValueError(f"{value[:60]!r} starts or ends with a space, as no job in the log does; take it off")
+        raise ValueError(f"{value[:60]!r} starts or ends with a space; take it off")
     return _one_line(value, _NAME)
 
 

@@ -113,6 +113,11 @@ class MonitoredJob(BaseModel):
         return latest_slot_at_or_before(self.schedule, self.timezone, at)
 
 
+def job_by_defaults(name: str) -> MonitoredJob:
+    """What is expected of a job that nobody registered; the log may hold names that no registry would take."""
+    return MonitoredJob.model_construct(name=name)
+
+
 def read_job(fields: dict[str, Any]) -> MonitoredJob:
     """A MonitoredJob from a plain mapping; raises as that does."""
     return MonitoredJob.model_validate(fields)

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.core.health import Health, Window
 from airflow_jobmon.core.incidents import Change, OpenIncident
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults
 from airflow_jobmon.core.rhythm import Rhythm, read_rhythm
 from airflow_jobmon.core.runs import FAILED, Run
 from airflow_jobmon.core.silences import Silence
@@ -293,7 +293,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
 
 @lru_cache(maxsize=20_000)
 def _defaults(job_name: str) -> MonitoredJob:
-    return MonitoredJob.model_construct(name=job_name)  # a log may hold names that no registry would take
+    return job_by_defaults(job_name)
 
 
 def _dumps(value: Any) -> str:

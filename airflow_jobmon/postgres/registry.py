@@ -14,7 +14,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.job_changes import JobChange, compare_jobs
-from airflow_jobmon.core.jobs import MonitoredJob, read_job
+from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults, read_job
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.postgres.queries import load_queries
 
@@ -163,7 +163,7 @@ def _registered(  # noqa: PLR0917 - a row of the query, column by column
     try:
         job, problem = stored_job(config), None
     except ConfigurationError as error:  # stored by another host or version, such as a zone unknown here
-        job, problem = MonitoredJob.model_construct(name=name), str(error)
+        job, problem = job_by_defaults(name), str(error)
     return RegisteredJob(job, source, registered_at, config, problem, health, next_due_at)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.core.jobs import MonitoredJob, read_job
+from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults, read_job
 from airflow_jobmon.core.runs import SUCCESS, Run
 from airflow_jobmon.core.successes import WINDOW, Mark, Seen
 from airflow_jobmon.core.waits import Wait
@@ -43,8 +43,9 @@ def registered_job(conn: psycopg.Connection[Any], job_name: str) -> MonitoredJob
         row = conn.execute(load_queries("waits")["registered_job"], {"job_name": job_name}).fetchone()
     except psycopg.Error as error:
         raise explained(error) from error
-    config = {} if row is None else {key: row[0][key] for key in row[0] if key in MonitoredJob.model_fields}
-    return read_job({**config, "name": job_name})
+    if row is None:
+        return job_by_defaults(job_name)
+    return read_job({key: row[0][key] for key in row[0] if key in MonitoredJob.model_fields} | {"name": job_name})
 
 
 async def finished_runs(conn: AsyncConnection, waits: Sequence[Wait]) -> dict[Wait, Run | JobmonError]:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from airflow_jobmon.core.spreadsheet import csv_text
 from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.named_queries import bind_parameters, find_query, list_queries, plain_sql, run_query
 from airflow_jobmon.postgres.queries import sql_directory
 from airflow_jobmon.settings import Settings
@@ -161,3 +163,11 @@ def test_asking_for_one_job_reads_that_job_only(conn):
         asked = f"EXPLAIN {bind_parameters(query.statement)}".encode()
         plan = conn.execute(asked, {"job_name": "job 7"}).fetchall()
         assert not any("Seq Scan on jobs_log " in line for (line,) in plan), (query.name, plan)
+
+
+def test_a_role_that_may_only_read_may_run_them_all(full, database):
+    full.execute((sql_directory() / "grants.sql").read_text(encoding="utf-8").encode())
+    full.execute("DO $$ BEGIN CREATE ROLE dashboard LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    full.execute("GRANT jobmon_reader TO dashboard")
+    with connect(make_conninfo(database, user="dashboard")) as reader:
+        assert all(run_query(reader, name).rows for name in NAMES)

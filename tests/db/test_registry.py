@@ -14,6 +14,7 @@ from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.judging import judge_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import AppliedJobs, apply_jobs, list_jobs, remove_jobs
+from airflow_jobmon.postgres.waits import registered_job
 from airflow_jobmon.settings import Settings
 from tests.jobs import monitored_jobs, registries
 from tests.runs import log_run
@@ -233,3 +234,10 @@ def test_what_is_exported_is_applied_to_the_same_registry(conn, tmp_path, jobs):
         assert [(entry.job, entry.config) for entry in list_jobs(conn)] == [
             (entry.job, entry.config) for entry in before
         ]
+
+
+@pytest.mark.parametrize("name", ["two\nlines", " padded ", "x" * 600, "\x1b[31m"])
+def test_a_job_that_no_registry_would_take_is_expected_by_the_defaults(conn, name):
+    log_run(conn, name)
+    assert registered_job(conn, name).model_dump() == {**MonitoredJob(name="any").model_dump(), "name": name}
+    assert [health.job_name for health in judge_jobs(conn, Settings())] == [name]

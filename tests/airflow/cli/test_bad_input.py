@@ -155,6 +155,7 @@ def test_a_wrong_password_is_told_without_showing_it(jobmon, postgres, database,
 @pytest.mark.parametrize(
     ("command", "code", "says"),
     [
+        pytest.param(["check", "\udcff"], 3, "'\\udcff' cannot be written as utf", id="a name that is no UTF-8"),
         pytest.param(["check", "nobody"], 3, "job 'nobody' is neither registered nor", id="an unknown job"),
         pytest.param(["check", "--at", "noon"], 3, "'noon' is no time; write it in ISO 8601", id="a bad time"),
         pytest.param(["check", "--at", "2025-11-13", "--record"], 3, "leave one of them out", id="recording the past"),
