@@ -122,8 +122,10 @@ def _days(days: set[date], first: date, last: date, unseen: set[int]) -> Iterato
     every = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     could, did = _weekdays_between(first, last), Counter(_weekday(day) for day in days)
     weekdays = {weekday for weekday in could if did[weekday] >= _USUAL * could[weekday]} | (unseen - could.keys())
-    if weekdays:
-        yield "*", f"* {_sequence(weekdays, 0, 6)}", {day for day in every if _weekday(day) in weekdays}
+    # In a week or two, one missed night makes a weekday look like one off.
+    for several in [weekdays, set(range(1, 6)), set(range(7))] if len(weekdays) > 2 else [weekdays]:
+        if several and several <= could.keys() | unseen:
+            yield "*", f"* {_sequence(several, 0, 6)}", {day for day in every if _weekday(day) in several}
     if last - first < _MONTHS_SEEN or len(days) < 5:
         return
     dates = Counter(day.day for day in every)

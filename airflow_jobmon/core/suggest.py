@@ -79,16 +79,9 @@ def suggest(history: History, zones: Sequence[str], *, now: datetime) -> Suggest
     the first is taken, and the evidence says so.
     """
     name, starts = history.job_name, history.starts
-    if len(starts) < FEWEST_RUNS:
-        return Suggestion(name, None, (f"{_runs(len(starts))} only; a rhythm takes {FEWEST_RUNS}",))
-    span = starts[-1] - starts[0]
-    if span < _DAY:
-        return Suggestion(name, None, (f"its {_runs(len(starts))} span {roughly(span)} only; a rhythm takes a day",))
-    rhythm = _rhythm(history, zones, min(now, starts[-1] + _TAIL))
-    silent = now - starts[-1]
-    if silent > max(_RETIRED_AFTER, 3 * (_usual(_gaps(starts)) if isinstance(rhythm, str) else rhythm.usual)):
-        said = f"it has not run for {roughly(silent)}, since {to_the_second(starts[-1])}: retired?"
-        return Suggestion(name, None, (said,))
+    rhythm = _too_little(starts) or _rhythm(history, zones, min(now, starts[-1] + _TAIL))
+    if starts and (over := _over(starts, rhythm, now)):
+        rhythm = over
     if isinstance(rhythm, str):
         return Suggestion(name, None, (rhythm,))
     limits, why = _limits(history.durations)
@@ -107,6 +100,23 @@ def suggest(history: History, zones: Sequence[str], *, now: datetime) -> Suggest
         evidence.append(f"missed once it is applied: the newest run started {to_the_second(starts[-1])}")
         evidence[-1] += f", and the next was due by {to_the_second(due)}"
     return Suggestion(name, job, tuple(evidence))
+
+
+def _too_little(starts: Sequence[datetime]) -> str | None:
+    if not starts:
+        return "no run in the time looked at: retired?"
+    if len(starts) < FEWEST_RUNS:
+        return f"{_runs(len(starts))} only; a rhythm takes {FEWEST_RUNS}"
+    span = starts[-1] - starts[0]
+    return f"its {_runs(len(starts))} span {roughly(span)} only; a rhythm takes a day" if span < _DAY else None
+
+
+def _over(starts: Sequence[datetime], rhythm: _Rhythm | str, now: datetime) -> str | None:
+    usual = rhythm.usual if isinstance(rhythm, _Rhythm) else _usual(_gaps(starts) or [timedelta(0)])
+    silent = now - starts[-1]
+    if silent <= max(_RETIRED_AFTER, 3 * usual):
+        return None
+    return f"it has not run for {roughly(silent)}, since {to_the_second(starts[-1])}: retired?"
 
 
 def _rhythm(history: History, zones: Sequence[str], until: datetime) -> _Rhythm | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, Arg, GroupCommand, lazy_load_command
 
-from airflow_jobmon.cli.definitions.arguments import CONN_ID
+from airflow_jobmon.cli.definitions.arguments import CONN_ID, ONLY_JOB
 
 _OF_SOURCE = Arg(
     ("--source",),
@@ -131,8 +131,44 @@ JOBS_SCHEMA = ActionCommand(
     args=(),
 )
 
+JOBS_SUGGEST = ActionCommand(
+    name="suggest",
+    help="Print a registry that is learned from the history",
+    func=lazy_load_command("airflow_jobmon.cli.suggest.suggest_jobs"),
+    description=(
+        "Prints a file that `jobs apply` reads: what to expect of each job that is in the log and not registered, as\n"
+        "far as its runs show: its schedule and zone, grace, timeout and max_duration, each with the evidence as a\n"
+        "comment. Jobs whose runs show no rhythm are listed at the end, with the reason. Changes nothing."
+    ),
+    epilog=(
+        "Examples:\n"
+        "  airflow jobmon jobs suggest > jobs.yaml\n"
+        "  airflow jobmon jobs suggest --job nightly-invoices --timezone Europe/Berlin\n\n"
+        "Exit codes: 0 printed, 1 could not."
+    ),
+    args=(
+        ONLY_JOB,
+        Arg(("--days",), metavar="N", type=int, default=400, help="Look at this many days at most (default: 400)"),
+        Arg(
+            ("--timezone",),
+            metavar="ZONE",
+            action="append",
+            default=[],
+            help="A zone that jobs may be scheduled in, likelier than others; may be given several times",
+        ),
+        Arg(
+            ("-o", "--output"),
+            metavar="FORMAT",
+            choices=("yaml", "json"),
+            default="yaml",
+            help="yaml (default) or json, which has no comments",
+        ),
+        CONN_ID,
+    ),
+)
+
 JOBS = GroupCommand(
     name="jobs",
     help="The registry: which jobs are expected to run, and when",
-    subcommands=(JOBS_LIST, JOBS_APPLY, JOBS_EXPORT, JOBS_REMOVE, JOBS_SCHEMA),
+    subcommands=(JOBS_LIST, JOBS_APPLY, JOBS_EXPORT, JOBS_REMOVE, JOBS_SCHEMA, JOBS_SUGGEST),
 )
