@@ -38,6 +38,9 @@ _SAME_OCCASION = 1.5 * _HOUR
 _WEEKS, _FEWEST_WEEKS, _WEEKS_FOR_EXCEPTIONS = 10, 3, 9
 """How many weeks are looked at; fewer say nothing, and in nine a pause of each month shows twice: no exception."""
 
+_MOST_STARTS = 2300
+"""More are not looked at: 24 days of a run each quarter of an hour."""
+
 _ALIKE = 1.5
 """Silences of which the longest is at most this many times the shortest are of one kind."""
 
@@ -108,7 +111,7 @@ def read_rhythm(stored: dict[str, Any] | None) -> Rhythm | None:
 
 def learn_rhythm(starts: Iterable[datetime]) -> Rhythm | None:
     """The rhythm that these runs of one job follow; None where none can be told with confidence."""
-    times = _since_long_break(sorted({start.timestamp() for start in starts}))
+    times = _since_long_break(_occasions(start.timestamp() for start in starts))
     if len(times) < FEWEST_STARTS or times[-1] - times[0] < _DAY:
         return None
     gaps = sorted(b - a for a, b in pairwise(times))
@@ -116,6 +119,15 @@ def learn_rhythm(starts: Iterable[datetime]) -> Rhythm | None:
     often = silence is not None and silence.longest <= 2 * _HOUR
     week = () if often else _week(times)
     return Rhythm(round(gaps[(len(gaps) - 1) // 2]), silence, week) if silence or week else None
+
+
+def _occasions(starts: Iterable[float]) -> list[float]:
+    """In order, and the last of those that follow each other within a quarter of an hour; the newest 2,300."""
+    kept: list[float] = []
+    for start in sorted(starts, reverse=True):
+        if not kept or kept[-1] - start >= _HOUR / 4:
+            kept.append(start)
+    return kept[_MOST_STARTS - 1 :: -1]
 
 
 def _since_long_break(times: list[float]) -> list[float]:

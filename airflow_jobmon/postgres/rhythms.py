@@ -14,6 +14,9 @@ from airflow_jobmon.core.rhythm import learn_rhythm
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
 
+_IN_ORDER = PLANNED_ONCE | {"enable_sort": "off"}
+"""Log and archive are walked in the order of their indexes: a plan that sorts would read a job's whole history."""
+
 
 def learn_rhythms(conn: psycopg.Connection[Any], names: Sequence[str], *, now: datetime) -> int:
     """Learn the rhythms of those of these jobs whose own are unknown or old; returns how many were looked at.
@@ -22,7 +25,7 @@ def learn_rhythms(conn: psycopg.Connection[Any], names: Sequence[str], *, now: d
     learned again.
     """
     queries = load_queries("rhythms")
-    with transaction(conn, PLANNED_ONCE):
+    with transaction(conn, _IN_ORDER):
         owed = [name for (name,) in conn.execute(queries["owed"], {"names": list(names), "now": now})]
         history = conn.execute(queries["starts"], {"names": owed, "now": now}).fetchall() if owed else []
     rows = [{"job_name": name, "rhythm": _learned(starts)} for name, starts in history]
