@@ -25,6 +25,7 @@ from airflow_jobmon.postgres.rhythms import learn_rhythms
 from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
 from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.upkeep import prune
+from airflow_jobmon.postgres.usual import refresh_durations
 from airflow_jobmon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -165,6 +166,8 @@ def check_and_record(conn: Connection, settings: Settings, names: Sequence[str] 
     while judge_events(conn, settings).events:
         pass
     healths = judge_jobs(conn, settings, names)
+    if names is None:
+        refresh_durations(conn)
     prune(conn)
     seal_days(conn, most=_SEALING)
     return healths

@@ -95,6 +95,7 @@ def verdict_row(ruling: Ruling, *, window_counted: bool) -> Row:
         "newest_run": ruling.facts.newest_run,
         "window_finished": window.finished if window else None,
         "window_succeeded": window.succeeded if window else None,
+        "last_success_at": iso(success.started_at) if (success := ruling.facts.last_success) else None,
     }
 
 

@@ -148,10 +148,11 @@ SET checked_at = %(now)s, health = given.health, verdict = given.verdict, due_at
     judge_at = given.judge_at, newest_run = given.newest_run,
     window_finished = coalesce(given.window_finished, st.window_finished),
     window_succeeded = coalesce(given.window_succeeded, st.window_succeeded),
-    window_at = CASE WHEN given.window_finished IS NULL THEN st.window_at ELSE %(now)s END
+    window_at = CASE WHEN given.window_finished IS NULL THEN st.window_at ELSE %(now)s END,
+    last_success_at = given.last_success_at
 FROM jsonb_to_recordset(%(rows)s) AS given (
     job_name text, health text, verdict jsonb, due_at timestamptz, judge_at timestamptz, newest_run text,
-    window_finished integer, window_succeeded integer)
+    window_finished integer, window_succeeded integer, last_success_at timestamptz)
 WHERE st.job_name = given.job_name
 
 -- name: wake

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import JSONResponse, Response
 
+from airflow_jobmon.core.exposition import CLASSIC, OPENMETRICS, wants_openmetrics, write_metrics
 from airflow_jobmon.metrics import job_metrics
+from airflow_jobmon.prometheus import gauges
 from airflow_jobmon.web.configured import current_settings
 from airflow_jobmon.web.database import Database
 from airflow_jobmon.web.security import data_reader
@@ -39,4 +41,34 @@ def metrics_routes(database: Database) -> APIRouter:
 
         return JSONResponse(await database.run(read), headers={"Cache-Control": "no-store"})
 
+    @router.get(
+        "/metrics",
+        dependencies=[data_reader],
+        response_class=Response,
+        responses={
+            200: {"content": {"text/plain": {"example": _EXAMPLE}}, "description": "Prometheus text, or OpenMetrics"},
+            503: {"model": Problem, "description": "the database is away"},
+        },
+    )
+    async def metrics(accept: Annotated[str, Header()] = "") -> Response:
+        """All jobs, incidents, deliveries and watchers for Prometheus; OpenMetrics where Accept asks for it."""
+        openmetrics = wants_openmetrics(accept)
+
+        def read(conn: psycopg.Connection[Any]) -> bytes:
+            return write_metrics(gauges(conn), openmetrics=openmetrics).encode()
+
+        content = await database.run(read)
+        return Response(
+            content,
+            media_type=None,
+            headers={"Content-Type": OPENMETRICS if openmetrics else CLASSIC, "Cache-Control": "no-store"},
+        )
+
     return router
+
+
+_EXAMPLE = """\
+# HELP jobmon_job_health How the job is: 0 ok, 1 unknown, 2 warning, 3 critical.
+# TYPE jobmon_job_health gauge
+jobmon_job_health{job_name="update-installment-statuses"} 0.0
+"""

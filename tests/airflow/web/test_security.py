@@ -8,7 +8,7 @@ from tests.runs import log_run
 
 TOKEN = "a-machine-token-of-some-length"
 
-DATA = {("GET", "/check-job-health"), ("GET", "/job-metrics")}
+DATA = {("GET", "/check-job-health"), ("GET", "/job-metrics"), ("GET", "/metrics")}
 CHANGES = {("POST", "/check-job-health")}
 PAGES = {("GET", "/"), ("GET", "/openapi.json")}
 """What was decided of each route; a new one belongs into one of these."""

@@ -1,0 +1,104 @@
+"""What Prometheus scrapes: gauges over the stored verdicts, incidents, deliveries and watchers.
+
+Series: up to fourteen per watched job, one per open incident, up to six per channel, five of the monitor itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+
+from airflow_jobmon import __version__
+from airflow_jobmon.core.exposition import Family, label_set
+from airflow_jobmon.postgres.queries import load_queries
+
+_OF_JOBS = (
+    ("jobmon_job_health", "How the job is: 0 ok, 1 unknown, 2 warning, 3 critical.", ""),
+    ("jobmon_job_last_run_timestamp_seconds", "When the newest run started.", "seconds"),
+    ("jobmon_job_last_success_timestamp_seconds", "When the newest successful run started.", "seconds"),
+    ("jobmon_job_last_run_duration_seconds", "How long the newest run took, once it has ended.", "seconds"),
+    ("jobmon_job_last_run_records", "Records that the newest run updated.", ""),
+    (
+        "jobmon_job_success_ratio",
+        "Share of finished runs that succeeded in the job's window.",
+        "ratio",
+    ),
+    ("jobmon_job_consecutive_failures", "Finished runs that failed since the last success.", ""),
+    ("jobmon_job_next_due_timestamp_seconds", "Past this the next run is missed.", "seconds"),
+    (
+        "jobmon_job_duration_median_seconds",
+        "Durations of 30 days: the median of each day's median.",
+        "seconds",
+    ),
+    ("jobmon_job_duration_p95_seconds", "Durations of 30 days: the median of each day's 95th percentile.", "seconds"),
+)
+_RUNS = Family("jobmon_job_runs", "Finished runs in the job's window, by outcome.", ())
+_WATCH = (
+    ("jobmon_watchers", "Watchers alive in the last minute.", ""),
+    ("jobmon_watcher_heartbeat_age_seconds", "Since the youngest sign of life of any watcher.", "seconds"),
+    ("jobmon_sweep_lag_seconds", "How far judging is behind what happened and fell due.", "seconds"),
+    ("jobmon_check_age_seconds", "Since all jobs were last checked in full.", "seconds"),
+)
+
+
+def gauges(conn: psycopg.Connection[Any]) -> list[Family]:
+    """Every family, as it is now."""
+    queries = load_queries("gauges")
+    jobs = conn.execute(queries["job_gauges"]).fetchall()
+    incidents = conn.execute(queries["incident_gauges"]).fetchall()
+    deliveries = conn.execute(queries["delivery_gauges"]).fetchall()
+    watch = conn.execute(queries["watch_gauges"]).fetchone() or ()
+    return [
+        Family("jobmon_build_info", "The version of airflow_jobmon.", [(label_set({"version": __version__}), 1.0)]),
+        *_of_jobs(jobs),
+        Family(
+            "jobmon_open_incidents",
+            "Problems that are open now.",
+            [
+                (label_set({"job_name": name, "kind": kind, "severity": severity}), 1.0)
+                for name, kind, severity in incidents
+            ],
+        ),
+        *_of_deliveries(deliveries),
+        *(
+            Family(name, meaning, [("", value)], unit)
+            for (name, meaning, unit), value in zip(_WATCH, watch, strict=True)
+            if value is not None
+        ),
+    ]
+
+
+def _of_jobs(rows: Sequence[Sequence[Any]]) -> Iterator[Family]:
+    labels = [label_set({"job_name": row[0]}) for row in rows]
+    for place, (name, meaning, unit) in enumerate(_OF_JOBS, start=1):
+        values = [(label, row[place]) for label, row in zip(labels, rows, strict=True) if row[place] is not None]
+        yield Family(name, meaning, values, unit)
+    outcomes = [
+        (f'{label[:-1]},status="{status}"}}', row[place])
+        for label, row in zip(labels, rows, strict=True)
+        for place, status in ((-2, "success"), (-1, "failed"))
+        if row[place] is not None
+    ]
+    yield Family(_RUNS.name, _RUNS.meaning, outcomes)
+
+
+def _of_deliveries(rows: Sequence[Sequence[Any]]) -> Iterator[Family]:
+    counted = [(label_set({"channel": channel, "state": state}), count) for channel, state, count, *_ in rows]
+    yield Family(
+        "jobmon_deliveries", "Deliveries of the last 24 hours' alerts, and all that is pending, by state.", counted
+    )
+    arrived = [(label_set({"channel": channel}), *times) for channel, state, _, *times in rows if state == "sent"]
+    yield Family(
+        "jobmon_delivery_latency_median_seconds",
+        "From an alert's making to its acceptance by the channel's server, last 24 hours.",
+        [(labels, median) for labels, median, _ in arrived],
+        "seconds",
+    )
+    yield Family(
+        "jobmon_delivery_latency_p95_seconds",
+        "The same, 95th percentile.",
+        [(labels, p95) for labels, _, p95 in arrived],
+        "seconds",
+    )

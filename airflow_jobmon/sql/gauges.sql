@@ -1,0 +1,65 @@
+-- What /metrics reads, and what is stored for it.
+
+-- name: refresh_durations
+-- Each job's usual durations over the last 30 days, from what was counted of each day.
+UPDATE airflow_jobmon.job_state st
+SET duration_p50 = usual.p50, duration_p95 = usual.p95
+FROM (
+    SELECT job_name,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_median) AS p50,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_p95) AS p95
+    FROM airflow_jobmon.days
+    WHERE day > (clock_timestamp() AT TIME ZONE 'UTC')::date - 30 AND duration_median IS NOT NULL
+    GROUP BY job_name
+) usual
+WHERE st.job_name = usual.job_name
+    AND (st.duration_p50, st.duration_p95) IS DISTINCT FROM (usual.p50, usual.p95)
+
+-- name: job_gauges
+-- One row per watched job, from what was stored: the same jobs as `verdicts`.
+WITH fresh AS (
+    SELECT coalesce(max(checked_at) > clock_timestamp() - interval '2 hours', false) AS fresh
+    FROM airflow_jobmon.job_state
+)
+SELECT st.job_name,
+    CASE WHEN fresh.fresh AND st.checked_at IS NOT NULL
+        THEN array_position(ARRAY['ok', 'unknown', 'warning', 'critical'], st.health) - 1 ELSE 1 END::float8,
+    extract(epoch FROM (st.verdict #>> '{last_run,started_at}')::timestamptz)::float8,
+    extract(epoch FROM st.last_success_at)::float8,
+    (st.verdict #>> '{last_run,duration_seconds}')::float8,
+    (st.verdict #>> '{last_run,records_updated}')::float8,
+    (st.verdict ->> 'success_rate')::float8 / 100,
+    (st.verdict ->> 'consecutive_failures')::float8,
+    extract(epoch FROM st.due_at)::float8,
+    st.duration_p50, st.duration_p95,
+    st.window_succeeded::float8, (st.window_finished - st.window_succeeded)::float8
+FROM airflow_jobmon.job_state st
+CROSS JOIN fresh
+LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
+WHERE coalesce((j.config ->> 'enabled')::boolean, true)
+    AND (st.checked_at IS NULL OR NOT fresh.fresh OR st.checked_at > clock_timestamp() - interval '2 hours')
+ORDER BY st.job_name
+
+-- name: incident_gauges
+SELECT job_name, kind, severity FROM airflow_jobmon.incidents WHERE resolved_at IS NULL ORDER BY job_name, kind
+
+-- name: delivery_gauges
+-- Deliveries of the alerts of the last 24 hours, and all that is pending, by channel and state; how long those that
+-- arrived took.
+SELECT d.channel, d.state, count(*)::float8,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM d.sent_at - a.created_at)::float8),
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM d.sent_at - a.created_at)::float8)
+FROM airflow_jobmon.deliveries d
+JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
+WHERE a.created_at > clock_timestamp() - interval '24 hours' OR d.state = 'pending'
+GROUP BY d.channel, d.state
+ORDER BY d.channel, d.state
+
+-- name: watch_gauges
+-- Watchers alive, the youngest heartbeat's age, how far judging is behind, and since when nobody checked everything.
+SELECT
+    (SELECT count(*)::float8 FROM airflow_jobmon.watchers WHERE seen_at > clock_timestamp() - interval '1 minute'),
+    (SELECT extract(epoch FROM clock_timestamp() - max(seen_at))::float8 FROM airflow_jobmon.watchers),
+    greatest(0, extract(epoch FROM clock_timestamp() - least(
+        (SELECT min(at) FROM airflow_jobmon.events), (SELECT min(judge_at) FROM airflow_jobmon.job_state))))::float8,
+    (SELECT extract(epoch FROM clock_timestamp() - max(window_at))::float8 FROM airflow_jobmon.job_state)

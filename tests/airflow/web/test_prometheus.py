@@ -1,0 +1,132 @@
+"""What Prometheus scrapes, read back by the strict parsers of its own client and by promtool."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_classic
+
+from airflow_jobmon.core.exposition import Family, label_set, write_metrics
+from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.settings import Settings
+from tests.db.channels import tell
+from tests.hostile import NASTY
+from tests.runs import log_run
+
+OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"}
+
+
+@pytest.fixture
+def scrape(client, jobmon_default):
+    made, headers = client
+
+    def ask(accept: dict[str, str] | None = None) -> Any:
+        return made.get("/jobmon/metrics", headers={**headers, **(accept or {})})
+
+    return ask
+
+
+def samples(text: str) -> dict[tuple[str, str | None], float]:
+    """By metric and job; the newest wins."""
+    return {
+        (sample.name, sample.labels.get("job_name")): sample.value
+        for family in parse_classic(text)
+        for sample in family.samples
+    }
+
+
+def test_a_job_is_shown_with_all_its_figures(scrape, conn):
+    started = datetime.now(UTC) - timedelta(hours=1)
+    log_run(conn, "load", started_at=started - timedelta(hours=1), seconds=12, records_updated=7)
+    log_run(conn, "load", "failed", started, seconds=30)
+    tell(conn, "load", "mail")
+    check_and_record(conn, Settings())
+    shown = samples(scrape().text)
+    assert shown["jobmon_job_health", "load"] == 3
+    assert shown["jobmon_job_last_run_timestamp_seconds", "load"] == pytest.approx(started.timestamp(), abs=0.001)
+    assert shown["jobmon_job_last_success_timestamp_seconds", "load"] == pytest.approx(
+        started.timestamp() - 3600, abs=0.001
+    )
+    assert shown["jobmon_job_last_run_duration_seconds", "load"] == 30
+    assert shown["jobmon_job_success_ratio", "load"] == 0.5
+    assert shown["jobmon_job_consecutive_failures", "load"] == 1
+    assert shown["jobmon_job_duration_median_seconds", "load"] == 12
+    assert shown["jobmon_open_incidents", "load"] == 1
+    assert shown["jobmon_deliveries", None] == 1
+    assert shown["jobmon_watchers", None] == 0
+    assert shown["jobmon_check_age_seconds", None] < 60
+
+
+def test_an_empty_database_can_be_scraped(scrape, conn):
+    assert samples(scrape().text)["jobmon_watchers", None] == 0
+    assert scrape(OPENMETRICS).text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "parse"),
+    [
+        pytest.param(None, "text/plain; version=0.0.4; charset=utf-8", parse_classic, id="classic"),
+        pytest.param(
+            OPENMETRICS,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            parse_openmetrics,
+            id="OpenMetrics",
+        ),
+    ],
+)
+def test_hostile_names_come_back_as_they_are(scrape, conn, accept, content_type, parse):
+    names = [name for name in NASTY if "\x00" not in name and "\ud800" not in name]
+    for name in names:
+        log_run(conn, name)
+    check_and_record(conn, Settings())
+    answer = scrape(accept)
+    assert answer.headers["content-type"] == f"{content_type}; charset=utf-8"
+    health = next(family for family in parse(answer.text) if family.name == "jobmon_job_health")
+    assert sorted(sample.labels["job_name"] for sample in health.samples) == sorted(names)
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.floats(allow_nan=False, allow_infinity=False)), max_size=5))
+def test_whatever_a_label_holds_is_parsed_back(pairs):
+    family = Family(
+        "jobmon_x_seconds", "What it is.", [(label_set({"a": text}), value) for text, value in pairs], "seconds"
+    )
+    for openmetrics, parse in ((False, parse_classic), (True, parse_openmetrics)):
+        text = write_metrics([family], openmetrics=openmetrics)
+        read = [(one.labels["a"], one.value) for found in parse(text) for one in found.samples]
+        unique = {value for value, _ in pairs}
+        if not openmetrics or len(unique) == len(pairs):
+            assert read == [(given.encode("utf-8", "replace").decode(), value) for given, value in pairs]
+
+
+def test_no_label_is_called_job(scrape, conn):
+    log_run(conn, "load")
+    check_and_record(conn, Settings())
+    assert 'job="' not in scrape().text.replace('job_name="', "")
+
+
+@pytest.fixture
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.fail("there is no promtool; run: make extras")
+    return found
+
+
+def test_promtool_finds_nothing_to_say(scrape, conn, promtool):
+    log_run(conn, "load", records_updated=3)
+    log_run(conn, "broken", "failed")
+    tell(conn, "load", "mail")
+    conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'sent', sent_at = now()")
+    check_and_record(conn, Settings())
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=scrape().text, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", ""), json.dumps(checked.stderr)
