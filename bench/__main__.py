@@ -20,6 +20,7 @@ FIGURES = {
     "check-10k": "check_10k",
     "sensors": "sensors",
     "import": "imports",
+    "false-alarms": "false_alarms",
     "latency-dag": "latency_dag",
 }
 """By name, the module that measures it: quick ones first, the one that needs a whole Airflow last."""
