@@ -2,10 +2,10 @@
 
 Two rules are learned, each only where the runs bear it out; where both can be told, the earlier deadline counts:
 
-- *Longer than ever.* The next run is expected within the longest silence there has been between two runs, and is
+- *Longer than ever.* The next run is expected within the longest gap there has been between two runs, and is
   missed a tenth later (at least one hour, two for a job that comes less often than hourly, and as much more as the long
-  silences differ). While the job has not been seen on each day of the week, it may rest at night or on weekends:
-  then the silence may last three days.
+  gaps differ). While the job has not been seen on each day of the week, it may rest at night or on weekends:
+  then the gap may last three days.
 - *Later than at this time of any week.* Over the last ten weeks (three at least), the next run is expected by the
   latest that it came after the same time of the week, and is missed two hours later, or as much later as those weeks
   differ. This is what tells a weekday job's Friday from its Tuesday, and a night from a day.
@@ -13,7 +13,7 @@ Two rules are learned, each only where the runs bear it out; where both can be t
 No rule is learned from fewer than five runs or from less than a day, nor where the runs follow none. One exception in
 nine weeks, such as a night that was missed, is set aside once it is a week old; a newer one may be a new rhythm, so
 that for a while only the first rule holds. All is reckoned in UTC, and the margins bear a job being an hour earlier or
-later after a clock change. So a job that stops is missed at the latest after its longest silence, a quarter of it and
+later after a clock change. So a job that stops is missed at the latest after its longest gap, a quarter of it and
 five hours (three days and eight hours while it is young), and one that keeps its rhythm is not.
 """
 
@@ -42,13 +42,13 @@ _MOST_STARTS = 2300
 """More are not looked at: 24 days of a run each quarter of an hour."""
 
 _ALIKE = 1.5
-"""Silences of which the longest is at most this many times the shortest are of one kind."""
+"""Gaps of which the longest is at most this many times the shortest are of one kind."""
 
 _WEEKEND_OFF = 3 * _DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class Gap:
     """The longest usual time between two starts, and how much more of it is missed, in seconds."""
 
     longest: float
@@ -65,7 +65,7 @@ class Rhythm:
     """
 
     typical: float
-    silence: Silence | None
+    gap: Gap | None
     week: tuple[tuple[int, float, float], ...] = ()
 
     def expected_after(self, start: datetime) -> datetime:
@@ -77,7 +77,7 @@ class Rhythm:
         return self._moments(start)[1]
 
     def _moments(self, start: datetime) -> tuple[datetime, datetime]:
-        waits = [] if self.silence is None else [(self.silence.longest, self.silence.longest + self.silence.margin)]
+        waits = [] if self.gap is None else [(self.gap.longest, self.gap.longest + self.gap.margin)]
         if self.week:
             waits.append(self._week_after(start.timestamp()))
         expected, due = min(waits, key=lambda wait: wait[1])
@@ -96,7 +96,7 @@ class Rhythm:
     def as_json(self) -> dict[str, Any]:
         return {
             "typical": self.typical,
-            "silence": None if self.silence is None else [self.silence.longest, self.silence.margin],
+            "gap": None if self.gap is None else [self.gap.longest, self.gap.margin],
             "week": [list(step) for step in self.week],
         }
 
@@ -105,8 +105,8 @@ def read_rhythm(stored: dict[str, Any] | None) -> Rhythm | None:
     """What `as_json` wrote; None where nothing was learned."""
     if stored is None:
         return None
-    silence = None if stored["silence"] is None else Silence(*stored["silence"])
-    return Rhythm(stored["typical"], silence, tuple((int(hour), by, due) for hour, by, due in stored["week"]))
+    gap = None if stored["gap"] is None else Gap(*stored["gap"])
+    return Rhythm(stored["typical"], gap, tuple((int(hour), by, due) for hour, by, due in stored["week"]))
 
 
 def learn_rhythm(starts: Iterable[datetime]) -> Rhythm | None:
@@ -115,10 +115,10 @@ def learn_rhythm(starts: Iterable[datetime]) -> Rhythm | None:
     if len(times) < FEWEST_STARTS or times[-1] - times[0] < _DAY:
         return None
     gaps = sorted(b - a for a, b in pairwise(times))
-    silence = _longest_silence(times, gaps)
-    often = silence is not None and silence.longest <= 2 * _HOUR
+    longest = _longest_gap(times, gaps)
+    often = longest is not None and longest.longest <= 2 * _HOUR
     week = () if often else _week(times)
-    return Rhythm(round(gaps[(len(gaps) - 1) // 2]), silence, week) if silence or week else None
+    return Rhythm(round(gaps[(len(gaps) - 1) // 2]), longest, week) if longest or week else None
 
 
 def _occasions(starts: Iterable[float]) -> list[float]:
@@ -141,7 +141,7 @@ def _since_long_break(times: list[float]) -> list[float]:
     return times
 
 
-def _longest_silence(times: Sequence[float], gaps: Sequence[float]) -> Silence | None:
+def _longest_gap(times: Sequence[float], gaps: Sequence[float]) -> Gap | None:
     """The first rule, from starts and the sorted times between them; None where those are of too many kinds."""
     kinds = _kinds(gaps)
     if not _regular([b - a for a, b in pairwise(times)], kinds):
@@ -152,11 +152,11 @@ def _longest_silence(times: Sequence[float], gaps: Sequence[float]) -> Silence |
     margin = min(max(enough, longest / 10, longest - alike), max(enough, longest / 4))
     if longest < 2 * _DAY and len(_days(times)) < 7:
         longest, margin = _WEEKEND_OFF, 8 * _HOUR
-    return Silence(round(longest), round(margin))
+    return Gap(round(longest), round(margin))
 
 
 def _kinds(gaps: Sequence[float]) -> list[tuple[float, float]]:
-    """The few kinds of silence that cover the most, as (shortest, longest): three at most, fewer where runs are few."""
+    """The few kinds of gap that cover the most, as (shortest, longest): three at most, fewer where runs are few."""
     left, kinds = list(gaps), []
     for fewest in (0, 10, 30):
         if not left or len(gaps) < fewest:

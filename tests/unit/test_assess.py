@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_jobmon.core.assess import DORMANT_AFTER, assess
 from airflow_jobmon.core.health import Health, JobFacts, Kind, Window
 from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.rhythm import Gap, Rhythm
 from airflow_jobmon.core.runs import Run
 
 NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
@@ -186,3 +187,78 @@ def test_a_silence_of_minutes_is_said_in_minutes_too():
     job = MonitoredJob(name="load", every="10m", grace="5m")
     missed = assess(facts(run(NOW - timedelta(minutes=24))), job, now=NOW).finding(Kind.MISSED)
     assert missed.message.startswith("no run for 24 minutes (0.4 hours); ")
+
+
+def learned(wait: timedelta, margin: timedelta = timedelta(hours=2)) -> Rhythm:
+    """The rhythm of a job that comes each `wait`."""
+    return Rhythm(wait.total_seconds(), Gap(wait.total_seconds(), margin.total_seconds()))
+
+
+@pytest.mark.parametrize(
+    ("since_last_start", "kind", "status"),
+    [
+        pytest.param(timedelta(hours=24), None, Health.OK, id="exactly when expected"),
+        pytest.param(timedelta(hours=24) + TICK, Kind.LATE, Health.WARNING, id="just past expected"),
+        pytest.param(timedelta(hours=26), Kind.LATE, Health.WARNING, id="exactly at due"),
+        pytest.param(timedelta(hours=26) + TICK, Kind.MISSED, Health.CRITICAL, id="just past due"),
+    ],
+)
+def test_an_unregistered_job_is_missed_by_its_own_rhythm(since_last_start, kind, status):
+    shown = facts(run(NOW - since_last_start), rhythm=learned(timedelta(hours=24)))
+    verdict = assess(shown, ROLLING, now=NOW, registered=False)
+    assert [(found.kind, found.alerts) for found in verdict.findings] == ([(kind, kind is Kind.MISSED)] if kind else [])
+    assert verdict.status is status
+    assert verdict.next_due_at == NOW - since_last_start + timedelta(hours=26)
+
+
+def test_an_unregistered_job_without_a_rhythm_is_never_missed_nor_due():
+    verdict = assess(facts(run(NOW - timedelta(days=6))), ROLLING, now=NOW, registered=False)
+    assert (verdict.findings, verdict.next_due_at, verdict.judge_at) == ((), None, None)
+
+
+@pytest.mark.parametrize(
+    ("first_seen", "due"),
+    [
+        pytest.param(timedelta(0), None, id="due before it was seen, to the instant"),
+        pytest.param(-TICK, timedelta(hours=26), id="due just after it was seen"),
+    ],
+)
+def test_a_run_that_was_due_before_we_first_saw_the_job_is_not_missed(first_seen, due):
+    started = NOW - timedelta(days=3)
+    shown = facts(
+        run(started),
+        rhythm=learned(timedelta(hours=24)),
+        registered_at=started + timedelta(hours=26) + first_seen,
+    )
+    verdict = assess(shown, ROLLING, now=NOW, registered=False)
+    assert verdict.next_due_at == (None if due is None else started + due)
+    assert (verdict.finding(Kind.MISSED) is None) == (due is None)
+
+
+def test_a_rhythm_says_nothing_about_a_registered_job_nor_under_defaults():
+    shown = facts(run(NOW - timedelta(hours=23)), rhythm=learned(timedelta(hours=1)))
+    assert assess(shown, ROLLING, now=NOW, registered=True).findings == ()
+    assert assess(shown, ROLLING, now=NOW, registered=False, all_rules=True).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("every", "silent_for", "alerts"),
+    [
+        pytest.param(timedelta(days=1), timedelta(days=7), True, id="daily, for a week"),
+        pytest.param(timedelta(days=1), timedelta(days=7) + TICK, False, id="daily, for more"),
+        pytest.param(timedelta(days=7), timedelta(days=14, hours=4), True, id="weekly, for twice what it may"),
+        pytest.param(timedelta(days=7), timedelta(days=14, hours=4) + TICK, False, id="weekly, for more"),
+    ],
+)
+def test_a_missed_job_is_dormant_after_a_week_and_twice_its_own_rhythm_and_stays_missed(every, silent_for, alerts):
+    shown = facts(run(NOW - silent_for), rhythm=learned(every))
+    missed = assess(shown, ROLLING, now=NOW, registered=False).finding(Kind.MISSED)
+    assert missed.alerts == alerts
+
+
+@given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3)))
+def test_the_moment_at_which_time_alone_may_change_a_learned_verdict_is_known(later):
+    shown = facts(run(NOW - timedelta(hours=2)), rhythm=learned(timedelta(hours=24)))
+    verdict = assess(shown, ROLLING, now=NOW, registered=False)
+    then = assess(shown, ROLLING, now=min(NOW + later, verdict.judge_at), registered=False)
+    assert then.findings == verdict.findings == ()
