@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any
 from airflow_jobmon.connections import connection_type, conninfo
 from airflow_jobmon.core.drills import END_TO_END, FAILURE, MISSED, WITHIN, DrillResult, check_drill, limit_of, quoted
 from airflow_jobmon.core.end_to_end import EndToEndPlan
+from airflow_jobmon.core.times import format_duration
 from airflow_jobmon.dispatch import deliver as deliver_what_is_due
 from airflow_jobmon.drills.end_to_end import Call, hold_end_to_end_drill
 from airflow_jobmon.drills.failure import hold_failure_drill
@@ -69,20 +71,37 @@ def _deliver(where: str, settings: Settings) -> Callable[[], None]:
 
 
 def _caller(plan: EndToEndPlan, where: str) -> Call:
-    trigger_sql = plan.trigger_sql
-    if trigger_sql is None:
+    sql = plan.trigger_sql
+    if sql is None:
         import airflow.providers.http.hooks.http  # noqa: F401, PLC0415 - now, so that the call is timed without it
 
         return lambda _: call_by_http(plan)
+    return lambda values: call_by_sql(sql, values, where, plan.timeout)
 
-    def call(values: Mapping[str, Any]) -> str:
-        # By itself, outside of any transaction block: a procedure may commit as it goes.
-        with connect(where) as conn:
-            conn.execute("SELECT set_config('statement_timeout', %s, false)", [f"{plan.timeout.total_seconds():.0f}s"])
-            run_sql(conn, trigger_sql, values, what="trigger_sql")
-        return "the SQL ran"
 
-    return call
+def call_by_sql(sql: str, values: Mapping[str, Any], where: str, timeout: timedelta) -> str:
+    """Call the job on a connection of its own, outside of any transaction block: a procedure may commit as it goes.
+
+    Cancelled after `timeout`. Raises ConfigurationError with what the server said.
+    """
+    expired = threading.Event()
+    with connect(where) as conn:
+        # Not by statement_timeout, which a pooler would hand on to others with the session.
+        def cancel() -> None:
+            expired.set()
+            conn.cancel()
+
+        timer = threading.Timer(timeout.total_seconds(), cancel)
+        timer.start()
+        try:
+            run_sql(conn, sql, values, what="trigger_sql")
+        except ConfigurationError as error:
+            if expired.is_set():
+                raise ConfigurationError(f"{error}: it took longer than {format_duration(timeout)}") from None
+            raise
+        finally:
+            timer.cancel()
+    return "the SQL ran"
 
 
 def call_by_http(plan: EndToEndPlan) -> str:

@@ -133,7 +133,7 @@ def accepted_by(delivery: Delivery, told_from: datetime, limit: timedelta) -> St
     if delivery.state == "sent":
         observed = "accepted" + (", but too late" if late else "") + (f", but {said}" if said else "")
     elif delivery.state == "dead":
-        observed = f"refused for good: {said}; mend the channel"
+        observed = f"refused for good: {said}"
     elif delivery.state == "silenced":
         observed = "silenced" + (f": {said}" if said else "")
     elif delivery.attempts:

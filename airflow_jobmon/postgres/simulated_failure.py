@@ -35,6 +35,7 @@ class _JobLog:
     table: str
     failed: str
     columns: Mapping[str, str | None]
+    records: str | None
 
     def column(self, ours: str) -> sql.Identifier:
         return sql.Identifier(self.columns[ours] or ours)
@@ -93,16 +94,21 @@ def _job_log(conn: Connection[Any]) -> _JobLog:
     row = conn.execute(load_queries("drills")["job_log"]).fetchone()
     if row is None or row[0] is None:
         raise SchemaProblem("no job log is attached; run: airflow jobmon migrate")
-    table, words, columns = row
-    return _JobLog(table, words[0] if words else "failed", columns)
+    table, words, columns, records = row
+    return _JobLog(table, words[0] if words else "failed", columns, records)
 
 
 def _insert(conn: Connection[Any], log: _JobLog, drill_id: UUID, job_name: str) -> str:
     """Text goes as literals without a type, so that each column reads it as its own."""
     statement = sql.SQL(
-        "INSERT INTO {table} ({job_name}, {started_at}, {completed_at}, {status}, {error_message})"
-        " VALUES (%(job_name)s, clock_timestamp(), clock_timestamp(), %(status)s, %(error)s) RETURNING {id}::text"
-    ).format(table=log.relation, **{ours: log.column(ours) for ours in log.columns})
+        "INSERT INTO {table} ({job_name}, {started_at}, {completed_at}, {status}, {error_message}{records})"
+        " VALUES (%(job_name)s, clock_timestamp(), clock_timestamp(), %(status)s, %(error)s{none}) RETURNING {id}::text"
+    ).format(
+        table=log.relation,
+        records=sql.SQL(", {}").format(sql.Identifier(log.records)) if log.records else sql.SQL(""),
+        none=sql.SQL(", 0" if log.records else ""),
+        **{ours: log.column(ours) for ours in log.columns},
+    )
     given = {"job_name": job_name, "status": log.failed, "error": simulated_error(drill_id)}
     row = conn.execute(statement, given).fetchone()
     if row is None:

@@ -27,13 +27,19 @@ FOR UPDATE OF d SKIP LOCKED
 SELECT set_config('lock_timeout', '5s', true), set_config('TimeZone', 'UTC', true)
 
 -- name: job_log
--- The user's table, and for each column of ours what it is called there; null where it has none.
+-- The user's table, and for each column of ours what it is called there; null where it has none. A count of records is
+-- among them only where the table demands one.
 SELECT i.jobs_log_table,
     ARRAY(SELECT jsonb_array_elements_text(i.status_words -> 'failed')),
     (SELECT jsonb_object_agg(ours, a.attname)
         FROM unnest(ARRAY['id', 'job_name', 'started_at', 'completed_at', 'status', 'error_message']) AS ours
         LEFT JOIN pg_attribute a ON a.attrelid = to_regclass(i.jobs_log_table) AND a.attnum > 0
-            AND NOT a.attisdropped AND a.attname = coalesce(i.jobs_log_columns ->> ours, ours))
+            AND NOT a.attisdropped AND a.attname = coalesce(i.jobs_log_columns ->> ours, ours)),
+    (SELECT a.attname
+        FROM pg_attribute a
+        WHERE a.attrelid = to_regclass(i.jobs_log_table) AND NOT a.attisdropped
+            AND a.attname = coalesce(i.jobs_log_columns ->> 'records_updated', 'records_updated')
+            AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')
 FROM airflow_jobmon.installation i
 
 -- name: own_run

@@ -138,7 +138,9 @@ def test_a_job_that_fails_fails_it_and_the_test_data_goes(conn, system, edge, fi
             id="no run",
         ),
         pytest.param({"trigger_sql": "CALL no_such_job()"}, "job called", "does not exist", id="no such job"),
-        pytest.param({"trigger_sql": "SELECT pg_sleep(60)", "timeout": "1s"}, "job called", "timeout", id="too slow"),
+        pytest.param(
+            {"trigger_sql": "SELECT pg_sleep(60)", "timeout": "1s"}, "job called", "took longer than 1s", id="too slow"
+        ),
     ],
 )
 def test_what_is_not_as_expected_is_named_and_the_test_data_goes(conn, system, changed, step, said):

@@ -22,6 +22,7 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.simulated_failure import simulate_failure
 from airflow_jobmon.settings import Settings
 from tests.drilling import sinks, watching
+from tests.pgbouncer import pgbouncer
 from tests.runs import log_run
 from tests.servers import reply
 
@@ -280,6 +281,13 @@ def wait_until(condition) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_it_is_held_through_a_pooler_too(postgres, conn, watched):
+    with pgbouncer(postgres) as pooler, connect(pooler.conninfo(conn.info.dbname)) as pooled:
+        result = hold_failure_drill(pooled, SETTINGS, JOB, TERMS)
+    assert result.passed, result.failures
+    assert leftovers(conn) == {}
 
 
 def test_a_session_that_vanishes_leaves_the_row_to_the_next_drill(conn, database, watched):

@@ -113,6 +113,14 @@ def test_a_job_that_nobody_would_miss_is_refused_and_nobody_is_told(conn, server
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.drills").fetchone() == (0,)
 
 
+def test_a_job_that_nobody_registered_is_missed_by_its_own_rhythm(conn, watched):
+    for days in range(8):
+        log_run(conn, JOB, started_at=ago(days=days, hours=3))
+    check_and_record(conn, SETTINGS)
+    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    assert result.passed, result.failures
+
+
 def test_a_job_that_nobody_knows_is_refused(conn):
     with pytest.raises(UnknownJob):
         hold_missed_drill(conn, SETTINGS, JOB, TERMS)

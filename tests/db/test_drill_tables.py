@@ -72,6 +72,7 @@ def rows(conn, table: str = "public.jobs_log") -> int:
         pytest.param({"id": "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"}, id="identity"),
         pytest.param({"id": "char(40) DEFAULT 'run ' || clock_timestamp()"}, id="padded text"),
         pytest.param({"started_at": "timestamp", "completed_at": "timestamp"}, id="no zone"),
+        pytest.param({"records_updated": "integer NOT NULL"}, id="a count that must be given"),
         pytest.param({"started_at": "date", "completed_at": "date"}, id="days only"),
         pytest.param(
             {
