@@ -33,9 +33,12 @@ def cron_candidates(walls: Sequence[datetime], until: datetime, unseen: set[int]
     `unseen` are the weekdays (Sunday is 0) on which it is taken to run where there was none of them in this time.
     """
     found = [*_often(walls, until, unseen)]
+    before = 0
     for apart in _APART:
-        if len(clusters := _clusters(walls, apart)) <= len(walls) / 2:
+        clusters = _clusters(walls, apart)
+        if len(clusters) <= len(walls) / 2 and len(clusters) != before:
             found += _at_times_of_day(walls, clusters, until, unseen)
+        before = len(clusters)
     return list(dict.fromkeys(found))
 
 

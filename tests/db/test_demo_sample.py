@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from airflow_jobmon.core.jobs import MonitoredJob, read_job
+from airflow_jobmon.core.suggest import History, suggest
+from airflow_jobmon.core.zone_fit import USUAL_ZONES
 from demo import sample
 from demo.postgres import Postgres
 
@@ -206,6 +208,20 @@ def test_the_report_rests_at_the_weekend_and_fewer_records_move_then(system: sam
         for late in (False, True)
     )
     assert float(weekday) > 1.5 * float(weekend)
+
+
+def test_what_would_be_suggested_from_the_history_expects_each_run_when_the_registry_does(
+    system: sample.Connection,
+) -> None:
+    expected = registered()
+    for name, starts in system.execute(
+        "SELECT job_name, array_agg(started_at ORDER BY started_at) FROM jobs_log GROUP BY job_name"
+    ):
+        found = suggest(History(name, starts[-4000:], cut=len(starts) > 4000), ["UTC", *USUAL_ZONES], now=NOON)
+        assert found.job is not None
+        if expected[name].schedule is not None:
+            for start in starts[-4000::17]:
+                assert found.job.expected_after(start) == expected[name].expected_after(start)
 
 
 def test_there_are_failures_and_one_slow_spell(system: sample.Connection) -> None:
