@@ -35,6 +35,10 @@ class Kind(StrEnum):
     LATE = "late"
     SLOW = "slow"
     LOW_SUCCESS_RATE = "low_success_rate"
+    RISING_DURATION = "rising_duration"
+    FALLING_SUCCESS_RATE = "falling_success_rate"
+    ZERO_RECORDS = "zero_records"
+    FALLING_RECORDS = "falling_records"
     UNKNOWN_STATUS = "unknown_status"
 
 
@@ -46,8 +50,9 @@ ALERTING = (Kind.FAILED, Kind.MISSED, Kind.STUCK, Kind.SLOW, Kind.LOW_SUCCESS_RA
 class Finding:
     """One thing wrong with a job now.
 
-    `observed` and `threshold` are in seconds for missed, late, stuck and slow, in percent for low_success_rate,
-    and a count of failures in a row for failed. `since` is when it became true, `evidence_at` when its newest
+    `observed` and `threshold` are in seconds for missed, late, stuck, slow and rising_duration, in percent for
+    low_success_rate and falling_success_rate, records a day for falling_records, days in a row for zero_records, and a
+    count of failures in a row for failed. `since` is when it became true, `evidence_at` when its newest
     evidence did (a third failure in a row: the end of the third run). `alerts` is false for what is only shown.
     """
 
