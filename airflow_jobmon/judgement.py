@@ -114,7 +114,8 @@ def judge(
 
 
 def facts_of(gathered: facts_of_log.Gathered, state: State) -> JobFacts:
-    return gathered.of(state.job, state.known_since, state.scheduled_since, state.rhythm)
+    facts = gathered.of(state.job, state.known_since, state.scheduled_since, state.rhythm)
+    return replace(facts, trends=state.trends) if state.trends else facts
 
 
 def assess_state(facts: JobFacts, state: State, settings: Settings, now: datetime) -> JobHealth:

@@ -23,6 +23,7 @@ from airflow_jobmon.postgres.days import seal_days
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.rhythms import learn_rhythms
 from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
+from airflow_jobmon.postgres.trends import note_trends, with_trends
 from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.postgres.usual import refresh_durations
@@ -147,6 +148,8 @@ def full_check(
 
     def judge_batch(batch: Sequence[str]) -> Checked:
         _learn(conn, settings, batch, now)
+        today = (now or datetime.now(UTC)).date()
+        note_trends(conn, batch, today=today, unregistered=settings.unregistered_jobs == "defaults")
         with transaction(conn, PLANNED_ONCE) as arrive:
             book = IncidentBook(conn, arrive)
             return Checked(*judge(book, settings, survey(book, batch, count_window=True), now, named=names is not None))
@@ -180,11 +183,14 @@ def assess_jobs(
     healths: list[JobHealth] = []
     for batch in _batches(_names(conn, settings, names)):
         with transaction(conn, PLANNED_ONCE):
-            states = IncidentBook(conn).read_states(batch)
+            every = IncidentBook(conn).read_states(batch)
+            states = [state for state in every if watched(state, settings, named=names is not None)]
             facts = facts_of_log.gather(conn, batch, at=at)
+            today = (at or datetime.now(UTC)).date()
+            states = with_trends(
+                conn, states, today=today, stored=at is None, unregistered=settings.unregistered_jobs == "defaults"
+            )
         for state in states:
-            if not watched(state, settings, named=names is not None):
-                continue
             try:
                 healths.append(assess_state(facts_of(facts, state), state, settings, at or facts.asked_at))
             except BEYOND_RECKONING:

@@ -20,6 +20,8 @@ DORMANT_AFTER = timedelta(days=7)
 """An unregistered job silent for this long, and for twice as long as its rhythm allows, is taken for retired: what is
 wrong with it is shown and stays open, and nobody is alerted."""
 
+_OF_RECORDS = {Kind.ZERO_RECORDS, Kind.FALLING_RECORDS}
+
 _STUCK_FACTOR = 3
 """An unregistered job is stuck only past this many times its longest success, since nobody stated its timeout."""
 
@@ -110,6 +112,8 @@ def _findings(
         yield slow
     if expects and (low := _low_success_rate(facts, job, now)):
         yield low
+    if expects:
+        yield from _trends(facts, job)
 
 
 def _failed(facts: JobFacts, run: Run, job: MonitoredJob) -> Finding:
@@ -221,6 +225,18 @@ def _low_success_rate(facts: JobFacts, job: MonitoredJob, now: datetime) -> Find
         since=seen,
         evidence_at=seen,
     )
+
+
+def _trends(facts: JobFacts, job: MonitoredJob) -> Iterator[Finding]:
+    """Those told of its days, but for one that a newer run has put right, or that nobody asks for any more."""
+    for found in facts.trends:
+        newest = facts.last_success
+        updated = newest is not None and newest.started_at > found.since and bool(newest.records_updated)
+        if found.kind is Kind.ZERO_RECORDS and updated:
+            continue
+        if found.kind in _OF_RECORDS and not job.zero_records_days:
+            continue
+        yield found
 
 
 def _next_moment(

@@ -11,7 +11,8 @@ runs. So neither a weekend nor a job that is slow each Monday is a finding, and 
 - **Falling success rate.** The last week's rate is below the job's target (98 %), and failures were at least twice as
   frequent as in those weeks. It takes three failures on three days, five finished runs in the last week, twenty then.
 - **Zero records.** For `zero_records_days` days in a row (3), on weekdays that usually have some, runs succeeded and
-  said that they updated no records; and for longer than in the four weeks before that row began.
+  said that they updated no records; and for longer than in the four weeks before that row began. It goes as soon as a
+  run updates some. `zero_records_days: 0` switches both rules about records off.
 
 A single bad day, or three at a month's end, is none of these. A lasting change is told from the fourth day on and for
 about three weeks; then it is what is usual.
@@ -63,9 +64,9 @@ def _findings(history: Mapping[date, DayStats], job: MonitoredJob, today: date) 
         yield rising
     if falling := _falling_success_rate(history, job, today):
         yield falling
-    if job.zero_records_days and (dry := _zero_records(history, job.zero_records_days, today)):
-        yield dry
-    elif fewer := _falling_records(history, today):
+    if job.zero_records_days and (
+        fewer := _zero_records(history, job.zero_records_days, today) or _falling_records(history, today)
+    ):
         yield fewer
 
 

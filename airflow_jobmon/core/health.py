@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_jobmon.core.rhythm import Rhythm
 from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.times import iso
+from airflow_jobmon.core.times import iso, parse_moment
 
 
 class Health(StrEnum):
@@ -74,6 +74,24 @@ class Finding:
             "threshold": self.threshold,
         }
 
+    def as_stored(self) -> dict[str, Any]:
+        """All of it, as `from_stored` reads it."""
+        more = {"since": iso(self.since), "evidence_at": iso(self.evidence_at), "alerts": self.alerts}
+        return {**self.as_json(), **more}
+
+    @classmethod
+    def from_stored(cls, stored: dict[str, Any]) -> Finding:
+        return cls(
+            kind=Kind(stored["kind"]),
+            severity=Health(stored["severity"]),
+            message=stored["message"],
+            observed=stored["observed"],
+            threshold=stored["threshold"],
+            since=parse_moment(stored["since"]),
+            evidence_at=parse_moment(stored["evidence_at"]),
+            alerts=stored["alerts"],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -99,6 +117,7 @@ class JobFacts:
     longest_success: the longest of its recent successes, gathered only where a run of an unregistered job is running.
     rhythm: what was learned of an unregistered job.
     registered_at: when the registry took the job in, or when we first saw it. window is None where it was not counted.
+    trends: what got worse by its whole days, found earlier.
     scheduled_since: when its schedule was last changed in the registry, or it was enabled again; None: never.
     came_at: when the first run started after the stored deadline, where that passed before the newest one started.
     newest_run: an opaque key of the newest runs, to notice later that they are no longer the newest.
@@ -114,6 +133,7 @@ class JobFacts:
     longest_success: timedelta | None = None
     rhythm: Rhythm | None = None
     window: Window | None = None
+    trends: tuple[Finding, ...] = ()
     scheduled_since: datetime | None = None
     came_at: datetime | None = None
     newest_run: str = ""

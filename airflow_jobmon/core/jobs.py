@@ -41,7 +41,7 @@ class MonitoredJob(BaseModel):
     max_duration: Duration = Field(default=timedelta(seconds=60), description="A success that took longer is slow.")
     min_success_rate: float = Field(default=95.0, ge=0, le=100, description="Percent; below is a warning.")
     target_success_rate: float = Field(
-        default=98.0, ge=0, le=100, description="Reserved, not used yet: percent for reports to compare with."
+        default=98.0, ge=0, le=100, description="Percent; a falling rate is told of only below this."
     )
     window_days: int = Field(default=30, ge=1, le=400, description="Days over which the success rate is taken.")
     failures_to_alert: int = Field(default=1, ge=1, le=1000, description="Failures in a row before failed is critical.")
@@ -49,7 +49,7 @@ class MonitoredJob(BaseModel):
         default=3,
         ge=0,
         le=400,
-        description="Reserved, not used yet: days without a record before it is a finding; 0 = off.",
+        description="Days in a row without records before it is a finding; 0 = records do not matter.",
     )
     realert_interval: Duration | None = Field(
         default=None, description="After how long a critical problem is told again; beats [jobmon] realert_interval."

@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.health import Health, Window
+from airflow_jobmon.core.health import Finding, Health, Window
 from airflow_jobmon.core.incidents import Change, OpenIncident
 from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults
 from airflow_jobmon.core.rhythm import Rhythm, read_rhythm
@@ -57,6 +57,7 @@ class State:
 
     scheduled_since: since when its schedule is this one; None where it always was.
     rhythm: what was learned of it, while it was not registered.
+    trends: what got worse about it, by the days before trends_on.
     """
 
     job: MonitoredJob
@@ -65,6 +66,8 @@ class State:
     scheduled_since: datetime | None
     window: Window | None
     rhythm: Rhythm | None
+    trends: tuple[Finding, ...] = ()
+    trends_on: date | None = None
 
 
 class IncidentBook:
@@ -281,6 +284,8 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
     registered_at: datetime | None,
     scheduled_since: datetime | None,
     rhythm: dict[str, Any] | None,
+    trends: list[dict[str, Any]] | None,
+    trends_on: date | None,
 ) -> State:
     try:
         job = stored_job(config) if config is not None else _defaults(job_name)
@@ -288,7 +293,16 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
         log.error("the registry entry of job %.200r cannot be read here: %s", job_name, error)  # noqa: TRY400
         job, config = _defaults(job_name), None
     window = Window(job.window_days, finished, succeeded) if finished is not None and succeeded is not None else None
-    return State(job, config is not None, registered_at or first_seen_at, scheduled_since, window, read_rhythm(rhythm))
+    return State(
+        job,
+        config is not None,
+        registered_at or first_seen_at,
+        scheduled_since,
+        window,
+        read_rhythm(rhythm),
+        tuple(Finding.from_stored(found) for found in trends or ()),
+        trends_on,
+    )
 
 
 @lru_cache(maxsize=20_000)

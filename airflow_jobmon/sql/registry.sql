@@ -49,7 +49,7 @@ DELETE FROM airflow_jobmon.jobs WHERE name = ANY (%(names)s)
 -- In order of name, as everybody who locks several states does.
 INSERT INTO airflow_jobmon.job_state (job_name, judge_at)
 SELECT name, clock_timestamp() FROM unnest(%(names)s::text[]) AS given (name) ORDER BY name
-ON CONFLICT (job_name) DO UPDATE SET judge_at = excluded.judge_at, due_at = NULL
+ON CONFLICT (job_name) DO UPDATE SET judge_at = excluded.judge_at, due_at = NULL, trends_on = NULL
 
 -- name: channels
 -- Names that were channels, and whether each stands for a notifier that a DAG gave lately.

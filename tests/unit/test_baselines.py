@@ -130,6 +130,12 @@ def test_zero_records_can_be_told_earlier_or_never():
     assert kinds(days, JOB.model_copy(update={"zero_records_days": 0})) == []
 
 
+def test_where_records_do_not_matter_fewer_are_no_finding():
+    days = history(lambda ago, day: day_of(day, records=5 if ago <= 7 else 50))
+    assert kinds(days) == [Kind.FALLING_RECORDS]
+    assert kinds(days, JOB.model_copy(update={"zero_records_days": 0})) == []
+
+
 @pytest.mark.parametrize(
     "records",
     [
