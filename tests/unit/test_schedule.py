@@ -45,6 +45,11 @@ def at(text: str) -> datetime:
         pytest.param("0 0 * * *", "America/Sao_Paulo", "2018-11-03T12:00Z", "2018-11-04T03:00Z", id="no midnight"),
         pytest.param("0 9 21 8 *", "Pacific/Kwajalein", "1993-08-20T00:00Z", "1993-08-21T12:00Z", id="no 21st at all"),
         pytest.param("0 9 * * *", "Pacific/Kwajalein", "1969-09-29T22:00Z", "1969-10-01T21:00Z", id="a day over again"),
+        pytest.param("30 23 * * *", "Asia/Dhaka", "2009-12-31T16:30Z", "2010-01-01T17:30Z", id="at a year's end"),
+        pytest.param("30 1 * * *", "Africa/Sao_Tome", "2019-01-01T00:30Z", "2019-01-02T01:30Z", id="at a beginning"),
+        pytest.param(
+            "0 9 31 12 *", "Pacific/Kiritimati", "1994-06-01T00:00Z", "1994-12-31T10:00Z", id="no 31st at all"
+        ),
         pytest.param("0 3 * * *", "Antarctica/Casey", "2010-03-04T12:00Z", "2010-03-04T19:00Z", id="three hours"),
     ],
 )
