@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
+from airflow_jobmon import settings as configuration
+from airflow_jobmon.auditing import audit, drill_targets
+from airflow_jobmon.connections import conninfo as conninfo_of
 from airflow_jobmon.connections import open_channels
 from airflow_jobmon.core.messages import is_link
 from airflow_jobmon.core.report import Report
@@ -14,7 +20,7 @@ from airflow_jobmon.postgres.migrate import check_schema
 from airflow_jobmon.publishing import publish
 from airflow_jobmon.reporting import daily_report, weekly_review
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.storage import keep
+from airflow_jobmon.storage import audits_directory, keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,44 @@ def make_report(
     kept_at = keep(keep_at, name, made.page().encode("utf-8", "replace"))
     link = f"{(page_url or keep_at).rstrip('/')}/{name}"
     return MadeReport(made.report(kept_at=link if is_link(link) else None), kept_at)
+
+
+def make_audit(
+    conninfo: str,
+    settings: Settings,
+    *,
+    keep_at: str | None = None,
+    job_name: str | None = None,
+    archive: Mapping[str, Any] | None,
+    drills: Sequence[Sequence[Mapping[str, Any]] | None] | None,
+    drilled: bool = True,
+) -> Report:
+    """Export every monitoring query to a directory of its own below `keep_at`, and report it with what else was done.
+
+    Raises ConfigurationError where the export cannot be kept, UnknownJob for a job that nobody knows.
+    """
+    at = datetime.now(UTC)
+    directory = f"{(keep_at or audits_directory()).rstrip('/')}/{at:%Y-%m-%dT%H%M%SZ}"
+    with connect(conninfo) as conn:
+        check_schema(conn)
+        return audit(
+            conn,
+            settings,
+            partial(keep, directory),
+            job_name=job_name or None,
+            archive=archive,
+            drills=drills,
+            drilled=drilled,
+            now=at,
+        )
+
+
+def drills_to_hold(*, job_name: str | None = None, conn_id: str | None = None) -> list[str]:
+    """Jobs whose alert drills together reach every channel, `job_name` among them where one is given."""
+    settings = configuration.load()
+    with connect(conninfo_of(conn_id or settings.conn_id)) as conn:
+        check_schema(conn)
+        return drill_targets(conn, settings, job_name or None)
 
 
 def announce(conninfo: str, report: Report, settings: Settings, channels: Iterable[str] | str | None) -> Announced:

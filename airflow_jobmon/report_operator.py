@@ -16,26 +16,39 @@ if TYPE_CHECKING:
     from airflow_jobmon.core.report import Report
     from airflow_jobmon.settings import Settings
 
-REPORTS = ("daily", "weekly")
+REPORTS = ("daily", "weekly", "audit")
 
 
 class JobReportOperator(BaseOperator):
-    """Make the morning digest (`daily`) or the weekly review (`weekly`), send it, and return it as XCom.
+    """Make the morning digest (`daily`), the weekly review (`weekly`) or the audit's (`audit`), send it, return it.
 
-    :param report: `daily` or `weekly`. Templated.
+    :param report: `daily`, `weekly` or `audit`. Templated.
     :param channels: connection ids of the channels that get it, as a list or comma-separated; [jobmon] channels unless
         given; an empty list sends it nowhere. Templated.
     :param keep_at: directory (a path, or a URI that ObjectStoragePath knows) where the weekly review is kept as a page
-        with charts. Templated.
+        with charts, and the audit's export; an audit without one keeps it in AIRFLOW_HOME/jobmon-audits. Templated.
     :param page_url: where that directory can be opened in a browser, so that messages can link to the page; without it
         a message links to it only where `keep_at` itself is an http address. Templated.
+    :param job_name: of an audit: export and look at this job only; empty means all. Templated.
+    :param archive: of an audit: what ArchiveJobsLogOperator returned, as `archive.output`.
+    :param drills: of an audit: what each AlertDrillOperator returned, a list of them.
     :param conn_id: where the job log lives; default is [jobmon] conn_id.
 
-    The task fails where a channel refuses the report for good or cannot be opened, once all others have it. A channel
-    that is down for now gets it later, from whoever delivers alerts.
+    An audit whose archive or drill did not finish or did not pass is sent, and then fails the task. So does a channel
+    that refuses the report for good or cannot be opened, once all others have it. A channel that is down for now gets
+    it later, from whoever delivers alerts.
     """
 
-    template_fields: Sequence[str] = ("report", "channels", "keep_at", "page_url", "conn_id")
+    template_fields: Sequence[str] = (
+        "report",
+        "channels",
+        "keep_at",
+        "page_url",
+        "job_name",
+        "archive",
+        "drills",
+        "conn_id",
+    )
     ui_color = "#e4e7fb"
 
     def __init__(
@@ -45,6 +58,9 @@ class JobReportOperator(BaseOperator):
         channels: Iterable[str] | str | None = None,
         keep_at: str | None = None,
         page_url: str | None = None,
+        job_name: str | None = None,
+        archive: Any = None,
+        drills: Any = None,
         conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -53,15 +69,18 @@ class JobReportOperator(BaseOperator):
         self.channels = channels if channels is None or isinstance(channels, str) else list(channels)
         self.keep_at = keep_at
         self.page_url = page_url
+        self.job_name = job_name
+        self.archive = archive
+        self.drills = drills
         self.conn_id = conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
+    def execute(self, context: Context) -> dict[str, Any]:
         from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keeps what a DAG file imports light
         from airflow_jobmon.announcing import announce  # noqa: PLC0415
         from airflow_jobmon.connections import conninfo  # noqa: PLC0415
 
         if self.report not in REPORTS:
-            raise AirflowFailException(f"report {self.report!r} is unknown; use {' or '.join(REPORTS)}")
+            raise AirflowFailException(f"report {self.report!r} is unknown; use one of {', '.join(REPORTS)}")
         try:
             settings = configuration.load()
             where = conninfo(self.conn_id or settings.conn_id)
@@ -71,13 +90,21 @@ class JobReportOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None
         self.log.info("%s: %s", made.title, made.summary)
         self.log.info("channels: %s", told.states or "none")
-        if told.failed:
-            raise AirflowFailException("; ".join(f"channel {name}: {why}" for name, why in told.failed.items()))
+        problems = [f"channel {name}: {why}" for name, why in told.failed.items()]
+        problems += made.details.get("problems", [])
+        if problems:
+            context["ti"].xcom_push(key="return_value", value={**made.as_json(), "sent": told.states})
+            raise AirflowFailException("; ".join(problems))
         return {**made.as_json(), "sent": told.states}
 
     def _make(self, where: str, settings: Settings) -> Report:
-        from airflow_jobmon.announcing import make_report  # noqa: PLC0415
+        from airflow_jobmon.announcing import make_audit, make_report  # noqa: PLC0415
 
+        if self.report == "audit":
+            drills = None if self.drills is None else list(self.drills)  # of a mapped task: a lazy sequence
+            return make_audit(
+                where, settings, keep_at=self.keep_at, job_name=self.job_name, archive=self.archive, drills=drills
+            )
         made = make_report(where, settings, self.report, keep_at=self.keep_at, page_url=self.page_url)
         if made.kept_at:
             self.log.info("kept at %s", made.kept_at)

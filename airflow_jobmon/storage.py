@@ -25,3 +25,10 @@ def keep(directory: str, name: str, content: bytes) -> str:
             "give a directory that this process may write to, like file:///srv/jobmon or s3://connection@bucket/jobmon"
         ) from error
     return str(target)
+
+
+def audits_directory() -> str:
+    """Where audits are kept unless somebody says otherwise."""
+    from airflow.configuration import AIRFLOW_HOME  # noqa: PLC0415 - as above
+
+    return f"{AIRFLOW_HOME}/jobmon-audits"

@@ -10,7 +10,7 @@ from airflow_jobmon.cli.definitions.incidents import ALERTS, INCIDENTS
 from airflow_jobmon.cli.definitions.installing import DOCTOR, MIGRATE
 from airflow_jobmon.cli.definitions.querying import QUERY
 from airflow_jobmon.cli.definitions.registry import JOBS
-from airflow_jobmon.cli.definitions.reports import REPORT
+from airflow_jobmon.cli.definitions.reports import AUDIT, REPORT
 from airflow_jobmon.cli.definitions.silences import ACK, SILENCE, UNSILENCE
 from airflow_jobmon.cli.definitions.watching import CHECK, DELIVER, LISTEN
 
@@ -26,6 +26,7 @@ COMMANDS = (
     UNSILENCE,
     ACK,
     REPORT,
+    AUDIT,
     QUERY,
     JOBS,
     DRILL,

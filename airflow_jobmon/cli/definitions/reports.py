@@ -1,4 +1,4 @@
-"""`report`: the morning digest and the weekly review."""
+"""`report` and `audit`: the morning digest, the weekly review, the monthly audit."""
 
 from __future__ import annotations
 
@@ -27,6 +27,36 @@ REPORT = ActionCommand(
         Arg(("--channels",), metavar="IDS", help="Send it to these (default: channels of section jobmon)"),
         Arg(("--keep-at",), metavar="URI", help="Keep the weekly review as a page with charts in this directory"),
         Arg(("--page-url",), metavar="URL", help="Where a browser finds that directory, for the link in messages"),
+        ARG_OUTPUT,
+        CONN_ID,
+    ),
+)
+
+AUDIT = ActionCommand(
+    name="audit",
+    help="Export all queries, archive old runs, prove that alerts arrive, and report it",
+    func=lazy_load_command("airflow_jobmon.cli.audit.audit"),
+    description=(
+        "The monthly audit: runs all monitoring queries and keeps their results with a manifest, archives old runs\n"
+        "(where --archive is given; else it says how many it would), holds an alert drill that reaches every channel,\n"
+        "lists error texts that are new since the last audit, and prints one report."
+    ),
+    epilog=(
+        "Examples:\n"
+        "  airflow jobmon audit --keep-at s3://aws_default@audits/jobmon --archive --send\n"
+        "  airflow jobmon audit --no-drill -o json\n\n"
+        "Exit codes: 0 all done and proven, 1 something was not."
+    ),
+    args=(
+        Arg(("--keep-at",), metavar="URI", help="Directory for the export (default: AIRFLOW_HOME/jobmon-audits)"),
+        Arg(("--job",), metavar="JOB", help="Export, archive and drill this job only"),
+        Arg(("--archive",), action="store_true", help="Archive old runs, instead of only counting them"),
+        Arg(("--older-than",), metavar="AGE", default="90d", help="What is old for the archive (default: 90d)"),
+        Arg(("--no-drill",), action="store_true", help="Hold no alert drill"),
+        Arg(("--within",), metavar="TIME", help="How long a drill's alert may take (default: 1m, by mail 5m)"),
+        Arg(("--deliver",), action="store_true", help="Judge and deliver the drill here too, where nobody watches"),
+        Arg(("--send",), action="store_true", help="Send the report too"),
+        Arg(("--channels",), metavar="IDS", help="Send it to these (default: channels of section jobmon)"),
         ARG_OUTPUT,
         CONN_ID,
     ),

@@ -1,0 +1,134 @@
+"""The monthly audit's own work: exports every monitoring query with a manifest, and finds error texts that are new."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import psycopg
+
+from airflow_jobmon import __version__
+from airflow_jobmon.core.audit import Audit, ExportedFile, NewError, archive_step, audit_report, covering, drill_step
+from airflow_jobmon.core.incidents import fingerprint
+from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.spreadsheet import csv_text
+from airflow_jobmon.core.times import iso
+from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.postgres.named_queries import QueryResult, list_queries, run_query
+from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.registry import list_jobs
+from airflow_jobmon.postgres.reports import latest_report
+from airflow_jobmon.reporting import page_of
+from airflow_jobmon.settings import Settings
+
+Connection = psycopg.Connection[Any]
+Keep = Callable[[str, bytes], str]
+"""Writes a file of this name with these bytes where the export is kept, and returns its URI."""
+
+_FIRST = timedelta(days=31)
+"""How far the first audit looks back for new error texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Files that were written, the manifest not among them; and the manifest's URI."""
+
+    files: Sequence[ExportedFile]
+    manifest: str
+
+
+def export_queries(conn: Connection, keep: Keep, *, job_name: str | None, now: datetime) -> Export:
+    """Every monitoring query as CSV and JSON, then a manifest of row counts and checksums, written last of all."""
+    files = list(_files(conn, keep, job_name))
+    manifest = {
+        "made_by": f"airflow_jobmon {__version__}",
+        "made_at": iso(now),
+        "job_name": job_name,
+        "files": [{"name": found.name, "rows": found.rows, "sha256": found.sha256} for found in files],
+    }
+    return Export(files, keep("manifest.json", json.dumps(manifest, indent=2).encode()))
+
+
+def _files(conn: Connection, keep: Keep, job_name: str | None) -> Iterator[ExportedFile]:
+    for query in list_queries():
+        result = run_query(conn, query.name, job_name)
+        for name, content in (
+            (f"{query.name}.csv", csv_text(result.columns, result.rows)),
+            (f"{query.name}.json", _json(result)),
+        ):
+            written = content.encode("utf-8", "replace")
+            keep(name, written)
+            yield ExportedFile(name, len(result.rows), sha256(written).hexdigest())
+
+
+def _json(result: QueryResult) -> str:
+    rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+    return json.dumps(rows, indent=1, ensure_ascii=False, default=_native)
+
+
+def _native(value: Any) -> str:
+    if isinstance(value, datetime):
+        return iso(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def new_errors(conn: Connection, since: datetime, now: datetime, *, job_name: str | None = None) -> list[NewError]:
+    """Error texts, digits and ids aside, that runs since `since` ended with and none of the 400 days before did."""
+    given = {"since": since, "until": now, "job_name": job_name}
+    known: set[tuple[str, str]] = set()
+    found: dict[tuple[str, str], NewError] = {}
+    rows = conn.execute(load_queries("audit")["error_texts"], given).fetchall()
+    for name, error, recent, _, _ in rows:
+        if not recent:
+            known.add((name, fingerprint(error)))
+    for name, error, recent, runs, first_at in rows:
+        key = (name, fingerprint(error))
+        if recent and key not in known:
+            before = found.get(key)
+            found[key] = NewError(
+                name, before.error if before else error, runs + (before.runs if before else 0),
+                min(first_at, before.first_at) if before else first_at,
+            )  # fmt: skip
+    return sorted(found.values(), key=lambda one: (-one.runs, one.job_name, one.error))
+
+
+def drill_targets(conn: Connection, settings: Settings, job_name: str | None) -> list[str]:
+    """Jobs whose drills reach every channel that alerts go to: the named one, then as few others as it takes."""
+    usual = frozenset(settings.channels)
+    jobs = [entry.job for entry in list_jobs(conn) if entry.job.enabled]
+    reached = {job.name: usual if job.channels is None else frozenset(job.channels) for job in jobs}
+    return covering(reached, usual, job_name)
+
+
+def audit(
+    conn: Connection,
+    settings: Settings,
+    keep: Keep,
+    *,
+    job_name: str | None = None,
+    archive: Mapping[str, Any] | None,
+    drills: Sequence[Sequence[Mapping[str, Any]] | None] | None,
+    drilled: bool = True,
+    now: datetime | None = None,
+) -> Report:
+    """Export and report. `archive`, `drills`: what archiving and each drill returned, None where it did not finish.
+
+    drilled: whether a drill was to be held.
+    """
+    at = now or datetime.now(UTC)
+    last = latest_report(conn, "audit")
+    exported = export_queries(conn, keep, job_name=job_name, now=at)
+    made = Audit(
+        healths=assess_jobs(conn, settings, [job_name] if job_name else None),
+        since=last.created_at if last else None,
+        files=exported.files,
+        kept_at=exported.manifest.rpartition("/")[0],
+        archive=archive_step(archive),
+        drill=drill_step(drills, wanted=drilled),
+        errors=new_errors(conn, last.created_at if last else at - _FIRST, at, job_name=job_name),
+    )
+    return audit_report(made, at=at, page=page_of(settings))

@@ -1,0 +1,68 @@
+"""The monthly audit: exports all queries, archives old runs, proves that alerts still arrive, and reports it.
+
+The drills reach every channel that alerts go to. The report names what was exported (with row counts and checksums),
+what was archived, how long each channel took, and the error texts that are new since the last audit, for the review of
+the runbook. The last task fails where something was not done or not proven.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.sdk import DAG, Param, task
+
+from airflow_jobmon.operators import AlertDrillOperator, ArchiveJobsLogOperator, JobReportOperator
+
+CHANNELS = None
+"""Who gets the report, like ["sysadmin_mail"]; None: those of [jobmon] channels."""
+
+with DAG(
+    dag_id="jobmon_monthly_audit",
+    description="Exports, archives and proves that alerts still arrive",
+    schedule="0 9 1 * *",
+    start_date=datetime(2025, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own zone
+    catchup=False,
+    max_active_runs=1,
+    params={
+        "archive": Param(True, type="boolean", title="Archive", description="Off: only count what would be archived."),
+        "days": Param(90, type="integer", minimum=1, maximum=3650, title="Days", description="Runs older than this."),
+        "job_name": Param(
+            None, type=["null", "string"], minLength=1, maxLength=500, title="Job", description="Empty: all jobs."
+        ),
+        "keep_at": Param(
+            None,
+            type=["null", "string"],
+            minLength=1,
+            title="Keep at",
+            description="Directory for the export, like s3://aws_default@audits/jobmon; empty: one in AIRFLOW_HOME.",
+        ),
+    },
+    tags=["jobmon"],
+    doc_md=__doc__,
+):
+    archive = ArchiveJobsLogOperator(
+        task_id="archive",
+        older_than="{{ params.days }}d",
+        job_name="{{ params.job_name or '' }}",
+        dry_run="{{ not params.archive }}",
+    )
+
+    @task
+    def jobs_to_drill(params: dict[str, str | None] | None = None) -> list[str]:
+        """As few as it takes to reach every channel."""
+        from airflow_jobmon.announcing import drills_to_hold  # noqa: PLC0415 - only when it runs
+
+        return drills_to_hold(job_name=(params or {}).get("job_name"))
+
+    drill = AlertDrillOperator.partial(task_id="drill", drill="failure").expand(job_name=jobs_to_drill())
+    report = JobReportOperator(
+        task_id="report",
+        report="audit",
+        channels=CHANNELS,
+        job_name="{{ params.job_name or '' }}",
+        keep_at="{{ params.keep_at or '' }}",
+        archive=archive.output,
+        drills=drill.output,
+        trigger_rule="all_done",
+    )
+    archive >> drill >> report

@@ -1,0 +1,169 @@
+"""The monthly audit as a DAG and as a command, with a watcher at work beside it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from airflow.sdk.exceptions import ParamValidationError
+
+from airflow_jobmon.connections import open_channels
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.postgres.named_queries import list_queries
+from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.settings import Settings
+from tests.drilling import sinks, watching
+from tests.runs import log_run
+from tests.servers import reply
+
+CHANNELS = ("slack", "mail", "hook")
+HOSTILE = "=HYPERLINK(1)<b>"
+
+
+@pytest.fixture
+def watched(database, monkeypatch, jobmon_default):
+    monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "slack,mail")
+    with sinks(monkeypatch) as servers:
+        channels, _ = open_channels(CHANNELS)
+        with watching(database, Settings(channels=("slack", "mail"), sweep_interval=timedelta(seconds=1)), channels):
+            yield servers
+
+
+@pytest.fixture
+def logged(conn):
+    """Two jobs, one with a channel of its own, an old run, and an error that is new."""
+    apply_jobs(conn, [MonitoredJob(name="load"), MonitoredJob(name="own", channels=("hook",))], source="file:x")
+    now = datetime.now(UTC)
+    log_run(conn, "load", started_at=now - timedelta(days=200))
+    log_run(conn, "load", started_at=now - timedelta(days=100), status="failed", error_message="timeout after 30 s")
+    log_run(conn, "load", started_at=now - timedelta(days=2), status="failed", error_message="timeout after 31 s")
+    log_run(conn, "load", started_at=now - timedelta(days=1), status="failed", error_message="disk full")
+    log_run(conn, "load")
+    log_run(conn, "own")
+    log_run(conn, HOSTILE, status="failed", error_message="=1+1")
+
+
+def audit_dag():
+    from airflow.dag_processing.dagbag import DagBag
+
+    path = Path(__file__).parents[2] / "dags" / "jobmon_monthly_audit.py"
+    bag = DagBag(dag_folder=str(path), bundle_name="dags-folder")
+    assert bag.import_errors == {}
+    return bag.dags["jobmon_monthly_audit"]
+
+
+def read_export(directory: Path) -> dict[str, Path]:
+    """The files of the one audit that was kept, each as the manifest says."""
+    [kept] = directory.iterdir()
+    manifest = json.loads((kept / "manifest.json").read_text())
+    for entry in manifest["files"]:
+        content = (kept / entry["name"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+        if entry["name"].endswith(".json"):
+            assert len(json.loads(content)) == entry["rows"]
+        else:
+            assert len(list(csv.reader(content.decode().splitlines(keepends=True)))) == entry["rows"] + 1
+    return {path.name: path for path in kept.iterdir()}
+
+
+def test_the_dag_exports_archives_proves_and_reports(run_dag, conn, watched, logged, tmp_path):
+    ran = run_dag(audit_dag(), run_conf={"keep_at": f"file://{tmp_path}"})
+    states = {instance.task_id: str(instance.state) for instance in ran.get_task_instances()}
+    assert states == dict.fromkeys(["archive", "jobs_to_drill", "drill", "report"], "success")
+    files = read_export(tmp_path)
+    assert set(files) == {f"{query.name}.{form}" for query in list_queries() for form in ("csv", "json")} | {
+        "manifest.json"
+    }
+    assert "'=HYPERLINK(1)" in files["failed_jobs.csv"].read_text()
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.jobs_log_archive").fetchone() == (2,)
+    report = ran.get_task_instance("report").xcom_pull(task_ids="report")
+    assert report["title"] == "Monthly audit: all done and proven"
+    assert sorted((found["job_name"], found["error"]) for found in report["details"]["new_errors"]) == [
+        (HOSTILE, "=1+1"),
+        ("load", "disk full"),
+    ]
+    drilled = [row[0] for row in report["details"]["drill"]]
+    assert {"accepted by slack", "accepted by mail", "accepted by hook"} <= set(drilled)
+    assert "Monthly audit" in watched.slack.requests[-1].json["text"]
+    assert conn.execute("SELECT count(*) FROM public.jobs_log WHERE error_message LIKE 'TEST ALERT%'").fetchone() == (
+        0,
+    )
+
+
+def test_a_dead_channel_fails_the_audit_and_the_report_still_goes_out(run_dag, conn, watched, logged, tmp_path):
+    watched.hook.otherwise = reply(404, "gone")
+    ran = run_dag(audit_dag(), run_conf={"keep_at": f"file://{tmp_path}", "archive": False})
+    report = ran.get_task_instance("report")
+    assert str(report.state) == "failed"
+    told = report.xcom_pull(task_ids="report")
+    assert "accepted by hook" in told["details"]["problems"][0]
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.jobs_log_archive").fetchone() == (0,)
+    assert any("Monthly audit: 1 not done" in request.json["text"] for request in watched.slack.requests)
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        pytest.param({"days": 0}, id="no days"),
+        pytest.param({"days": "ninety"}, id="days in words"),
+        pytest.param({"job_name": ""}, id="an empty job"),
+        pytest.param({"archive": "maybe"}, id="neither on nor off"),
+    ],
+)
+def test_bad_params_are_refused_by_the_form(run_dag, conn, jobmon_default, conf):
+    with pytest.raises(ParamValidationError):
+        run_dag(audit_dag(), run_conf=conf)
+
+
+class TestCommand:
+    @pytest.fixture
+    def jobmon(self, airflow_home, jobmon_default, monkeypatch, capsys):
+        from airflow.cli.cli_parser import get_parser
+
+        monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
+        monkeypatch.delenv("_AIRFLOW_PROCESS_CONTEXT")
+
+        def call(*arguments):
+            parsed = get_parser().parse_args(["jobmon", "audit", *arguments])
+            capsys.readouterr()
+            try:
+                parsed.func(parsed)
+                code = 0
+            except SystemExit as ended:
+                code = ended.code
+            said = capsys.readouterr()
+            return code, said.out, said.err
+
+        return call
+
+    def test_it_counts_what_it_would_archive_unless_told_to(self, jobmon, conn, watched, logged, tmp_path):
+        code, out, err = jobmon("--keep-at", str(tmp_path))
+        assert code == 0, err
+        assert "2 runs of 1 job" in out
+        assert "would be archived (dry run)" in out
+        assert "3 alerts arrived" in out
+        read_export(tmp_path)
+
+    def test_without_a_drill_nothing_is_told_to_anybody(self, jobmon, conn, watched, logged, tmp_path):
+        code, out, _ = jobmon("--no-drill", "--keep-at", str(tmp_path), "--archive", "--job", "load", "-o", "json")
+        assert code == 0
+        assert json.loads(out)["details"]["archive"].startswith("2 runs of 1 job")
+        assert watched.slack.requests == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            pytest.param(("--older-than", "soon"), "is no duration", id="no age"),
+            pytest.param(("--channels", "slack"), "add --send", id="channels without sending"),
+            pytest.param(("--no-drill", "--keep-at", "nosuch://x"), "cannot write", id="nowhere to keep it"),
+            pytest.param(("--no-drill", "--job", "laod"), "'laod' is neither registered", id="a job nobody knows"),
+        ],
+    )
+    def test_bad_input_is_told_in_a_sentence(self, jobmon, conn, logged, arguments, said):
+        code, _, err = jobmon(*arguments)
+        assert code == 1
+        assert said in err

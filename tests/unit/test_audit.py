@@ -1,0 +1,100 @@
+"""The audit's report, and which drills reach every channel."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_jobmon.core.audit import Audit, ExportedFile, NewError, archive_step, audit_report, covering, drill_step
+from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.report_text import report_text
+
+AT = datetime(2026, 12, 1, 9, tzinfo=UTC)
+ARCHIVED = {"runs": 1200, "job_count": 2, "before": "2026-09-02T09:00:00Z", "dry_run": False, "to": None, "refused": {}}
+
+
+def step(name: str, *, ok: bool = True, seconds: float | None = 0.2) -> dict[str, object]:
+    return {
+        "step": name,
+        "expected": "within 1m",
+        "observed": "accepted" if ok else "404",
+        "seconds": seconds,
+        "ok": ok,
+    }
+
+
+def an_audit(**changes: object) -> Audit:
+    fields = {
+        "healths": [],
+        "since": datetime(2026, 11, 1, 9, tzinfo=UTC),
+        "files": [ExportedFile("success_rate.csv", 3, "ab" * 32)],
+        "kept_at": "s3://audits/2026-12-01",
+        "archive": archive_step(ARCHIVED),
+        "drill": drill_step([[step("accepted by slack"), step("accepted by mail")]]),
+        "errors": [],
+    }
+    return Audit(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_an_audit_tells_what_was_done_and_proven():
+    report = audit_report(an_audit(), at=AT, page=None)
+    assert report.title == "Monthly audit: all done and proven"
+    assert report.severity is Health.OK
+    text = report_text(report)
+    assert "1,200 runs of 2 jobs from before 2026-09-02T09:00:00Z archived" in text
+    assert "2 alerts arrived" in text
+    assert "success_rate.csv" in text
+    assert "0 new error texts since the last audit, 2026-11-01T09:00:00Z" in text
+
+
+def test_new_error_texts_are_for_the_runbook():
+    errors = [NewError("load", "no space\nleft", 3, AT)]
+    report = audit_report(an_audit(errors=errors, since=None), at=AT, page=None)
+    assert report.severity is Health.WARNING
+    assert "load, 3 runs since 2026-12-01T09:00:00Z: no space left" in report_text(report)
+    assert "this is the first audit" in report.summary
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"archive": archive_step(None)}, "archive: it did not finish", id="the archive did not finish"),
+        pytest.param(
+            {"archive": archive_step(ARCHIVED | {"refused": {"violates foreign key": 2}})},
+            "archive: 2 were refused: violates foreign key",
+            id="rows were refused",
+        ),
+        pytest.param({"drill": drill_step(None)}, "alert drill: it did not finish", id="no drill finished"),
+        pytest.param({"drill": drill_step([[step("x")], None])}, "alert drill: it did not finish", id="one of two did"),
+        pytest.param(
+            {"drill": drill_step([[step("accepted by slack"), step("accepted by mail", ok=False)]])},
+            "alert drill: accepted by mail: 404",
+            id="an alert did not arrive",
+        ),
+    ],
+)
+def test_what_was_not_done_or_not_proven_is_critical_and_named_first(changes, said):
+    report = audit_report(an_audit(**changes), at=AT, page=None)
+    assert report.severity is Health.CRITICAL
+    assert report.sections[0].heading == "Not done or not proven"
+    assert report.sections[0].lines[0].startswith(said)
+    assert report.details["problems"]
+
+
+def test_a_drill_that_nobody_wanted_is_no_problem():
+    assert drill_step(None, wanted=False).problem == ""
+
+
+channels = st.frozensets(st.sampled_from("abcdef"), max_size=4)
+
+
+@given(st.dictionaries(st.sampled_from(["x", "y", "z"]), channels), channels, st.sampled_from(["x", "other", None]))
+def test_the_chosen_jobs_reach_every_channel_and_none_is_chosen_twice(reached, usual, first):
+    chosen = covering(reached, usual, first)
+    got = frozenset().union(*(reached.get(name, usual) for name in chosen))
+    assert got >= usual.union(*reached.values())
+    assert len(set(chosen)) == len(chosen)
+    assert first is None or chosen[0] == first
