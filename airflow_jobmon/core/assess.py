@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import floor
 from typing import NamedTuple
 
 from airflow_jobmon.core.health import Finding, Health, JobFacts, JobHealth, Kind, worst
@@ -61,9 +62,14 @@ def assess(
 
 
 class _Awaited(NamedTuple):
-    """A run that is to come: when it should have started, and the moment after which it is missed."""
+    """A run that is to come: when it should have started, and the moment after which it is missed.
+
+    It is late from `late` on: at once where somebody stated when it should start; half-way to `due` where that was
+    learned, since a run that comes a little later than ever is nothing to look at.
+    """
 
     expected: datetime
+    late: datetime
     due: datetime
     learned: bool
 
@@ -74,7 +80,7 @@ def _awaited(facts: JobFacts, job: MonitoredJob, now: datetime) -> _Awaited:
     if changed is not None and expected <= changed <= now:
         # A slot that lay before its schedule was written down is nobody's failing.
         expected = job.expected_after(changed)
-    return _Awaited(expected, expected + job.grace, learned=False)
+    return _Awaited(expected, expected, expected + job.grace, learned=False)
 
 
 def _awaited_by_rhythm(facts: JobFacts, now: datetime) -> _Awaited | None:
@@ -83,13 +89,13 @@ def _awaited_by_rhythm(facts: JobFacts, now: datetime) -> _Awaited | None:
         return None
     last_start = min(facts.newest.started_at, now)
     expected, due = facts.rhythm.expected_after(last_start), facts.rhythm.due_after(last_start)
-    return _Awaited(expected, due, learned=True) if due > facts.registered_at else None
+    return _Awaited(expected, expected + (due - expected) / 2, due, True) if due > facts.registered_at else None
 
 
 def _is_dormant(facts: JobFacts, now: datetime, rhythm: Rhythm | None) -> bool:
     if facts.newest is None:
         return False
-    last_start = facts.newest.started_at
+    last_start = min(facts.newest.started_at, now)
     allowed = 2 * (rhythm.due_after(last_start) - last_start) if rhythm else DORMANT_AFTER
     return now - last_start > max(DORMANT_AFTER, allowed)
 
@@ -136,8 +142,8 @@ def _failed(facts: JobFacts, run: Run, job: MonitoredJob) -> Finding:
 
 
 def _overdue(facts: JobFacts, awaited: _Awaited, now: datetime) -> Finding | None:
-    expected, due, learned = awaited
-    if now <= expected or (facts.newest is None and now <= due):
+    expected, late, due, learned = awaited
+    if now <= late or (facts.newest is None and now <= due):
         return None
     since_last = now - (facts.newest.started_at if facts.newest else facts.registered_at)
     ago = f"no run for {_spoken(since_last)}" if facts.newest else f"never run in {_spoken(since_last)}"
@@ -150,8 +156,8 @@ def _overdue(facts: JobFacts, awaited: _Awaited, now: datetime) -> Finding | Non
         + (f" and due by {to_the_second(due)}" if missed else f" and is late, missed after {to_the_second(due)}"),
         observed=round(since_last.total_seconds(), 3),
         threshold=round((due - (now - since_last)).total_seconds(), 3),
-        since=due if missed else expected,
-        evidence_at=due if missed else expected,
+        since=due if missed else late,
+        evidence_at=due if missed else late,
         alerts=missed,
     )
 
@@ -215,12 +221,13 @@ def _low_success_rate(facts: JobFacts, job: MonitoredJob, now: datetime) -> Find
         return None
     last = facts.last_finished
     seen = (last.completed_at or last.started_at) if last else now
+    shown = floor(window.success_rate * 100) / 100  # never rounded up to what it is below
     return Finding(
         kind=Kind.LOW_SUCCESS_RATE,
         severity=Health.WARNING,
-        message=f"{window.success_rate:.2f} % of {window.finished} runs in {window.days} days succeeded, "
+        message=f"{shown:.2f} % of {window.finished} runs in {window.days} days succeeded, "
         f"below {job.min_success_rate:g} %",
-        observed=round(window.success_rate, 2),
+        observed=shown,
         threshold=job.min_success_rate,
         since=seen,
         evidence_at=seen,
@@ -243,7 +250,7 @@ def _next_moment(
     facts: JobFacts, job: MonitoredJob, now: datetime, awaited: _Awaited | None, *, expects: bool
 ) -> datetime | None:
     """When time alone may next change the verdict: late, missed or stuck; None where only a new run can."""
-    moments = [awaited.expected, awaited.due] if awaited else []
+    moments = [awaited.late, awaited.due] if awaited else []
     if facts.newest is not None and facts.newest.status == RUNNING:
         moments.append(facts.newest.started_at + _stuck_after(facts, job, expects=expects))
     return min((moment for moment in moments if moment >= now), default=None)

@@ -197,8 +197,8 @@ def learned(wait: timedelta, margin: timedelta = timedelta(hours=2)) -> Rhythm:
 @pytest.mark.parametrize(
     ("since_last_start", "kind", "status"),
     [
-        pytest.param(timedelta(hours=24), None, Health.OK, id="exactly when expected"),
-        pytest.param(timedelta(hours=24) + TICK, Kind.LATE, Health.WARNING, id="just past expected"),
+        pytest.param(timedelta(hours=25), None, Health.OK, id="later than ever, half-way to due"),
+        pytest.param(timedelta(hours=25) + TICK, Kind.LATE, Health.WARNING, id="past half-way"),
         pytest.param(timedelta(hours=26), Kind.LATE, Health.WARNING, id="exactly at due"),
         pytest.param(timedelta(hours=26) + TICK, Kind.MISSED, Health.CRITICAL, id="just past due"),
     ],
@@ -262,3 +262,84 @@ def test_the_moment_at_which_time_alone_may_change_a_learned_verdict_is_known(la
     verdict = assess(shown, ROLLING, now=NOW, registered=False)
     then = assess(shown, ROLLING, now=min(NOW + later, verdict.judge_at), registered=False)
     assert then.findings == verdict.findings == ()
+
+
+def test_a_late_run_is_shown_and_alerts_nobody():
+    late = assess(facts(run(NOW - timedelta(hours=24, minutes=30))), ROLLING, now=NOW).finding(Kind.LATE)
+    assert (late.severity, late.alerts, late.since) == (Health.WARNING, False, NOW - timedelta(minutes=30))
+
+
+def test_a_running_run_counts_as_the_one_that_was_expected():
+    before = run(NOW - timedelta(hours=30))
+    running = run(NOW - timedelta(minutes=1), took=None, status="running")
+    verdict = assess(facts(running, last_finished=before, last_success=before), ROLLING, now=NOW)
+    assert verdict.findings == ()
+    assert verdict.next_due_at == running.started_at + timedelta(hours=25)
+
+
+def test_a_failed_run_counts_as_the_one_that_was_expected():
+    verdict = assess(facts(run(NOW - timedelta(hours=1), status="failed")), ROLLING, now=NOW)
+    assert [found.kind for found in verdict.findings] == [Kind.FAILED]
+
+
+def test_only_the_newest_started_run_can_be_stuck():
+    newest = run(NOW - timedelta(minutes=5))
+    assert assess(facts(newest), ROLLING, now=NOW).finding(Kind.STUCK) is None
+
+
+@pytest.mark.parametrize(
+    ("longest", "stuck"),
+    [
+        pytest.param(None, True, id="no success to compare with"),
+        pytest.param(timedelta(minutes=10), True, id="three times its longest is under the timeout"),
+        pytest.param(timedelta(minutes=30), False, id="three times its longest is more"),
+    ],
+)
+def test_an_unregistered_run_is_stuck_over_both_its_timeout_and_three_times_its_longest_success(longest, stuck):
+    running = run(NOW - timedelta(minutes=61), took=None, status="running")
+    verdict = assess(facts(running, longest_success=longest), ROLLING, now=NOW, registered=False)
+    assert (verdict.finding(Kind.STUCK) is not None) == stuck
+    assert assess(facts(running, longest_success=longest), ROLLING, now=NOW).finding(Kind.STUCK) is not None
+
+
+@pytest.mark.parametrize(
+    "took",
+    [pytest.param(None, id="no end"), pytest.param(timedelta(seconds=-90), id="an end before its start")],
+)
+def test_a_success_whose_duration_is_unknown_or_impossible_is_not_slow(took):
+    assert assess(facts(run(NOW - timedelta(hours=1), took=took)), ROLLING, now=NOW).findings == ()
+
+
+def test_the_last_success_stays_slow_while_later_runs_fail_or_run():
+    slow = run(NOW - timedelta(hours=3), took=timedelta(minutes=2))
+    failed = run(NOW - timedelta(hours=1), status="failed")
+    verdict = assess(facts(failed, last_success=slow, failed_in_a_row=1), ROLLING, now=NOW)
+    assert [found.kind for found in verdict.findings] == [Kind.FAILED, Kind.SLOW]
+    assert verdict.status is Health.CRITICAL
+
+
+def test_a_low_rate_is_never_shown_as_the_rate_it_is_below():
+    window = Window(30, 100_000, 94_999)
+    low = assess(facts(run(NOW), window=window), ROLLING, now=NOW).finding(Kind.LOW_SUCCESS_RATE)
+    assert low.observed < low.threshold
+    assert low.message.startswith("94.99 %")
+
+
+def test_an_unregistered_job_is_judged_neither_by_duration_nor_by_rate():
+    slow = facts(run(NOW - timedelta(hours=1), took=timedelta(minutes=5)), window=Window(30, 100, 1))
+    assert assess(slow, ROLLING, now=NOW, registered=False).findings == ()
+    assert [found.kind for found in assess(slow, ROLLING, now=NOW, registered=False, all_rules=True).findings] == [
+        Kind.SLOW,
+        Kind.LOW_SUCCESS_RATE,
+    ]
+
+
+def test_a_run_that_has_been_running_since_last_year_alerts_nobody_where_nobody_registered_it():
+    running = facts(run(NOW - timedelta(days=300), took=None, status="running"))
+    assert [found.alerts for found in assess(running, ROLLING, now=NOW, registered=False).findings] == [False]
+    assert [found.alerts for found in assess(running, ROLLING, now=NOW).findings] == [True, True]
+
+
+def test_a_start_in_the_future_does_not_postpone_a_learned_deadline():
+    shown = facts(run(NOW + timedelta(days=300)), rhythm=learned(timedelta(hours=24)))
+    assert assess(shown, ROLLING, now=NOW, registered=False).next_due_at == NOW + timedelta(hours=26)
