@@ -164,7 +164,7 @@ def _outcome(  # noqa: PLR0917 - one incident's whole context
         finding,
         now=given.now,
         quiet=quiet,
-        happened_again=finding is not None and not quiet and _happened_again(finding, failures, given),
+        happened_again=finding is not None and not quiet and _happened_again(finding, failures, given, noted=noted),
         realert_interval=given.realert_interval,
         errors=[run.error_message for run in failures],
         silenced=given.silence is not None,
@@ -205,10 +205,13 @@ def _quiet(finding: Finding, given: Circumstances, *, noted: bool) -> bool:
     return loaded or finding.evidence_at <= given.installed_at
 
 
-def _happened_again(finding: Finding, failures: Sequence[Run], given: Circumstances) -> bool:
-    """Whether what was recorded in silence occurred anew; a low rate has no occurrences of its own."""
+def _happened_again(finding: Finding, failures: Sequence[Run], given: Circumstances, *, noted: bool) -> bool:
+    """Whether what was recorded in silence occurred anew; a low rate has no occurrences of its own.
+
+    An event may come to be judged after the sweep has counted its run, and taken it for one loaded from long ago.
+    """
     if finding.kind is Kind.FAILED:
-        return bool(failures)
+        return bool(failures) or noted
     return finding.kind is not Kind.LOW_SUCCESS_RATE and finding.evidence_at > given.installed_at
 
 

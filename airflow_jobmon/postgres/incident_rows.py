@@ -100,7 +100,10 @@ def verdict_row(ruling: Ruling, *, window_counted: bool) -> Row:
 
 
 def _newest_error(outcome: Outcome) -> str | None:
-    return outcome.failures[-1].error_message if outcome.failures else None
+    """Of the newest failure; a run that failed again because its cure was deleted was counted before."""
+    if outcome.failures:
+        return outcome.failures[-1].error_message
+    return outcome.alert.error if outcome.alert else None
 
 
 def _texts_told(outcome: Outcome) -> list[str]:

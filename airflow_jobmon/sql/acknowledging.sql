@@ -25,9 +25,9 @@ ORDER BY job_name, kind
 SELECT job_name, kind, resolved_at FROM airflow_jobmon.incidents WHERE id = %(id)s
 
 -- name: acknowledge
--- Known from now on is also the error that it has now.
+-- Known from now on is also the error that it has now, and what a silence has held back so far, whatever clocks say.
 UPDATE airflow_jobmon.incidents i
-SET acknowledged_at = clock_timestamp(), acknowledged_by = %(by)s, acknowledged_note = %(note)s,
+SET acknowledged_at = greatest(clock_timestamp(), i.silenced_at), acknowledged_by = %(by)s, acknowledged_note = %(note)s,
     error_texts = CASE WHEN given.text = ANY (i.error_texts) THEN i.error_texts ELSE i.error_texts || given.text END
 FROM unnest(%(ids)s::bigint[], %(texts)s::text[]) AS given (id, text)
 WHERE i.id = given.id

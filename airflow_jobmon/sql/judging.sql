@@ -104,7 +104,8 @@ SET severity = given.severity, occurrences = i.occurrences + given.new_occurrenc
             SELECT text FROM jsonb_array_elements_text(given.new_texts) AS text WHERE text <> ALL (i.error_texts)
         ) AS texts) AS together),
     told_at = CASE WHEN given.told OR i.told_at > %(now)s THEN %(now)s ELSE i.told_at END,
-    silenced_at = CASE WHEN given.told THEN NULL WHEN given.silenced THEN %(now)s ELSE i.silenced_at END
+    silenced_at = CASE WHEN given.told THEN NULL
+        WHEN given.silenced THEN greatest(%(now)s, i.acknowledged_at + interval '1 microsecond') ELSE i.silenced_at END
 FROM jsonb_to_recordset(%(rows)s) AS given (
     id bigint, severity text, new_occurrences integer, message text, observed jsonb, threshold jsonb,
     error_message text, new_texts jsonb, told boolean, silenced boolean)

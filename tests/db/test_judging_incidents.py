@@ -11,7 +11,7 @@ from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, judge_jobs
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
-from tests.runs import log_run
+from tests.runs import finish_run, log_run
 
 SETTINGS = Settings(channels=("slack",))
 
@@ -97,6 +97,51 @@ def test_a_failure_that_was_noted_while_nobody_judged_for_days_is_told(conn):
     conn.execute("UPDATE jobs_log SET completed_at = %s", [ago(days=2)])
     judge_events(conn, SETTINGS)
     assert told(conn) == [("failed", "opened")]
+
+
+def test_a_failure_of_days_ago_that_the_sweep_counts_before_its_event_is_judged_is_told(conn):
+    log_run(conn, "load", status="failed", started_at=ago(days=3), completed_at=ago(hours=1))
+    conn.execute("UPDATE jobs_log SET completed_at = %s", [ago(days=2)])
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == []
+    judge_events(conn, SETTINGS)
+    judge_events(conn, SETTINGS)
+    assert told(conn) == [("failed", "opened")]
+
+
+def test_failures_of_long_ago_that_are_loaded_one_by_one_alert_nobody(conn):
+    for days in (6, 5, 3):
+        log_run(conn, "load", status="failed", started_at=ago(days=days))
+        judge_changed(conn, SETTINGS)
+    assert told(conn) == []
+    assert conn.execute("SELECT occurrences FROM airflow_jobmon.incidents").fetchone() == (3,)
+    fail(conn, 5)
+    assert told(conn) == [("failed", "opened")]
+
+
+@pytest.mark.parametrize("newer", ["failed", "success"])
+def test_a_run_that_ends_after_a_newer_one_changes_nothing(conn, newer):
+    register(conn)
+    late = log_run(conn, "load", status="running", started_at=ago(minutes=30))
+    log_run(conn, "load", status=newer, started_at=ago(minutes=20), error_message="disk full")
+    judge_events(conn, SETTINGS)
+    judge_changed(conn, SETTINGS)
+    before = told(conn), conn.execute("SELECT * FROM airflow_jobmon.incidents").fetchall()
+    finish_run(conn, late, "failed", error_message="another error")
+    judge_events(conn, SETTINGS)
+    judge_changed(conn, SETTINGS)
+    assert (told(conn), conn.execute("SELECT * FROM airflow_jobmon.incidents").fetchall()) == before
+
+
+def test_a_run_that_fails_after_a_newer_one_has_is_none_of_the_failures_in_a_row(conn):
+    register(conn, failures_to_alert=2)
+    late = log_run(conn, "load", status="running", started_at=ago(minutes=30))
+    fail(conn, 20)
+    finish_run(conn, late, "failed", error_message="another error")
+    judge_events(conn, SETTINGS)
+    judge_jobs(conn, SETTINGS)
+    assert told(conn) == []
+    assert assess_jobs(conn, SETTINGS)[0].consecutive_failures == 1
 
 
 @pytest.mark.parametrize(

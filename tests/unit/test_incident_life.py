@@ -1,0 +1,346 @@
+"""The life of incidents under everything at once: runs in any order, silences, acknowledgements, and a bad clock.
+
+What is told is held against laws that know nothing of states: who was told what, and when, on a true clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from airflow_jobmon.core.alerts import AlertEvent
+from airflow_jobmon.core.assess import assess
+from airflow_jobmon.core.health import ALERTING, Health, JobFacts
+from airflow_jobmon.core.incidents import Change, OpenIncident, State, fingerprint
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.runs import FAILED, RUNNING, SUCCESS, Run
+from airflow_jobmon.core.silences import Silence
+from airflow_jobmon.core.verdicts import NEWS, Circumstances, Outcome, Ruling
+from airflow_jobmon.core.verdicts import rule as decide
+
+START = datetime(2025, 11, 13, 12, tzinfo=UTC)
+INTERVAL = timedelta(hours=4)
+ERRORS = st.sampled_from(["disk full", "no route to host 10.0.0.7", "no route to host 10.0.0.8", None])
+MINUTES = st.sampled_from([1, 70, 5 * 60, 5 * 60, 26 * 60])
+THEN = st.sampled_from(["nobody looks", "a sweep", "a judge of events", "a judge of events"])
+
+
+@dataclass
+class Known:
+    """What the laws remember of one incident."""
+
+    told: list[AlertEvent] = field(default_factory=list)
+    texts: set[str] = field(default_factory=set)
+    by_clock: datetime | None = None  # when it was last told, as the judge's clock had it
+    since: datetime | None = None  # from when its silence counts, truly
+    owed: bool = False  # judged in a silence that held something back
+    acknowledged: bool = False
+    newsworthy: bool = False
+    error: str | None = None
+
+
+class Life(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.true = START
+        self.skew = timedelta(0)
+        self.set_back = False
+        self.runs: list[Run] = []
+        self.events: list[Run] = []
+        self.counted: set[str] = set()
+        self.open: dict[str, OpenIncident] = {}
+        self.known: dict[int, Known] = {}
+        self.silence: Silence | None = None
+        self.ids = 0
+
+    @property
+    def clock(self) -> datetime:
+        return self.true + self.skew
+
+    @initialize(
+        failures_to_alert=st.sampled_from([1, 1, 2]),
+        history=st.sampled_from([[], [FAILED], [SUCCESS, FAILED], [FAILED, SUCCESS]]),
+    )
+    def install(self, failures_to_alert: int, history: list[str]) -> None:
+        self.job = MonitoredJob(name="load", failures_to_alert=failures_to_alert, max_duration="3m")
+        for status in history:
+            self.log(status, None, note=False)
+            self.true += timedelta(hours=1)
+        self.installed_at = self.true
+        self.true += timedelta(seconds=1)
+
+    def log(self, status: str, error: str | None, *, note: bool = True, minutes: float = 1) -> None:
+        self.true += timedelta(minutes=minutes)
+        run = Run(str(len(self.runs)), "load", self.true - timedelta(minutes=minutes), self.true, status, None, error)
+        self.runs.append(run)
+        if note and status == FAILED:
+            self.events.append(run)
+
+    # What happens to the job.
+
+    @rule(error=ERRORS, note=st.sampled_from([True, True, False]), then=THEN)
+    def a_run_fails(self, error: str | None, note: bool, then: str) -> None:
+        self.log(FAILED, error, note=note)
+        self.then(then)
+
+    @rule(minutes=st.sampled_from([1, 1, 5]), then=THEN)
+    def a_run_succeeds(self, minutes: int, then: str) -> None:
+        self.log(SUCCESS, None, minutes=minutes)
+        self.then(then)
+
+    @rule(then=THEN)
+    def a_run_starts(self, then: str) -> None:
+        self.true += timedelta(seconds=1)
+        self.runs.append(Run(str(len(self.runs)), "load", self.true, None, RUNNING))
+        self.then(then)
+
+    @precondition(lambda self: any(run.status == RUNNING for run in self.runs))
+    @rule(status=st.sampled_from([SUCCESS, FAILED]), error=ERRORS, then=THEN)
+    def a_run_ends(self, status: str, error: str | None, then: str) -> None:
+        self.true += timedelta(seconds=1)
+        place = next(place for place, run in enumerate(self.runs) if run.status == RUNNING)
+        ended = replace(self.runs[place], status=status, completed_at=self.true, error_message=error)
+        self.runs[place] = ended
+        if status == FAILED:
+            self.events.append(ended)
+        self.then(then)
+
+    @precondition(lambda self: self.runs)
+    @rule(then=THEN)
+    def the_newest_run_is_deleted(self, then: str) -> None:
+        gone = self.runs.pop()
+        self.events = [run for run in self.events if run.id != gone.id]
+        self.then(then)
+
+    # What people and clocks do.
+
+    @rule(minutes=MINUTES, then=THEN)
+    def time_passes(self, minutes: int, then: str) -> None:
+        self.true += timedelta(minutes=minutes)
+        self.then(then)
+
+    @rule(minutes=MINUTES, then=THEN)
+    def the_clock_is_set_back(self, minutes: int, then: str) -> None:
+        self.skew -= timedelta(minutes=minutes)
+        self.set_back = True
+        self.then(then)
+
+    @rule(then=THEN)
+    def the_clock_is_set_right(self, then: str) -> None:
+        self.skew = timedelta(0)
+        self.then(then)
+
+    @rule(minutes=MINUTES, then=THEN)
+    def somebody_wants_silence(self, minutes: int, then: str) -> None:
+        self.silence = Silence("load", self.clock + timedelta(minutes=minutes), "upgrade", "anna")
+        self.then(then)
+
+    @precondition(lambda self: self.silence)
+    @rule(then=THEN)
+    def the_silence_is_lifted(self, then: str) -> None:
+        self.silence = None
+        self.then(then)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), then=THEN)
+    def somebody_acknowledges(self, data: st.DataObject, then: str) -> None:
+        kind = data.draw(st.sampled_from(sorted(self.open)))
+        incident = self.open[kind]
+        if incident.acknowledged_at is not None:
+            return
+        known = self.known[incident.id]
+        now_known = {fingerprint(known.error)}
+        known.acknowledged, known.owed = True, False
+        known.texts |= now_known
+        self.open[kind] = replace(incident, acknowledged_at=self.clock, error_texts=incident.error_texts | now_known)
+        if incident.silenced_at is not None:  # one clock writes both, and never the earlier moment later
+            self.open[kind] = replace(self.open[kind], acknowledged_at=max(self.clock, incident.silenced_at))
+        self.then(then)
+
+    # What a judge does.
+
+    def then(self, somebody: str) -> None:
+        if somebody != "nobody looks":
+            self.judge(claim=somebody == "a judge of events")
+
+    def judge(self, *, claim: bool) -> None:
+        events, now = (self.events if claim else []), self.clock
+        silence = self.silence if self.silence and now < self.silence.ends_at else None
+        facts = self.facts()
+        failures = {run.id: run for run in events}
+        if facts.last_finished is not None and facts.last_finished.status == FAILED:
+            failures.setdefault(facts.last_finished.id, facts.last_finished)
+        new = [run for run in failures.values() if run.id not in self.counted]
+        health = assess(facts, self.job, now=now)
+        given = Circumstances(now, self.installed_at, INTERVAL, None, silence)
+        ruling = decide(self.job, facts, health, self.open, new, noted=bool(events), given=given)
+        self.counted |= {run.id for run in new}
+        if claim:
+            self.events = []
+        self.restart_waiting()
+        self.hold_to_the_laws(ruling, bool(events))
+        self.set_back = False
+
+    def facts(self) -> JobFacts:
+        finished = [run for run in self.runs if run.status != RUNNING]
+        last = max(finished, key=order, default=None)
+        success = max((run for run in finished if run.status == SUCCESS), key=order, default=None)
+        streak = [
+            run
+            for run in finished
+            if last is not None
+            and last.status == FAILED == run.status
+            and (success is None or order(run) > order(success))
+            and end(run) <= end(last)
+        ]
+        return JobFacts(
+            "load",
+            START - timedelta(days=30),
+            newest=max(self.runs, key=lambda run: run.started_at, default=None),
+            last_finished=last,
+            last_success=success,
+            failed_in_a_row=len(streak),
+            failing_since=min((end(run) for run in streak), default=None),
+        )
+
+    def restart_waiting(self) -> None:
+        """A clock that was set back takes time from those who wait by it, once; set right, it may tell them early."""
+        for known in self.known.values():
+            if known.by_clock is not None:
+                known.by_clock = min(known.by_clock, self.clock)
+                known.since = self.true if self.set_back else known.since
+
+    def hold_to_the_laws(self, ruling: Ruling, noted: bool) -> None:
+        found = {finding.kind.value: finding for finding in ruling.health.findings if finding.kind in ALERTING}
+        silent = self.silence is not None and self.clock < self.silence.ends_at
+        for outcome in ruling.outcomes:
+            before = self.open.get(outcome.kind)
+            known = self.known_of(outcome)
+            self.look_at_news(outcome, known, noted)
+            if outcome.alert is not None:
+                assert (outcome.silence is not None) == silent, "sent in a silence, or held back without one"
+            if outcome.tells:
+                self.must_be_owed(outcome, known)
+                self.remember(outcome, known)
+            elif silent and before is not None and outcome.finding is not None:
+                critical = outcome.finding.alerts and outcome.finding.severity is Health.CRITICAL
+                news = any(fingerprint(run.error_message) not in known.texts for run in outcome.failures)
+                known.owed |= critical and bool(known.told) and (news or not known.acknowledged)
+            if outcome.failures or outcome.alert is not None:
+                known.error = outcome.failures[-1].error_message if outcome.failures else outcome.alert.error
+            self.store(outcome)
+        assert {kind for kind, finding in found.items() if finding.alerts} <= self.open.keys() <= found.keys()
+        for kind, incident in self.open.items():
+            known = self.known[incident.id]
+            if not silent and found[kind].alerts:
+                self.must_not_be_silent(found[kind].severity, known)
+
+    def known_of(self, outcome: Outcome) -> Known:
+        if outcome.change is Change.OPEN:
+            self.ids += 1
+            return self.known.setdefault(self.ids, Known())
+        assert outcome.incident is not None
+        return self.known[outcome.incident.id]
+
+    def look_at_news(self, outcome: Outcome, known: Known, noted: bool) -> None:
+        """Whether it happened since we watch; what was wrong before, or was loaded, is none until then."""
+        if outcome.change is Change.OPEN and outcome.resolved_at is not None:
+            known.newsworthy = any(end(run) > self.installed_at for run in outcome.failures)
+        if outcome.finding is None:
+            return
+        at = outcome.finding.evidence_at
+        fresh = at > self.installed_at
+        if outcome.kind == "failed":
+            happened = outcome.change is Change.OPEN or bool(outcome.failures) or noted
+            fresh = happened and (noted or (fresh and self.clock - at <= NEWS))
+        known.newsworthy |= fresh and outcome.finding.alerts
+
+    def must_be_owed(self, outcome: Outcome, known: Known) -> None:
+        """Nobody is told without a reason."""
+        event = outcome.alert.event
+        if event is AlertEvent.OPENED:
+            assert not known.told, "opened twice"
+            assert known.newsworthy, "told of what was wrong before"
+            return
+        assert known.told, f"{event} without opened"
+        if event is AlertEvent.RESOLVED:
+            assert AlertEvent.RESOLVED not in known.told
+            return
+        assert outcome.finding.severity is Health.CRITICAL, "a warning was repeated"
+        news = any(fingerprint(run.error_message) not in known.texts for run in outcome.failures)
+        due = self.clock - known.by_clock >= INTERVAL and not known.acknowledged
+        assert news or due or known.owed, "repeated without a reason"
+
+    def must_not_be_silent(self, severity: Health, known: Known) -> None:
+        assert not known.owed, "a silence is over, and nobody was told"
+        if known.acknowledged or not known.newsworthy:
+            return
+        assert known.told, "never told"
+        if severity is Health.CRITICAL:
+            assert self.true - known.since < INTERVAL, "silent about an open critical incident past its interval"
+
+    def remember(self, outcome: Outcome, known: Known) -> None:
+        known.told.append(outcome.alert.event)
+        known.by_clock, known.since, known.owed = self.clock, self.true, False
+        if outcome.kind == "failed":
+            known.texts |= {fingerprint(run.error_message) for run in outcome.failures}
+            known.texts.add(fingerprint(outcome.alert.error))
+
+    def store(self, outcome: Outcome) -> None:
+        """As the tables would have it."""
+        now, incident = self.clock, outcome.incident
+        texts: set[str] = set()
+        if outcome.tells and outcome.kind == "failed":
+            texts = {
+                fingerprint(error) for error in [outcome.alert.error, *(r.error_message for r in outcome.failures)]
+            }
+        if outcome.change is Change.RESOLVE:
+            del self.open[outcome.kind]
+        elif outcome.change is Change.OPEN and outcome.resolved_at is None:
+            assert outcome.kind not in self.open, "two open incidents of one kind"
+            self.open[outcome.kind] = OpenIncident(
+                self.ids,
+                outcome.kind,
+                outcome.finding.severity,
+                outcome.opened_at,
+                now,
+                now if outcome.tells else None,
+                max(len(outcome.failures), 1),
+                frozenset(texts),
+                now if outcome.becomes is State.SILENCED else None,
+            )
+        elif outcome.change is Change.UPDATE:
+            told_at = now if outcome.tells or (incident.told_at and incident.told_at > now) else incident.told_at
+            silenced_at = incident.silenced_at
+            if outcome.tells:
+                silenced_at = None
+            elif outcome.becomes is State.SILENCED is not incident.state:
+                silenced_at = (
+                    max(now, incident.acknowledged_at + timedelta(microseconds=1)) if incident.acknowledged_at else now
+                )
+            self.open[outcome.kind] = replace(
+                incident, told_at=told_at, silenced_at=silenced_at, error_texts=incident.error_texts | texts
+            )
+            assert self.open[outcome.kind].state is outcome.becomes
+
+    @invariant()
+    def nobody_hears_of_an_end_before_the_beginning(self) -> None:
+        for known in self.known.values():
+            assert known.told[:1] in ([], [AlertEvent.OPENED])
+            assert AlertEvent.RESOLVED not in known.told[:-1]
+
+
+def order(run: Run) -> tuple[datetime, datetime]:
+    return run.started_at, end(run)
+
+
+def end(run: Run) -> datetime:
+    return run.completed_at or run.started_at
+
+
+Life.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestLife = Life.TestCase
