@@ -115,8 +115,10 @@ LEFT JOIN LATERAL (
         ORDER BY r.started_at DESC
         LIMIT j.far
     ) recent
+    -- One that ended after a newer run had ended already changes nothing.
     WHERE CASE WHEN n.is_finished THEN n.status ELSE f.status END = 'failed' AND recent.status = 'failed'
-        AND coalesce(recent.completed_at, recent.started_at) <= coalesce(%(at)s::timestamptz, 'infinity')
+        AND coalesce(recent.completed_at, recent.started_at)
+            <= CASE WHEN n.is_finished THEN n.completed_at ELSE coalesce(f.completed_at, f.started_at) END
         AND (s.started_at IS NULL
             OR (recent.started_at, coalesce(recent.completed_at, recent.started_at))
                 > (s.started_at, coalesce(s.completed_at, s.started_at)))

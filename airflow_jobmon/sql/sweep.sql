@@ -59,7 +59,7 @@ UNION ALL
 SELECT j.job_name, j.checked_at
 FROM known j
 LEFT JOIN LATERAL (
-    SELECT r.status, r.status IN ('success', 'failed') AND r.completed_at IS NOT NULL AS is_finished,
+    SELECT r.status, r.completed_at, r.status IN ('success', 'failed') AND r.completed_at IS NOT NULL AS is_finished,
         airflow_jobmon.mark(r.id, r.started_at, r.completed_at, r.status) AS mark
     FROM airflow_jobmon.runs r
     WHERE r.job_name = j.job_name AND NOT r.drill
@@ -67,7 +67,8 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) n ON true
 LEFT JOIN LATERAL (
-    SELECT r.status, airflow_jobmon.mark(r.id, r.started_at, r.completed_at, r.status) AS mark
+    SELECT r.status, coalesce(r.completed_at, r.started_at) AS ended_at,
+        airflow_jobmon.mark(r.id, r.started_at, r.completed_at, r.status) AS mark
     FROM (
         SELECT recent.started_at
         FROM (
@@ -115,6 +116,8 @@ LEFT JOIN LATERAL (
         LIMIT j.far
     ) recent
     WHERE CASE WHEN n.is_finished THEN n.status ELSE f.status END = 'failed' AND recent.status = 'failed'
+        AND coalesce(recent.completed_at, recent.started_at)
+            <= CASE WHEN n.is_finished THEN n.completed_at ELSE f.ended_at END
         AND (s.started_at IS NULL
             OR (recent.started_at, coalesce(recent.completed_at, recent.started_at))
                 > (s.started_at, coalesce(s.completed_at, s.started_at)))
