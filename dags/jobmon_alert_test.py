@@ -16,6 +16,7 @@ with DAG(
     dag_id="jobmon_alert_test",
     description="Proves that alerts arrive, by one that says TEST ALERT",
     schedule=None,
+    is_paused_upon_creation=False,
     params={
         "drill": Param(
             "failure",

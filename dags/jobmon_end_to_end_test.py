@@ -46,6 +46,7 @@ with DAG(
     dag_id="jobmon_end_to_end_test",
     description="Tries the real job on test data",
     schedule=None,
+    is_paused_upon_creation=False,
     max_active_runs=1,
     params={
         "http_conn_id": Param(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import urllib.error
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.postgres.registry import apply_jobs
 from demo.inbox_reader import SINKS
 from demo.standalone import EMAIL, SLACK
 from tests.runs import finish_run, log_run
@@ -51,6 +54,27 @@ def test_a_drill_pasted_by_hand_takes_the_same_path(airflow, jobs, measured):
         0,
     )
     jobs.execute("DELETE FROM jobs_log WHERE error_message = 'TEST ALERT - Please ignore this simulated failure'")
+
+
+@pytest.mark.parametrize("drill", ["failure", "missed"])
+def test_the_alert_test_dag_proves_the_way_through_the_triggerer(airflow, jobs, measured, drill):
+    apply_jobs(jobs, [MonitoredJob(name="drilled")], source="test")
+    log_run(jobs, "drilled", seconds=2)
+    seen = airflow.last_received()
+    run = airflow.trigger("jobmon_alert_test", drill=drill, job_name="drilled")
+    airflow.until(lambda: airflow.state("jobmon_alert_test", run) in {"success", "failed"}, "the drill", 120)
+    steps = {step["step"]: step for step in airflow.xcom("jobmon_alert_test", run, "drill")}
+    assert airflow.state("jobmon_alert_test", run) == "success", steps
+    for channel, sink in ((SLACK, "slack"), (EMAIL, "email")):
+        airflow.until_arrived(sink, "TEST ALERT", "drilled", after=seen)
+        measured(f"{drill} drill by the DAG, accepted by {sink}", steps[f"accepted by {channel}"]["seconds"])
+
+
+def test_a_drill_that_there_is_not_is_refused_where_it_is_asked_for(airflow):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        airflow.trigger("jobmon_alert_test", drill="fire drill")
+    assert refused.value.code == 400
+    assert "'fire drill' is not one of ['failure', 'missed']" in refused.value.read().decode()
 
 
 def test_the_failure_of_an_ordinary_dag_is_told_by_its_callbacks(airflow):
