@@ -19,19 +19,21 @@ _MOST_JOBS = 100
 
 
 class ArchiveJobsLogOperator(BaseOperator):
-    """Move old runs out of the job log, into the table airflow_jobmon.jobs_log_archive.
+    """Move old runs out of the job log, into the table airflow_jobmon.jobs_log_archive or to files.
 
     :param older_than: how long ago a run must have started: a timedelta, or text like `90d` or `P90D`; a day or more.
         Templated.
     :param job_name: only this job's runs. Templated; empty means all, so that it may come from an optional Param.
+    :param to: URI of a folder (file://, s3://connection@bucket/..., anything that ObjectStoragePath opens) to export
+        them to instead, as CSV with a manifest; empty means none. Templated.
     :param dry_run: only count what would be moved. Templated.
     :param conn_id: where the job log lives; default is [jobmon] conn_id.
 
     Killed or retried, it goes on where it was. Returns a summary: `runs`, `jobs` (at most 100, with their runs),
-    `job_count`, `before`, `refused`, `stay` (in a dry run), `seconds`.
+    `job_count`, `before`, `refused`, `stay` (in a dry run), `manifest` and `parts` (of an export), `seconds`.
     """
 
-    template_fields: Sequence[str] = ("older_than", "job_name", "count_only", "conn_id")
+    template_fields: Sequence[str] = ("older_than", "job_name", "to", "count_only", "conn_id")
     ui_color = "#e6e0f3"
 
     def __init__(
@@ -39,6 +41,7 @@ class ArchiveJobsLogOperator(BaseOperator):
         *,
         older_than: timedelta | str,
         job_name: str | None = None,
+        to: str | None = None,
         dry_run: bool | str = False,
         conn_id: str | None = None,
         **kwargs: Any,
@@ -46,6 +49,7 @@ class ArchiveJobsLogOperator(BaseOperator):
         super().__init__(**kwargs)
         self.older_than = older_than
         self.job_name = job_name
+        self.to = to
         self.count_only = dry_run  # dry_run is a method of every operator
         self.conn_id = conn_id
 
@@ -55,6 +59,7 @@ class ArchiveJobsLogOperator(BaseOperator):
         from airflow_jobmon.connections import conninfo  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
+        from airflow_jobmon.storage import StorageFolder  # noqa: PLC0415
 
         try:
             settings = configuration.load()
@@ -64,6 +69,8 @@ class ArchiveJobsLogOperator(BaseOperator):
                     conn,
                     self.older_than,
                     job=self.job_name or None,
+                    to=self.to or None,
+                    open_folder=StorageFolder,
                     dry_run=_truth(self.count_only),
                     progress=self.log.info,
                 )

@@ -35,6 +35,14 @@ class ArchiveProblem(JobmonError):
     """Runs that cannot leave the job log, or a target that does not take them; what was not moved is where it was."""
 
 
+class StorageProblem(JobmonError):
+    """A folder or file that cannot be opened, written, read or removed. `untouched`: it was not even begun."""
+
+    def __init__(self, message: str, *, untouched: bool = False) -> None:
+        super().__init__(message)
+        self.untouched = untouched
+
+
 class DeliveryError(JobmonError):
     """A channel did not take a message.
 

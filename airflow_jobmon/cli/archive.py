@@ -11,9 +11,18 @@ from airflow_jobmon.cli.running import command, database, say
 @command()
 def archive(args: Namespace) -> Outcome:
     from airflow_jobmon.archiving import archive_runs  # noqa: PLC0415 - psycopg, only when it runs
+    from airflow_jobmon.storage import StorageFolder  # noqa: PLC0415
 
     with database(args) as (conn, _):
-        report = archive_runs(conn, args.older_than, job=args.job, dry_run=args.dry_run, progress=say)
+        report = archive_runs(
+            conn,
+            args.older_than,
+            job=args.job,
+            to=args.to,
+            dry_run=args.dry_run,
+            open_folder=StorageFolder,
+            progress=say,
+        )
     for reason, runs in report.stay.items():
         say(f"{runs:,} older runs would stay: {reason}")
     for reason, runs in report.refused.items():

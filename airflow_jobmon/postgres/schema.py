@@ -51,7 +51,7 @@ def file(name: str) -> str:
 
 def functions() -> str:
     """The functions that tie us to the user's table, created again by every migrate; they need the migrated tables."""
-    parts = ("mapping", "create_jobs_log", "history", "marking", "attach", "index", "walking", "archiving")
+    parts = ("mapping", "create_jobs_log", "history", "marking", "attach", "index", "walking", "archiving", "exporting")
     return "\n".join(file(name) for name in parts)
 
 

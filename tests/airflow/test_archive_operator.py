@@ -52,6 +52,15 @@ def test_a_dry_run_counts_and_moves_nothing(archive, old_runs):
     assert archived(old_runs) == 0
 
 
+def test_it_exports_to_a_folder(archive, old_runs, tmp_path):
+    state, summary = archive(older_than="90d", to=f"file://{tmp_path}")
+    assert (state, summary["runs"], summary["parts"]) == ("success", 4, 1)
+    [manifest] = tmp_path.glob("*/manifest.json")
+    assert summary["manifest"] == f"file://{manifest}"
+    assert archived(old_runs) == 0
+    assert old_runs.execute("SELECT count(*) FROM public.jobs_log").fetchone() == (2,)
+
+
 PARAMS = {
     "days": Param(90, type="integer", minimum=1),
     "job": Param(None, type=["null", "string"]),

@@ -90,7 +90,7 @@ def test_one_job_is_archived_and_the_others_are_left(conn):
 @pytest.mark.parametrize(
     ("older_than", "complaint"),
     [
-        pytest.param("0d", "younger ones than 1d are still watched", id="zero"),
+        pytest.param("0d", "those of the last 1d are still counted", id="zero"),
         pytest.param(timedelta(days=-1), "runs older than -1d cannot be archived", id="negative"),
         pytest.param("-5d", "'-5d' is no duration", id="negative as text"),
         pytest.param("23h", "runs older than 23h cannot be archived", id="less than a day"),

@@ -91,13 +91,13 @@ class Nursery:
         self._directory = directory
         self._numbers = count(1)
 
-    def start(self, env: Mapping[str, str], *arguments: str) -> Listener:
+    def start(self, env: Mapping[str, str], *arguments: str, command: str = "listen") -> Listener:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         log = self._directory / f"listener-{next(self._numbers)}.log"
         log.touch()
-        command = ["airflow", "jobmon", "listen", *arguments]
-        self._process.stdin.write(json.dumps({"env": dict(env), "log": str(log), "command": command}) + "\n")
+        words = ["airflow", "jobmon", command, *arguments]
+        self._process.stdin.write(json.dumps({"env": dict(env), "log": str(log), "command": words}) + "\n")
         self._process.stdin.flush()
         return Listener(int(self._process.stdout.readline()), log)
 

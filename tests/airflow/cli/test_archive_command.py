@@ -44,6 +44,15 @@ def test_one_job_is_archived(jobmon, old_runs):
     assert json.loads(done.out)["jobs"] == {"sync": 2}
 
 
+def test_it_exports_to_a_folder_and_says_where_the_manifest_is(jobmon, old_runs, tmp_path):
+    done = jobmon("archive", "--older-than", "90d", "--to", tmp_path, "-o", "json")
+    [manifest] = tmp_path.glob("*/manifest.json")
+    told = json.loads(done.out)
+    assert (done.code, told["runs"], told["manifest"]) == (0, 4, f"file://{manifest}")
+    assert f"see file://{manifest}" in done.err
+    assert archived(old_runs) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

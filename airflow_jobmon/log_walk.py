@@ -1,0 +1,141 @@
+"""Goes through a table of the job log in batches that nobody feels, past whatever will not move."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import psycopg
+
+from airflow_jobmon.core.times import roughly
+from airflow_jobmon.errors import ArchiveProblem
+from airflow_jobmon.postgres.archive import BUSY, START, Batch, Due, LogTable, Place, Stretch, next_place
+
+Connection = psycopg.Connection[Any]
+Progress = Callable[[str], None]
+
+PATIENCE = timedelta(minutes=1)
+"""How long a table that somebody has locked is waited for."""
+
+MOST_REFUSED = 100
+"""Rows in a row that the database would not let go, until it is taken to mean all of them."""
+
+_REFUSALS = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.RaiseException,
+    psycopg.errors.ProgramLimitExceeded,
+)
+"""What one row may be refused with: a value that the archive cannot hold, a constraint, a trigger of the user's. An
+error code that somebody made up is unknown to psycopg and comes as a plain DatabaseError."""
+
+_BLOCKS = 64
+_MOST_BLOCKS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Rows of the first batch, rows of any batch at most, and the seconds that batches grow and shrink towards."""
+
+    first: int
+    most: int
+    seconds: float
+
+
+class Mover(Protocol):
+    """Moves up to `most` rows of a stretch, from its beginning, and commits that; or raises and has moved none."""
+
+    @property
+    def pace(self) -> Pace: ...
+    def move(self, stretch: Stretch, most: int) -> Batch: ...
+
+
+class LogWalk:
+    """From a table's first block to the last it had when asked; `refused` counts what would not go, by the reason."""
+
+    def __init__(
+        self,
+        conn: Connection,
+        mover: Mover,
+        table: LogTable,
+        jobs: Due,
+        *,
+        refused: Counter[str],
+        progress: Progress,
+    ) -> None:
+        self._conn, self._mover = conn, mover
+        self._table, self._jobs = table, jobs
+        self._refused, self._progress = refused, progress
+        self._place: Place = START
+        self._rows, self._blocks = mover.pace.first, _BLOCKS
+        self._refused_in_a_row = 0
+
+    @property
+    def blocks_done(self) -> int:
+        return min(self._place[0], self._table.blocks)
+
+    def batches(self) -> Iterator[Batch]:
+        """Each batch that was committed."""
+        while self._place[0] < self._table.blocks:
+            past = (min(self._place[0] + self._blocks, self._table.blocks), 0)
+            stretch = Stretch(self._table, self._jobs, self._place, past)
+            began = time.monotonic()
+            try:
+                batch = self._patiently(stretch)
+            except psycopg.DatabaseError as error:
+                if not (isinstance(error, _REFUSALS) or type(error) is psycopg.DatabaseError):
+                    raise
+                self._pass_over(error, stretch)
+                continue
+            self._go_on(batch, stretch, time.monotonic() - began)
+            yield batch
+
+    def _patiently(self, stretch: Stretch) -> Batch:
+        pause, deadline = 0.1, time.monotonic() + PATIENCE.total_seconds()
+        while True:
+            try:
+                return self._mover.move(stretch, self._rows)
+            except BUSY as error:
+                if time.monotonic() + pause > deadline:
+                    raise ArchiveProblem(
+                        f"{self._table.relation} was locked for {roughly(PATIENCE)} ({error.diag.message_primary}); "
+                        "what was moved until then is archived, and the next call goes on from there"
+                    ) from None
+                self._progress(f"{self._table.relation} is locked; trying again in {pause:.1f} s")
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
+    def _go_on(self, batch: Batch, stretch: Stretch, seconds: float) -> None:
+        kept = batch.picked - sum(batch.moved.values())
+        if kept:
+            self._refused["a trigger of the table kept them"] += kept
+        if batch.moved:
+            self._refused_in_a_row = 0
+        pace = min(max(self._mover.pace.seconds / max(seconds, 0.001), 0.5), 2.0)
+        if batch.last is not None and batch.picked >= self._rows:
+            self._blocks = max(batch.last[0] - self._place[0] + 1, 1)
+            self._place = batch.last
+        else:
+            self._place = stretch.past
+            self._blocks = min(max(int(self._blocks * pace), 1), _MOST_BLOCKS)
+        self._rows = min(max(int(self._rows * pace), 1), self._mover.pace.most)
+
+    def _pass_over(self, error: psycopg.Error, stretch: Stretch) -> None:
+        """Fewer at once, until the one that is not let go stands alone; that is counted and left behind."""
+        if self._rows > 1:
+            self._rows = max(self._rows // 20, 1)
+            return
+        self._place = next_place(self._conn, stretch) or stretch.past
+        reason = (error.diag.message_primary or str(error))[:300]
+        self._refused[reason] += 1
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= MOST_REFUSED:
+            raise ArchiveProblem(
+                f"{MOST_REFUSED} runs in a row could not leave {self._table.relation}: {reason}; "
+                "what was moved before is archived, the others stay where they are"
+            ) from None
+        self._rows = 2
