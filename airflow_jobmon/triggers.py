@@ -11,7 +11,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
@@ -20,6 +20,9 @@ from airflow_jobmon.core.runs import Run
 from airflow_jobmon.core.times import iso, parse_moment
 from airflow_jobmon.core.waits import Wait
 from airflow_jobmon.errors import JobmonError
+
+if TYPE_CHECKING:
+    from airflow_jobmon.settings import Settings
 
 DEFAULT_CONN_ID = "jobmon_default"
 
@@ -125,8 +128,8 @@ class JobAlertTrigger(BaseEventTrigger):
     """Watches the job log, judges, and fires whenever an alert is due that nobody is delivering.
 
     The event says no more than that: what is due stands in the database, so a lost event loses nothing, and the next
-    one comes within seconds. It never raises for trouble with configuration or database: it says so once and tries
-    again.
+    one comes within seconds. It never raises for trouble with configuration or database: it says so and tries again,
+    with the settings and the connection as they are by then.
 
     :param conn_id: where the job log lives; None is [jobmon] conn_id.
     """
@@ -142,24 +145,15 @@ class JobAlertTrigger(BaseEventTrigger):
         from airflow_jobmon.connections import aconninfo  # noqa: PLC0415
         from airflow_jobmon.settings import load  # noqa: PLC0415
 
+        async def where() -> tuple[str, Settings]:
+            settings = await asyncio.to_thread(load)
+            return await aconninfo(self.conn_id or settings.conn_id), settings
+
         watching = await asyncio.to_thread(importlib.import_module, "airflow_jobmon.watcher")
-        told, failures = "", 0
-        while True:
-            try:
-                settings = await asyncio.to_thread(load)
-                where = await aconninfo(self.conn_id or settings.conn_id)
-            except JobmonError as error:
-                if str(error) != told:
-                    told = str(error)
-                    self.log.error("Alerts are not watched: %s. Trying again.", told)  # noqa: TRY400
-                failures += 1
-                pause = backoff(failures, jitter=random.random(), longest=_LONGEST_RETRY)  # noqa: S311 - jitter
-                await asyncio.sleep(pause.total_seconds())
-                continue
-            watcher = watching.Watcher(where, settings, kind="trigger", delivers=False)
-            async with aclosing(watcher.wakes()) as wakes:
-                async for _ in wakes:
-                    yield TriggerEvent("alerts are due")
+        watcher = watching.Watcher(where, kind="trigger", delivers=False)
+        async with aclosing(watcher.wakes()) as wakes:
+            async for _ in wakes:
+                yield TriggerEvent("alerts are due")
 
 
 def run_payload(run: Run) -> dict[str, Any]:

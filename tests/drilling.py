@@ -18,12 +18,13 @@ from airflow_jobmon.delivery import DeliveryService
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.watcher import Watcher
 from tests.servers import HttpServer, SmtpServer, http_server, reply, smtp_server
+from tests.watching import at
 
 
 @contextmanager
 def watching(conninfo: str, settings: Settings, channels: Mapping[str, Channel]) -> Iterator[Watcher]:
     """Until the block ends, failures are judged and delivered."""
-    watcher = Watcher(conninfo, settings, kind="listen", delivers=True)
+    watcher = Watcher(at(conninfo, settings), kind="listen", delivers=True)
     service = DeliveryService(conninfo, channels, prepare=lambda: watcher.pulse.listens)
     loop = asyncio.new_event_loop()
 

@@ -8,18 +8,18 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import psycopg
 
-from airflow_jobmon import settings as jobmon_settings
 from airflow_jobmon.channels import Channel
 from airflow_jobmon.cli.output import Outcome, printable
-from airflow_jobmon.cli.running import command, ready_target
+from airflow_jobmon.cli.running import command, read_target, ready_target
 from airflow_jobmon.delivery import SEND_TIMEOUT, DeliveryService
 from airflow_jobmon.dispatch import channels_to_serve
 from airflow_jobmon.errors import ConfigurationError, JobmonError
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.watcher import Watcher
+from airflow_jobmon.watcher import Watcher, Where
 
 log = logging.getLogger("airflow_jobmon.listen")
 
@@ -29,36 +29,50 @@ LOOK_FOR_CHANNELS = 30.0
 Channels = Mapping[str, Channel]
 
 
+class Configured(NamedTuple):
+    """What is configured at a moment: the job log's conninfo, the channels, and what is wrong with others."""
+
+    target: str
+    channels: Channels
+    problems: Mapping[str, str]
+
+
 @command()
 def listen(args: Namespace) -> Outcome:
-    target, settings = ready_target(args)
+    _, settings = ready_target(args)
 
-    def configured() -> tuple[Channels, Mapping[str, str]]:
-        return channels_to_serve(target, jobmon_settings.load())
+    def configured() -> Configured:
+        target, now_set = read_target(args)
+        return Configured(target, *channels_to_serve(target, now_set))
 
-    channels, problems = configured()
+    async def where() -> tuple[str, Settings]:
+        return await asyncio.to_thread(read_target, args)
+
+    first = configured()
     # Refused at the start, where somebody looks; what one job names, or what breaks later, must not silence the others.
-    wrong = [f"channel {name}: {problem}" for name, problem in problems.items() if name in settings.channels]
+    wrong = [f"channel {name}: {problem}" for name, problem in first.problems.items() if name in settings.channels]
     if wrong:
         raise ConfigurationError("; ".join(wrong))
-    if not channels:
+    if not first.channels:
         raise ConfigurationError("no alert could go anywhere: name channels in [jobmon] channels")
     _log_to_stderr()
-    for name, problem in problems.items():
+    for name, problem in first.problems.items():
         log.error("channel %s: %s", name, problem)
-    asyncio.run(_watch(target, settings, channels, configured))
+    asyncio.run(_watch(where, first, configured))
     return Outcome()
 
 
-async def _watch(
-    target: str, settings: Settings, channels: Channels, configured: Callable[[], tuple[Channels, Mapping[str, str]]]
-) -> None:
+async def _watch(where: Where, first: Configured, configured: Callable[[], Configured]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    watcher = Watcher(target, settings, kind="listen", delivers=True)
-    delivering = _Delivering(lambda held: DeliveryService(target, held, prepare=lambda: watcher.pulse.listens))
-    delivering.hold(channels)
+    watcher = Watcher(where, kind="listen", delivers=True)
+
+    def serve(target: str, held: Channels) -> DeliveryService:
+        return DeliveryService(target, held, prepare=lambda: watcher.pulse.listens)
+
+    delivering = _Delivering(serve)
+    delivering.hold(first)
     tasks = [
         asyncio.create_task(_pass_on(watcher, delivering)),
         asyncio.create_task(_follow(configured, delivering)),
@@ -82,35 +96,39 @@ async def _pass_on(watcher: Watcher, delivering: _Delivering) -> None:
         delivering.wake()
 
 
-async def _follow(configured: Callable[[], tuple[Channels, Mapping[str, str]]], delivering: _Delivering) -> None:
-    """Hold the channels that the registry and the configuration name by now, for as long as the process runs."""
+async def _follow(configured: Callable[[], Configured], delivering: _Delivering) -> None:
+    """Hold the channels and the connection that are configured by now, for as long as the process runs."""
     told: Mapping[str, str] = {}
     while True:
         await asyncio.sleep(LOOK_FOR_CHANNELS)
         try:
-            channels, problems = await asyncio.to_thread(configured)
+            now = await asyncio.to_thread(configured)
         except (JobmonError, psycopg.Error):
             continue  # The watcher tells of a database that is away.
-        if problems != told:
-            for name, problem in problems.items():
+        if now.problems != told:
+            for name, problem in now.problems.items():
                 log.error("channel %s: %s", name, problem)
-            told = problems
-        if channels.keys() - delivering.held:
-            await asyncio.to_thread(delivering.hold, channels)
+            told = now.problems
+        if delivering.lacks(now):
+            await asyncio.to_thread(delivering.hold, now)
 
 
 class _Delivering:
-    """The delivery service of the moment; a new one takes over when there are channels more."""
+    """The delivery service of the moment; a new one takes over when there are channels more, or another target."""
 
-    def __init__(self, serve: Callable[[Channels], DeliveryService]) -> None:
+    def __init__(self, serve: Callable[[str, Channels], DeliveryService]) -> None:
         self._serve = serve
         self._service: DeliveryService | None = None
-        self.held: frozenset[str] = frozenset()
+        self._held: Configured | None = None
 
-    def hold(self, channels: Channels) -> None:
-        log.info("delivering on %s", ", ".join(channels))
+    def lacks(self, now: Configured) -> bool:
+        held = self._held
+        return held is None or held.target != now.target or bool(now.channels.keys() - held.channels.keys())
+
+    def hold(self, now: Configured) -> None:
+        log.info("delivering on %s", ", ".join(now.channels))
         self.stop()
-        self._service, self.held = self._serve(channels), frozenset(channels)
+        self._service, self._held = self._serve(now.target, now.channels), now
         self._service.start()
 
     def wake(self) -> None:

@@ -66,7 +66,7 @@ def database(args: Namespace, *, migrated: bool = True) -> Iterator[tuple[Connec
     from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
     from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
 
-    target, settings = _target(args)
+    target, settings = read_target(args)
     with contextlib.closing(connect(target)) as conn:
         if migrated:
             check_schema(conn, migrate_by=_migrate_by(args))
@@ -76,7 +76,7 @@ def database(args: Namespace, *, migrated: bool = True) -> Iterator[tuple[Connec
 def ready_target(args: Namespace) -> tuple[str, Settings]:
     """The conninfo, for what makes its own connections, and the settings; raises as `database` does."""
     with database(args):
-        return _target(args)
+        return read_target(args)
 
 
 def wanted_limit(args: Namespace) -> int:
@@ -90,7 +90,8 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def _target(args: Namespace) -> tuple[str, Settings]:
+def read_target(args: Namespace) -> tuple[str, Settings]:
+    """The conninfo and the settings as they are now; raises ConnectionProblem and ConfigurationError."""
     from airflow_jobmon import settings as jobmon_settings  # noqa: PLC0415
     from airflow_jobmon.connections import conninfo  # noqa: PLC0415
 

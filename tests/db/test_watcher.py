@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -13,49 +12,10 @@ import pytest
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.watcher import Watcher
 from tests.runs import log_run
+from tests.watching import watching
 
 SETTINGS = Settings(channels=("slack",), sweep_interval=timedelta(milliseconds=300))
-PATIENT = Settings(channels=("slack",), sweep_interval=timedelta(hours=1))
-
-
-class Watching:
-    """A watcher at work; `woken` is how often it said that something is due."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self.watcher = watcher
-        self.woken = 0
-        self._changed = asyncio.Condition()
-
-    async def follow(self) -> None:
-        async for _ in self.watcher.wakes():
-            async with self._changed:
-                self.woken += 1
-                self._changed.notify_all()
-
-    async def until(self, woken: int, timeout: float = 20) -> None:
-        async with asyncio.timeout(timeout), self._changed:
-            await self._changed.wait_for(lambda: self.woken >= woken)
-
-    async def until_connected(self) -> None:
-        async with asyncio.timeout(20):
-            while not self.watcher.pulse.connected:
-                await asyncio.sleep(0.01)
-
-
-@contextlib.asynccontextmanager
-async def watching(
-    conninfo: str, settings: Settings = PATIENT, *, kind: str = "trigger", delivers: bool = False
-) -> AsyncIterator[Watching]:
-    running = Watching(Watcher(conninfo, settings, kind=kind, delivers=delivers))
-    task = asyncio.create_task(running.follow())
-    try:
-        yield running
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def told(conn) -> list[tuple[str, str, str]]:

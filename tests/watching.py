@@ -1,0 +1,58 @@
+"""Watchers at work in the test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from airflow_jobmon.settings import Settings
+from airflow_jobmon.watcher import Watcher, Where
+
+PATIENT = Settings(channels=("slack",), sweep_interval=timedelta(hours=1))
+
+
+def at(conninfo: str, settings: Settings) -> Where:
+    async def where() -> tuple[str, Settings]:
+        return conninfo, settings
+
+    return where
+
+
+class Watching:
+    """A watcher at work; `woken` is how often it said that something is due."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+        self.woken = 0
+        self._changed = asyncio.Condition()
+
+    async def follow(self) -> None:
+        async for _ in self.watcher.wakes():
+            async with self._changed:
+                self.woken += 1
+                self._changed.notify_all()
+
+    async def until(self, woken: int, timeout: float = 20) -> None:
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(lambda: self.woken >= woken)
+
+    async def until_connected(self) -> None:
+        async with asyncio.timeout(20):
+            while not self.watcher.pulse.connected:
+                await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def watching(
+    conninfo: str, settings: Settings = PATIENT, *, kind: str = "trigger", delivers: bool = False
+) -> AsyncIterator[Watching]:
+    running = Watching(Watcher(at(conninfo, settings), kind=kind, delivers=delivers))
+    task = asyncio.create_task(running.follow())
+    try:
+        yield running
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
