@@ -88,16 +88,17 @@ def _awaited_by_rhythm(facts: JobFacts, now: datetime) -> _Awaited | None:
     if facts.rhythm is None or facts.newest is None:
         return None
     last_start = min(facts.newest.started_at, now)
-    expected, due = facts.rhythm.expected_after(last_start), facts.rhythm.due_after(last_start)
+    expected, due = facts.rhythm.after(last_start)
     return _Awaited(expected, expected + (due - expected) / 2, due, True) if due > facts.registered_at else None
 
 
 def _is_dormant(facts: JobFacts, now: datetime, rhythm: Rhythm | None) -> bool:
     if facts.newest is None:
         return False
-    last_start = min(facts.newest.started_at, now)
-    allowed = 2 * (rhythm.due_after(last_start) - last_start) if rhythm else DORMANT_AFTER
-    return now - last_start > max(DORMANT_AFTER, allowed)
+    last_start = facts.newest.started_at
+    if now - last_start <= DORMANT_AFTER:
+        return False
+    return rhythm is None or now - last_start > 2 * (rhythm.due_after(last_start) - last_start)
 
 
 def _findings(

@@ -24,6 +24,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import inf
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 FEWEST_STARTS = 5
@@ -68,23 +70,22 @@ class Rhythm:
     gap: Gap | None
     week: tuple[tuple[int, float, float], ...] = ()
 
-    def expected_after(self, start: datetime) -> datetime:
-        """When the next run should have come at the latest, in UTC."""
-        return self._moments(start)[0]
+    def after(self, start: datetime) -> tuple[datetime, datetime]:
+        """When the next run should have come at the latest, and the moment after which it is missed, in UTC."""
+        expected, missed = min(self._by_gap(), self._by_week(start.timestamp()), key=itemgetter(1))
+        moment = start.astimezone(UTC)
+        return moment + timedelta(seconds=round(expected)), moment + timedelta(seconds=round(missed))
 
     def due_after(self, start: datetime) -> datetime:
         """The moment after which the next run counts as missed, in UTC."""
-        return self._moments(start)[1]
+        return self.after(start)[1]
 
-    def _moments(self, start: datetime) -> tuple[datetime, datetime]:
-        waits = [] if self.gap is None else [(self.gap.longest, self.gap.longest + self.gap.margin)]
-        if self.week:
-            waits.append(self._week_after(start.timestamp()))
-        expected, due = min(waits, key=lambda wait: wait[1])
-        moment = start.astimezone(UTC)
-        return moment + timedelta(seconds=round(expected)), moment + timedelta(seconds=round(due))
+    def _by_gap(self) -> tuple[float, float]:
+        return (inf, inf) if self.gap is None else (self.gap.longest, self.gap.longest + self.gap.margin)
 
-    def _week_after(self, start: float) -> tuple[float, float]:
+    def _by_week(self, start: float) -> tuple[float, float]:
+        if not self.week:
+            return inf, inf
         phase = (start - _MONDAY) % _WEEK
         at = bisect_left(self.week, (int(phase // _HOUR) + 1, 0.0, 0.0)) - 1
         _, expected, missed = self.week[at]
@@ -106,7 +107,7 @@ def read_rhythm(stored: dict[str, Any] | None) -> Rhythm | None:
     if stored is None:
         return None
     gap = None if stored["gap"] is None else Gap(*stored["gap"])
-    return Rhythm(stored["typical"], gap, tuple((int(hour), by, due) for hour, by, due in stored["week"]))
+    return Rhythm(stored["typical"], gap, tuple(map(tuple, stored["week"])))
 
 
 def learn_rhythm(starts: Iterable[datetime]) -> Rhythm | None:

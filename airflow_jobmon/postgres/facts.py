@@ -45,7 +45,7 @@ class Gathered:
     def _rows(self) -> dict[str, Sequence[Any]]:
         return {row[0]: row for row in self._asked.fetchall()}
 
-    @property
+    @cached_property
     def asked_at(self) -> datetime:
         """When they were asked for, by the database's clock, which all watchers share."""
         return max((row[1] for row in self._rows.values()), default=datetime.now(UTC))

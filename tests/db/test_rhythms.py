@@ -71,6 +71,21 @@ def test_while_a_run_is_overdue_nothing_is_learned_and_once_it_came_at_once(conn
     assert learn_rhythms(conn, ["load"], now=overdue + timedelta(seconds=1)) == 1
 
 
+def test_a_run_that_came_late_while_nobody_watched_is_one_message(conn):
+    last = log_daily(conn, last=datetime.now(UTC) - 3 * DAY)
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '30 days'")
+    conn.execute("INSERT INTO airflow_jobmon.job_state (job_name, first_seen_at) VALUES ('load', %s)", [last - 9 * DAY])
+    judge_jobs(conn, SETTINGS, now=last + timedelta(hours=1))
+    for hours in (38, 48, 71):
+        log_run(conn, "load", started_at=last + timedelta(hours=hours))
+    for _ in range(2):
+        judge_changed(conn, SETTINGS)
+    told = conn.execute("SELECT kind, event, details ->> 'message' FROM airflow_jobmon.alerts").fetchall()
+    assert [alert[:2] for alert in told] == [("missed", "opened")]
+    assert "missed and recovered" in told[0][2]
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (0,)
+
+
 def test_a_registered_job_needs_no_rhythm_and_one_taken_off_the_registry_gets_one(conn):
     log_daily(conn)
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
