@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from statistics import median
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from airflow_jobmon.core.charts import band_chart, bar_chart
+from airflow_jobmon.core.charts import band_chart, bar_chart, usual_band
 from airflow_jobmon.core.report import Report
 from airflow_jobmon.core.report_text import report_title
 from airflow_jobmon.core.review import JobWeek
@@ -66,22 +65,13 @@ def _job(one: JobWeek, days: Sequence[JobDay | None]) -> dict[str, Any]:
         "success": bar_chart(
             rates, lambda rate: _tone(rate, entry.min_success_rate, entry.target_success_rate), top=100.0
         ),
-        "duration": band_chart(durations, usual=_usual(durations)),
+        "duration": band_chart(durations, usual=usual_band(durations)),
         "records": bar_chart(records, lambda _: "plain"),
     }
 
 
 def _tone(rate: float, least: float, target: float) -> str:
     return "bad" if rate < least else "warn" if rate < target else "good"
-
-
-def _usual(values: Sequence[float | None]) -> tuple[float, float] | None:
-    """The middle half of the days, from the fifth day on that has a value."""
-    known = sorted(value for value in values if value is not None)
-    if len(known) < 5:
-        return None
-    half = len(known) // 2
-    return median(known[:half]), median(known[-half:])
 
 
 @cache

@@ -64,6 +64,20 @@ def roughly(value: timedelta) -> str:
     return f"{seconds // 86400:.0f} d {seconds % 86400 // 3600:.0f} h"
 
 
+def relative(moment: datetime, now: datetime) -> str:
+    """How far off it is, in one unit, for reading: `in 3 h`, `2 h ago`, `1 min ago`; `now` within half a minute."""
+    seconds = abs((moment - now).total_seconds())
+    if seconds < 30:
+        return "now"
+    if seconds < 90 * 60:
+        far = f"{round(seconds / 60) or 1} min"
+    elif seconds < 36 * 3600:
+        far = f"{round(seconds / 3600)} h"
+    else:
+        far = f"{round(seconds / 86400)} d"
+    return f"in {far}" if moment > now else f"{far} ago"
+
+
 @overload
 def iso(moment: datetime) -> str: ...
 @overload

@@ -1,15 +1,51 @@
+-- What the page shows besides the stored verdicts and the days.
+
+-- name: incidents
+-- Open ones first, the worst and then the newest of them; of one job, if given, those that are over too, newest first.
+SELECT id, job_name, kind, severity, opened_at, resolved_at, occurrences, left(message, 2000), left(error_message, 2000),
+    told_at, silenced_at, acknowledged_at, acknowledged_by, acknowledged_note
+FROM airflow_jobmon.incidents
+WHERE (%(job_name)s::text IS NULL AND resolved_at IS NULL) OR job_name = %(job_name)s
+ORDER BY resolved_at IS NOT NULL, (resolved_at IS NULL AND severity = 'critical') DESC, opened_at DESC, id DESC
+LIMIT %(limit)s
+
+-- name: told
+-- Of each incident and channel, the newest delivery.
+SELECT DISTINCT ON (alert.incident_id, delivery.channel)
+    alert.incident_id, delivery.channel, delivery.state, delivery.sent_at, left(delivery.last_error, 300)
+FROM airflow_jobmon.alerts AS alert
+JOIN airflow_jobmon.deliveries AS delivery ON delivery.alert_id = alert.id
+WHERE alert.incident_id = ANY (%(ids)s)
+ORDER BY alert.incident_id, delivery.channel, alert.id DESC
+
+-- name: watch
+SELECT
+    (SELECT count(*)::integer FROM airflow_jobmon.watchers WHERE seen_at > clock_timestamp() - interval '1 minute'),
+    (SELECT max(seen_at) FROM airflow_jobmon.watchers),
+    (SELECT max(checked_at) FROM airflow_jobmon.job_state)
+
+-- name: names
+SELECT job_name FROM airflow_jobmon.job_state UNION SELECT name FROM airflow_jobmon.jobs
+
+-- name: registration
+SELECT source, config FROM airflow_jobmon.jobs WHERE name = %(job_name)s
+
 -- name: recent_runs
 SELECT id, job_name, started_at, completed_at, status, records_updated, left(error_message, 2000)
 FROM airflow_jobmon.history
 WHERE job_name = %(job_name)s AND NOT drill
 ORDER BY started_at DESC
-LIMIT 20
+LIMIT %(limit)s
 
 -- name: recent_alerts
-SELECT a.created_at, a.kind, a.event,
-    (SELECT string_agg(format('%%s: %%s', d.channel, d.state), ', ' ORDER BY d.channel)
-     FROM airflow_jobmon.deliveries d WHERE d.alert_id = a.id)
-FROM airflow_jobmon.alerts a
-WHERE a.job_name = %(job_name)s
-ORDER BY a.id DESC
-LIMIT 20
+-- Each alert and delivery a row; an alert that had no channel is a row too.
+SELECT alert.id, alert.created_at, alert.kind, alert.event, delivery.channel, delivery.state, delivery.sent_at,
+    left(delivery.last_error, 300)
+FROM (
+    SELECT id, created_at, kind, event FROM airflow_jobmon.alerts
+    WHERE job_name = %(job_name)s
+    ORDER BY id DESC
+    LIMIT %(limit)s
+) AS alert
+LEFT JOIN airflow_jobmon.deliveries AS delivery ON delivery.alert_id = alert.id
+ORDER BY alert.id DESC, delivery.channel

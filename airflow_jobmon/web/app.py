@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import psycopg
-from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import FastAPI, HTTPException, Query
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from airflow_jobmon.errors import JobmonError, UnknownJob
@@ -16,8 +16,11 @@ from airflow_jobmon.web.database import Database
 from airflow_jobmon.web.health_routes import health_routes
 from airflow_jobmon.web.job_page import job_page
 from airflow_jobmon.web.metrics_routes import metrics_routes
-from airflow_jobmon.web.security import HEADERS, page_reader, show_the_login
+from airflow_jobmon.web.overview import Wanted, overview
+from airflow_jobmon.web.rendering import serve_static
+from airflow_jobmon.web.security import page_reader
 from airflow_jobmon.web.shapes import NO_NUL
+from airflow_jobmon.web.trouble_page import refuse, refuse_parameters, say_trouble, unknown_job
 
 DESCRIPTION = """\
 The health and the figures of jobs that run outside Airflow. Every route needs an Airflow user's token, or, for data,
@@ -28,9 +31,10 @@ the machine token of the option `api_token` in section `[jobmon]`, as `Authoriza
 def make_app() -> FastAPI:
     app = FastAPI(title="airflow_jobmon", description=DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=None)
     database, checks = Database(), Checks()
-    app.add_exception_handler(HTTPException, show_the_login)
+    app.add_exception_handler(HTTPException, refuse)
+    app.add_exception_handler(RequestValidationError, refuse_parameters)
     for trouble in (JobmonError, psycopg.Error):
-        app.add_exception_handler(trouble, _say_trouble)
+        app.add_exception_handler(trouble, say_trouble)
     app.include_router(health_routes(database, checks))
     app.include_router(metrics_routes(database))
 
@@ -39,25 +43,28 @@ def make_app() -> FastAPI:
         return JSONResponse(app.openapi())
 
     @app.get("/", dependencies=[page_reader], include_in_schema=False)
-    async def job(job_name: Annotated[str, Query(min_length=1, max_length=2000, pattern=NO_NUL)]) -> HTMLResponse:
+    async def page_or_job(
+        job_name: Annotated[str | None, Query(min_length=1, max_length=2000, pattern=NO_NUL)] = None,
+        q: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
+        health: Literal["", "critical", "warning", "unknown", "ok"] = "",
+        page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+    ) -> HTMLResponse:
         def read(conn: psycopg.Connection[Any]) -> HTMLResponse:
-            return HTMLResponse(job_page(conn, current_settings(), job_name), headers=HEADERS)
+            if job_name is None:
+                return overview(conn, Wanted(q, health, page))
+            try:
+                return job_page(conn, current_settings(), job_name)
+            except UnknownJob as error:
+                return unknown_job(conn, job_name, error)
 
         return await database.run(read)
 
+    @app.get("/static/page.css", dependencies=[page_reader], include_in_schema=False)
+    async def style() -> Response:
+        return serve_static("page.css")
+
+    @app.get("/static/page.js", dependencies=[page_reader], include_in_schema=False)
+    async def script() -> Response:
+        return serve_static("page.js")
+
     return app
-
-
-async def _say_trouble(request: Request, error: Exception) -> Response:
-    """In one line, as a page to a browser and as JSON to a program."""
-    status = 404 if isinstance(error, UnknownJob) else 503
-    if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.OperationalError):
-        status = 500
-    message = str(error).split("\n", 1)[0]
-    if "text/html" not in request.headers.get("Accept", "") and not request.url.path.endswith("/jobmon/"):
-        return JSONResponse({"detail": message}, status_code=status)
-    return HTMLResponse(
-        f"<!doctype html><meta charset=utf-8><title>jobmon</title><p>{html.escape(message)}",
-        status_code=status,
-        headers=HEADERS,
-    )

@@ -1,33 +1,26 @@
-"""Durations, as people read them."""
-
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from airflow_jobmon.core.times import format_duration, parse_duration, roughly
+from airflow_jobmon.core.times import relative
+
+NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("off", "shown"),
     [
-        pytest.param(2.96, "3.0 s", id="tenths below ten seconds"),
-        pytest.param(59.4, "59 s", id="seconds below a minute"),
-        pytest.param(59.6, "1 min 0 s", id="which is a minute when rounded"),
-        pytest.param(119.7, "2 min 0 s", id="no sixty seconds beside the minutes"),
-        pytest.param(3599.6, "1.0 h", id="no sixty minutes either"),
-        pytest.param(26.2 * 3600, "26.2 h", id="hours up to two days"),
-        pytest.param(76 * 3600, "3 d 4 h", id="days from then on"),
-        pytest.param(-5, "0.0 s", id="never less than nothing"),
+        pytest.param(timedelta(seconds=29), "now", id="within half a minute"),
+        pytest.param(timedelta(seconds=30), "1 min", id="from half a minute on"),
+        pytest.param(timedelta(minutes=89), "89 min", id="below one and a half hours"),
+        pytest.param(timedelta(minutes=91), "2 h", id="above it"),
+        pytest.param(timedelta(hours=35), "35 h", id="below one and a half days"),
+        pytest.param(timedelta(hours=36), "2 d", id="above it, in days"),
+        pytest.param(timedelta(days=400), "400 d", id="long"),
     ],
 )
-def test_a_duration_is_said_in_two_units_at_most(seconds, said):
-    assert roughly(timedelta(seconds=seconds)) == said
-
-
-@given(st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=4000)))
-def test_a_duration_that_was_written_is_read_back(duration):
-    assert abs(parse_duration(format_duration(duration)) - duration) < timedelta(microseconds=2)
+def test_how_far_off_a_moment_is_has_one_unit(off, shown):
+    assert relative(NOW - off, NOW) == (shown if shown == "now" else f"{shown} ago")
+    assert relative(NOW + off, NOW) == (shown if shown == "now" else f"in {shown}")

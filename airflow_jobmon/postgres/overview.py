@@ -1,0 +1,83 @@
+"""Reads what the page shows besides verdicts and days: incidents and who was told of them, silences, who watches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import Connection
+
+from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.overview import Incident, Told, Watch
+from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.silences import Silence
+from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.registry import stored_job
+from airflow_jobmon.postgres.silences import list_silences
+
+
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """An alert, and how each channel took it; `sent` is empty where it had no channel."""
+
+    created_at: datetime
+    kind: str
+    event: str
+    sent: tuple[Told, ...]
+
+
+def incidents(conn: Connection[Any], job_name: str | None = None, *, limit: int) -> list[Incident]:
+    """Open ones, the worst first and then the newest; of one job, if given, those that are over after them."""
+    queries = load_queries("page")
+    rows = conn.execute(queries["incidents"], {"job_name": job_name, "limit": limit}).fetchall()
+    found = [Incident(row[0], row[1], row[2], Health(row[3]), *row[4:]) for row in rows]
+    told: dict[int, list[Told]] = defaultdict(list)
+    for incident_id, *delivery in conn.execute(queries["told"], {"ids": [incident.id for incident in found]}):
+        told[incident_id].append(Told(*delivery))
+    return [replace(incident, told=tuple(told[incident.id])) for incident in found]
+
+
+def silences(conn: Connection[Any]) -> list[Silence]:
+    """Those in force, the last to end first."""
+    return [Silence(row["name"], row["ends_at"], row["reason"], row["silenced_by"]) for row in list_silences(conn)]
+
+
+def watch(conn: Connection[Any]) -> Watch:
+    return Watch(*(conn.execute(load_queries("page")["watch"]).fetchone() or (0, None, None)))
+
+
+def undelivered(conn: Connection[Any], at: datetime, period: timedelta) -> list[tuple[str, int, str | None]]:
+    """By channel, the alerts of the last `period` that were refused for good or wait for over ten minutes."""
+    return conn.execute(load_queries("reporting")["undelivered"], {"at": at, "period": period}).fetchall()
+
+
+def all_names(conn: Connection[Any]) -> list[str]:
+    """Of every job that was judged or registered."""
+    return [name for (name,) in conn.execute(load_queries("page")["names"])]
+
+
+def registration(conn: Connection[Any], job_name: str) -> tuple[str, MonitoredJob] | None:
+    """Who registered the job, and what is expected of it; None: nobody."""
+    row = conn.execute(load_queries("page")["registration"], {"job_name": job_name}).fetchone()
+    return None if row is None else (row[0], stored_job(row[1]))
+
+
+def recent_runs(conn: Connection[Any], job_name: str, *, limit: int) -> list[Run]:
+    """Newest first, archived ones among them."""
+    rows = conn.execute(load_queries("page")["recent_runs"], {"job_name": job_name, "limit": limit})
+    return [Run(*row) for row in rows]
+
+
+def recent_alerts(conn: Connection[Any], job_name: str, *, limit: int) -> list[Alerted]:
+    """Newest first."""
+    found: dict[int, Alerted] = {}
+    rows = conn.execute(load_queries("page")["recent_alerts"], {"job_name": job_name, "limit": limit})
+    for alert_id, created_at, kind, event, channel, state, sent_at, last_error in rows:
+        alert = found.setdefault(alert_id, Alerted(created_at, kind, event, ()))
+        if channel is not None:
+            told = Told(channel, state, sent_at, last_error)
+            found[alert_id] = replace(alert, sent=(*alert.sent, told))
+    return list(found.values())

@@ -1,0 +1,83 @@
+"""What a person sees where there is nothing to show: an unknown job, a database that is away, no right to look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import psycopg
+from fastapi import HTTPException, Request
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from airflow_jobmon.errors import JobmonError, SchemaProblem, UnknownJob
+from airflow_jobmon.postgres.overview import all_names
+from airflow_jobmon.web.rendering import render, render_alone
+from airflow_jobmon.web.security import show_the_login
+
+_AWAY = (
+    "This page tries again each half minute. Where it goes on: `airflow jobmon doctor` says what is wrong with the "
+    "connection."
+)
+_DEFECT = "The API server's log has the details; `airflow jobmon doctor` says what is wrong with the database."
+
+
+async def say_trouble(request: Request, error: Exception) -> Response:
+    """A JobmonError or the database's own error: as a page to a person, as JSON to a program."""
+    status = 404 if isinstance(error, UnknownJob) else 503
+    if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.OperationalError):
+        status = 500
+    message = str(error).split("\n", 1)[0]
+    if not _is_for_a_person(request):
+        return JSONResponse({"detail": message}, status_code=status)
+    title, advice = "The database is away", _AWAY
+    if status == 500:
+        title, advice = "The database refuses what was asked", _DEFECT
+    elif isinstance(error, SchemaProblem):
+        title, advice = "The database is not ready", ""
+    elif isinstance(error, JobmonError) and "does not answer" not in message:
+        title, advice = "It cannot be looked at", ""
+    return _page(title, message, advice, status=status, retry=status == 503)
+
+
+def unknown_job(conn: psycopg.Connection[Any], job_name: str, error: UnknownJob) -> HTMLResponse:
+    """404, with names that look alike."""
+    near = get_close_matches(job_name[:200], all_names(conn), n=5, cutoff=0.5)
+    return _page("There is no such job", str(error), "", status=404, near=near)
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """Who is not signed in is led to the login; who is and may not look is told so."""
+    if isinstance(error, HTTPException) and error.status_code == 403 and _is_for_a_person(request):
+        return render_alone(
+            "trouble",
+            status=403,
+            title="You may not see this page",
+            message="It is shown to those who may see Airflow's website; your user may not, or the login is not valid.",
+            advice="Sign in again, or ask an administrator for that right: docs/page.md says which one it is.",
+            near=[],
+            retry=False,
+        )
+    return await show_the_login(request, error)
+
+
+async def refuse_parameters(request: Request, error: Exception) -> Response:
+    """422: as a page where the page was asked for."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    if not _is_for_a_person(request):
+        return await request_validation_exception_handler(request, error)
+    said = "; ".join(f"{found['loc'][-1]}: {found['msg']}" for found in error.errors())
+    return _page("The address asks for something that cannot be", said, "", status=422)
+
+
+def _page(
+    title: str, message: str, advice: str, *, status: int, near: Sequence[str] = (), retry: bool = False
+) -> HTMLResponse:
+    return render("trouble", status=status, title=title, message=message, advice=advice, near=near, retry=retry)
+
+
+def _is_for_a_person(request: Request) -> bool:
+    return "text/html" in request.headers.get("Accept", "") or request.url.path.endswith("/jobmon/")
