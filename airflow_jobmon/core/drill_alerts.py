@@ -8,6 +8,7 @@ from uuid import UUID
 from airflow_jobmon.core.alerts import Alert, AlertEvent
 from airflow_jobmon.core.health import Finding, JobHealth
 from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.runbook import runbook_section
 from airflow_jobmon.core.telling import job_page
 from airflow_jobmon.core.times import to_the_second
 
@@ -29,5 +30,5 @@ def tell_missed_drill(  # noqa: PLR0917 - all that the message says
         message=f"should no run come, this is what would be told just after it was due: {finding.message}",
         facts=(*facts, ("Drill", str(drill_id))),
         logs_url=job.logs_url or job_page(base_url, job.name),
-        runbook_url=job.runbook_url,
+        runbook_url=job.runbook_url or runbook_section(base_url, finding.kind),
     )

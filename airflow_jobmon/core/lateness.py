@@ -10,6 +10,7 @@ from airflow_jobmon.core.alerts import Alert, AlertEvent
 from airflow_jobmon.core.health import Health, Kind
 from airflow_jobmon.core.incidents import Change, State
 from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.runbook import runbook_section
 from airflow_jobmon.core.telling import job_page
 from airflow_jobmon.core.times import roughly, to_the_second
 from airflow_jobmon.core.verdicts import Circumstances, Outcome
@@ -89,7 +90,7 @@ def _tell(late: Sequence[LateStart], job: MonitoredJob, base_url: str | None) ->
         message=message,
         facts=tuple(facts),
         logs_url=job.logs_url or job_page(base_url, job.name),
-        runbook_url=job.runbook_url,
+        runbook_url=job.runbook_url or runbook_section(base_url, Kind.MISSED),
         recovered=True,
     )
 

@@ -19,12 +19,10 @@ five hours (three days and eight hours while it is young), and one that keeps it
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from itertools import pairwise
 from math import inf
 from operator import itemgetter
@@ -104,10 +102,10 @@ class Rhythm:
         }
 
 
-@lru_cache(maxsize=20_000)
-def read_rhythm(text: str) -> Rhythm:
-    """What `as_json` wrote, as text. Kept per content, since ten thousand are read at every check."""
-    stored = json.loads(text)
+def read_rhythm(stored: dict[str, Any] | None) -> Rhythm | None:
+    """What `as_json` wrote; None where nothing was learned."""
+    if stored is None:
+        return None
     gap = None if stored["gap"] is None else Gap(*stored["gap"])
     return Rhythm(stored["typical"], gap, tuple(map(tuple, stored["week"])))
 
@@ -218,7 +216,7 @@ def _week(times: Sequence[float]) -> tuple[tuple[int, float, float], ...]:
         middle = sorted(wait.later for wait in waits)[len(waits) // 2]
         margin = min(max(2 * _HOUR, 2 * (longest - middle)), max(2 * _HOUR, longest / 4))
         by = (hour + 1) * _HOUR + longest
-        steps.append((hour, round(by), round(by + margin)))
+        steps.append((hour, float(round(by)), float(round(by + margin))))
     return tuple(steps)
 
 

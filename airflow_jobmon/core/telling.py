@@ -10,6 +10,7 @@ from urllib.parse import quote
 from airflow_jobmon.core.alerts import Alert, AlertEvent
 from airflow_jobmon.core.health import Finding, Health, JobFacts, Kind
 from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.runbook import runbook_section
 from airflow_jobmon.core.runs import Run
 from airflow_jobmon.core.times import roughly, to_the_second
 
@@ -35,7 +36,7 @@ def tell_finding(finding: Finding, facts: JobFacts, job: MonitoredJob, base_url:
         error=facts.last_finished.error_message if failed and facts.last_finished else None,
         facts=tuple(_facts(run, facts, job)),
         logs_url=job.logs_url or job_page(base_url, job.name),
-        runbook_url=job.runbook_url,
+        runbook_url=job.runbook_url or runbook_section(base_url, finding.kind),
     )
 
 
@@ -64,7 +65,7 @@ def tell_resolved(
         message=f"it lasted {roughly(lasted)}, from {to_the_second(opened_at)} to {to_the_second(resolved_at)}",
         facts=(("Lasted", roughly(lasted)), *_facts(facts.newest, facts, job)),
         logs_url=job.logs_url or job_page(base_url, job.name),
-        runbook_url=job.runbook_url,
+        runbook_url=job.runbook_url or runbook_section(base_url, kind),
     )
 
 
@@ -82,7 +83,7 @@ def tell_recovered(failed: Run, cured_by: Run, job: MonitoredJob, base_url: str 
         error=failed.error_message,
         facts=(("Failed", to_the_second(ended)), ("Recovered", to_the_second(cured_at))),
         logs_url=job.logs_url or job_page(base_url, job.name),
-        runbook_url=job.runbook_url,
+        runbook_url=job.runbook_url or runbook_section(base_url, Kind.FAILED),
         recovered=True,
     )
 
@@ -98,7 +99,7 @@ def tell_drill(run: Run, job: MonitoredJob, base_url: str | None) -> Alert:
         message="a simulated failure, to prove that alerts arrive; nothing is wrong with the job",
         error=run.error_message,
         logs_url=job.logs_url or job_page(base_url, run.job_name),
-        runbook_url=job.runbook_url,
+        runbook_url=job.runbook_url or runbook_section(base_url, Kind.FAILED),
     )
 
 

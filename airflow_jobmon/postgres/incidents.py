@@ -283,7 +283,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
     config: dict[str, Any] | None,
     registered_at: datetime | None,
     scheduled_since: datetime | None,
-    rhythm: str | None,
+    rhythm: dict[str, Any] | None,
     trends: list[dict[str, Any]] | None,
     trends_on: date | None,
 ) -> State:
@@ -299,7 +299,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
         registered_at or first_seen_at,
         scheduled_since,
         window,
-        None if rhythm is None else read_rhythm(rhythm),
+        read_rhythm(rhythm),
         tuple(Finding.from_stored(found) for found in trends or ()),
         trends_on,
     )

@@ -18,6 +18,7 @@ from airflow_jobmon.web.job_page import job_page
 from airflow_jobmon.web.metrics_routes import metrics_routes
 from airflow_jobmon.web.overview import Wanted, overview
 from airflow_jobmon.web.rendering import serve_static
+from airflow_jobmon.web.runbook import runbook_page
 from airflow_jobmon.web.security import page_reader
 from airflow_jobmon.web.shapes import NO_NUL
 from airflow_jobmon.web.trouble_page import refuse, refuse_parameters, say_trouble, unknown_job
@@ -58,6 +59,10 @@ def make_app() -> FastAPI:
                 return unknown_job(conn, job_name, error)
 
         return await database.run(read)
+
+    @app.get("/runbook", dependencies=[page_reader], include_in_schema=False)
+    async def runbook() -> HTMLResponse:
+        return runbook_page()
 
     @app.get("/static/page.css", dependencies=[page_reader], include_in_schema=False)
     async def style() -> Response:

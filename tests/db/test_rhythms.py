@@ -27,8 +27,8 @@ def log_daily(conn, name: str = "load", *, days: int = 20, last: datetime | None
 
 
 def stored(conn, name: str = "load") -> Rhythm | None:
-    row = conn.execute("SELECT rhythm::text FROM airflow_jobmon.job_state WHERE job_name = %s", [name]).fetchone()
-    return read_rhythm(row[0]) if row and row[0] else None
+    row = conn.execute("SELECT rhythm FROM airflow_jobmon.job_state WHERE job_name = %s", [name]).fetchone()
+    return read_rhythm(row[0]) if row else None
 
 
 def test_a_rhythm_is_learned_at_first_sight_and_the_verdict_says_when_the_next_run_is_due(conn):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -246,4 +245,5 @@ def test_whatever_was_learned_a_stopped_job_is_missed_within_the_documented_time
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 def test_a_rhythm_that_was_stored_is_the_same_when_read(plan):
     rhythm, _ = learned(plan, weeks=100 if len(plan.times) == 1 else 4)
-    assert read_rhythm(json.dumps(rhythm.as_json())) == rhythm
+    assert read_rhythm(rhythm.as_json()) == rhythm
+    assert read_rhythm(None) is None
