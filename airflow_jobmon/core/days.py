@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class DayStats:
+class DayStats(NamedTuple):
     """Runs of one job that started on one UTC day, drills left out.
 
     total_runs counts those in progress or of an unknown status too. Durations are in seconds, of the `timed_runs`:

@@ -195,12 +195,19 @@ CREATE OR REPLACE FUNCTION airflow_jobmon.fill_batch(state airflow_jobmon.sealin
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     WITH RECURSIVE name AS (
-        (
-            SELECT r.job_name, 1 AS n
-            FROM airflow_jobmon.history r
-            WHERE state.filled_to IS NULL OR r.job_name > state.filled_to
-            ORDER BY r.job_name LIMIT 1
-        )
+        -- Two ways to begin, since of a condition with OR no index would be used.
+        SELECT begun.job_name, 1 AS n
+        FROM (
+            (
+                SELECT r.job_name FROM airflow_jobmon.history r WHERE state.filled_to IS NULL
+                ORDER BY r.job_name LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT r.job_name FROM airflow_jobmon.history r WHERE r.job_name > state.filled_to
+                ORDER BY r.job_name LIMIT 1
+            )
+        ) begun
         UNION ALL
         SELECT (
                 SELECT r.job_name FROM airflow_jobmon.history r WHERE r.job_name > name.job_name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -243,4 +242,4 @@ def test_noise_is_seldom_a_finding(spread, most):
 
 def test_what_happens_today_is_not_looked_at():
     days = history(lambda _, day: day_of(day))
-    assert kinds([*days, replace(day_of(TODAY, seconds=900, records=0), failed_runs=99)]) == []
+    assert kinds([*days, day_of(TODAY, seconds=900, records=0)._replace(failed_runs=99)]) == []
