@@ -6,14 +6,16 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import timedelta
 
 import psycopg
 
 from airflow_jobmon.judging import assess_jobs, judge_changed, judge_jobs
 from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.days import seal_days
 from airflow_jobmon.settings import Settings
 from bench.figures import Figure, milliseconds
-from bench.ground import Ground, ground
+from bench.ground import BenchFailed, Ground, ground
 
 JOBS = 10_000
 SAMPLE, SCANNED = 300, 3
@@ -49,6 +51,7 @@ SELECT count(*), count(*) FILTER (WHERE status = 'success'), count(*) FILTER (WH
     round(100.0 * count(*) FILTER (WHERE status = 'success') / count(*), 2)
 FROM public.jobs_log WHERE job_name = %s AND started_at > now() - INTERVAL '30 days'
 """
+_SEALED = "SELECT 1 FROM airflow_jobmon.sealed_range WHERE sealed_from < current_date - 63"
 SIZES = (100, 1000)
 """Runs of each job in the log: 1 million rows, then 10 million, each over so many days that 30 runs fall in 30."""
 
@@ -65,6 +68,8 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
                 say(f"growing the log to {rows}")
                 _load(conn, loaded + 1, size)
                 loaded = size
+                say(f"counting the days of {rows}")
+                figures.append(_sealing(conn, rows))
                 say(f"judging {JOBS} jobs over {rows}")
                 full = _median(lambda: assess_jobs(conn, Settings()), 3)
                 theirs, unindexed = _procedures(conn, SAMPLE), _without_index(conn)
@@ -90,11 +95,29 @@ def _migrated(place: Ground) -> str:
 
 
 def _load(conn: psycopg.Connection, first: int, last: int) -> None:
-    """One run a day and job, back from an hour ago; older ones are added behind those that are there."""
+    """One run a day and job, back from an hour ago; older ones are added behind those that are there.
+
+    As a restore loads them: without triggers, and with all days to be counted anew.
+    """
+    conn.execute("SET session_replication_role = replica")
     for start in range(first, last + 1, 50):
         end = min(start + 49, last)
         conn.execute(_RUNS, {"first": start, "last": end, "jobs": JOBS, "days": 1, "runs": 1})
+    conn.execute("RESET session_replication_role")
+    conn.execute("INSERT INTO airflow_jobmon.dirty DEFAULT VALUES")
     conn.execute("VACUUM ANALYZE public.jobs_log")
+
+
+def _sealing(conn: psycopg.Connection, rows: str) -> Figure:
+    """What watchers do in the background: count the days of the last nine weeks, which checks and trends look at."""
+    began = time.monotonic()
+    while not conn.execute(_SEALED).fetchone():
+        if not seal_days(conn, most=timedelta(0)):
+            raise BenchFailed("the days cannot be counted: an older transaction is open")
+    took = time.monotonic() - began
+    conn.execute("VACUUM ANALYZE airflow_jobmon.job_days")
+    conn.execute("VACUUM ANALYZE airflow_jobmon.dirty")
+    return Figure(f"counting nine weeks of {JOBS} jobs once, {rows}", "reported", f"{took:.1f} s")
 
 
 def _sweeps(conn: psycopg.Connection, rows: str) -> list[Figure]:
