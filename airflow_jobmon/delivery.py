@@ -75,12 +75,12 @@ class ChannelDelivery:
         self._report = report
         self._holder = holder
 
-    def send_next(self, conn: psycopg.Connection[Any]) -> bool:
-        """Send one message that is due; False when there was none."""
+    def send_next(self, conn: psycopg.Connection[Any], *, gather: bool = False) -> bool:
+        """Send one message that is due; False when there was none, or where it is to `gather` more first."""
         name = self._channel.name
         outbox = Outbox(conn, name, self._holder)
         try:
-            message = outbox.lease(lambda alerts, key: self._channel.render(alerts, key=key))
+            message = outbox.lease(lambda alerts, key: self._channel.render(alerts, key=key), gather=gather)
         except RenderFailed as failure:
             self._bury(conn, outbox, failure)
             return True
@@ -269,7 +269,7 @@ class DeliveryService:
         outbox, wake = Outbox(conn, channel.name, holder), self._wakes[channel.name]
         while not self._stopping.is_set():
             wake.clear()
-            while not self._stopping.is_set() and delivery.send_next(conn):
+            while not self._stopping.is_set() and delivery.send_next(conn, gather=True):
                 pass
             wait = outbox.next_moment()
             wake.wait(30.0 if wait is None else min(max(wait, 0.02), 30.0))

@@ -8,7 +8,7 @@ Slack's limits: 50 blocks, 150 characters in a header, 3,000 in a section, 2,000
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from airflow_jobmon.core import messages
@@ -22,6 +22,12 @@ _WHOLE_ERROR = 2_700
 _SECTION = 2_900
 _LINES = 9_500
 """What the lines of a batch may take up, line ends included."""
+
+_ALIKE = 3
+"""So many jobs of which the same is to be said share its line."""
+
+_LEAST_SAID = 16
+"""What a name leaves of its line for what happened."""
 
 _MOST_LINES = 400
 
@@ -120,24 +126,43 @@ def _length(text: str) -> int:
 def _batch_blocks(alerts: Sequence[Alert]) -> list[Json]:
     lines, jobs = messages.job_lines(alerts, _MOST_LINES)
     owed = min(len(lines), messages.LEAST_LINES)
-    width = min(_LINES // owed, 300)
+    width = min(_LINES // owed, 300) - 1
     texts: list[str] = []
-    used = 0
-    for number, line in enumerate(lines):
-        text = _line(line, width - 1)
+    used = named = 0
+    for text, is_job in _batch_lines(lines, width):
         used += _length(text) + 1
-        if number >= owed and used > _LINES:  # short names leave room for more than we owe
+        if named >= owed and used > _LINES:  # short names leave room for more than we owe
             break
         texts.append(text)
-    if more := jobs - len(texts):
+        named += is_job
+    if more := jobs - named:
         texts.append(f"_and {more} more_")
     return [header(messages.title(alerts, _HEADER)), *(section(text) for text in _sections(texts))]
 
 
+def _batch_lines(lines: Sequence[messages.JobLine], width: int) -> Iterator[tuple[str, bool]]:
+    """Each line of a batch, and whether it is a job's; on average of at most `width`.
+
+    What several jobs have to say alike, as in an outage they do, stands above their names once, and whole.
+    """
+    alike: dict[str, list[messages.JobLine]] = {}
+    for line in lines:
+        alike.setdefault(line.said, []).append(line)
+    for said, group in alike.items():
+        if len(group) < _ALIKE:
+            yield from ((_line(line, width), True) for line in group)
+            continue
+        heading = f"{escaped(said, min(300, width // 3 * len(group)))}:"
+        yield heading, False
+        room = width - -(-(_length(heading) + 1) // len(group))
+        for line in group:
+            yield f"{line.mark} *{escaped(line.name, room - _length(line.mark) - 3)}*", True
+
+
 def _line(line: messages.JobLine, width: int) -> str:
-    """`🚨 *name* - what happened`, in at most `width`: the name gets what it needs, up to half of it."""
+    """`🚨 *name* - what happened`, in at most `width`; the name gets what it needs, since it says where to look."""
     room = width - _length(line.mark) - 6
-    name = escaped(line.name, max(room // 2, room - _length(line.said)))
+    name = escaped(line.name, room - min(_length(line.said), _LEAST_SAID))
     return f"{line.mark} *{name}* - {escaped(line.said, room - _length(name))}"
 
 

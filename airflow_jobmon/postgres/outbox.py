@@ -23,6 +23,9 @@ BURST = 5
 BREATH = timedelta(seconds=1)
 """After a burst a channel pauses this long, so that what keeps coming gathers into few messages."""
 
+EBB = timedelta(milliseconds=200)
+"""A burst that still grew so lately is waited for, though no longer than a breath, so that it is one message."""
+
 LARGEST_BATCH = 2500
 
 
@@ -47,8 +50,11 @@ class Outbox:
         self._holder = holder
         self._sql = load_queries("delivery")
 
-    def lease(self, render: Callable[[Sequence[Alert], UUID], bytes]) -> Leased | None:
-        """Take the next message: a stored one whose turn it is, or a new one of what is due; None: nothing is."""
+    def lease(self, render: Callable[[Sequence[Alert], UUID], bytes], *, gather: bool = False) -> Leased | None:
+        """Take the next message: a stored one whose turn it is, or a new one of what is due; None: nothing is.
+
+        To `gather` is to let a burst grow first, for who will be there a moment later too.
+        """
         given = {"channel": self._channel, "holder": self._holder, "lease": LEASE, "limit": LARGEST_BATCH}
         with transaction(self._conn) as arrive:
             lock, stored, due = (
@@ -64,7 +70,11 @@ class Outbox:
             found = due.fetchall()
             if not found:
                 return None
-            return self._store(found if len(found) > BURST else found[:1], render, free[0])
+            if gather and len(found) > BURST and _grows([age for *_, age in found]):
+                self._execute("pause_channel", pause=EBB)
+                return None
+            due_now = found if len(found) > BURST else found[:1]
+            return self._store([(alert_id, details) for alert_id, details, _ in due_now], render, free[0])
 
     def _store(
         self, due: Sequence[tuple[int, dict[str, Any]]], render: Callable[[Sequence[Alert], UUID], bytes], failures: int
@@ -142,6 +152,10 @@ class RenderFailed(Exception):
     def __init__(self, alerts: Sequence[Alert], cause: Exception) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}")
         self.alerts = alerts
+
+
+def _grows(ages: Sequence[timedelta]) -> bool:
+    return min(ages) < EBB and max(ages) < BREATH
 
 
 def register_channels(conn: psycopg.Connection[Any], names: Sequence[str], *, notifiers: Sequence[str] = ()) -> None:

@@ -45,8 +45,8 @@ SELECT id, body, recipients, attempts,
 FROM leased
 
 -- name: due_alerts
--- Alerts in no message yet, in order.
-SELECT d.alert_id, a.details
+-- Alerts in no message yet, in order, and how old each is.
+SELECT d.alert_id, a.details, clock_timestamp() - a.created_at
 FROM airflow_jobmon.deliveries_next d
 JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
 WHERE d.channel = current_setting('airflow_jobmon.leasing', true) AND d.next_attempt_at <= clock_timestamp()
