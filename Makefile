@@ -37,7 +37,7 @@ unit: $(INSTALLED) ## the tests that need neither Postgres nor Airflow
 bench: $(INSTALLED) ## measured figures against a peer, all or FIGURE=latency-listen; minutes to an hour
 	@$(BIN)/python -m bench $(FIGURE)
 
-extras: ## what tests need beyond PyPI: pgbouncer, chromium, prometheus, pg_cron, emulate
+extras: ## what tests need beyond PyPI: pgbouncer, chromium, prometheus, pg_cron, packages of npm
 	@rm -f $(EXTRAS)
 	@$(MAKE) --no-print-directory $(EXTRAS)
 
