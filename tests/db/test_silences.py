@@ -13,10 +13,12 @@ from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.silences import like_pattern, matches
 from airflow_jobmon.errors import UnknownIncident, UnknownSilence
 from airflow_jobmon.judging import judge_changed, judge_events, judge_jobs
+from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.acknowledging import Meant, acknowledge, withdraw
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import list_silences, silence, unsilence
+from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.settings import Settings
 from tests.runs import log_run
 
@@ -278,6 +280,31 @@ def test_silencing_and_lifting_beside_judges_loses_no_telling(conn, database):
     assert conn.execute(owed).fetchone() == (0,)
     sent = "SELECT count(DISTINCT a.job_name) FROM airflow_jobmon.alerts a JOIN airflow_jobmon.deliveries d"
     assert conn.execute(f"{sent} ON d.alert_id = a.id WHERE d.state = 'pending'").fetchone() == (20,)
+
+
+def test_silences_are_forgotten_long_after_their_end(conn):
+    for name in ("old", "new"):
+        hush(conn, name)
+    conn.execute(
+        "UPDATE airflow_jobmon.silences SET ends_at = now() - CASE name WHEN 'old' THEN interval '401 days'"
+        " ELSE interval '399 days' END"
+    )
+    prune(conn)
+    assert [row["name"] for row in list_silences(conn, ended=True)] == ["new"]
+
+
+def test_the_role_for_operating_may_silence_and_acknowledge(conn):
+    fail(conn)
+    conn.execute(schema.file("grants"))
+    try:
+        conn.execute("SET ROLE jobmon_operator")
+        assert hush(conn).open_incidents == 1
+        unsilence(conn, "load", by="anna")
+        acknowledge(conn, Meant(name="load"), by="anna", note=None)
+        withdraw(conn, Meant(name="load"))
+    finally:
+        conn.execute("RESET ROLE; DROP OWNED BY jobmon_reader, jobmon_operator")
+        conn.execute("DROP ROLE jobmon_reader, jobmon_operator")
 
 
 def later(conn, minutes: float) -> int:

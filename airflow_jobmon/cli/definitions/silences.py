@@ -75,7 +75,12 @@ ACK = ActionCommand(
     args=(
         Arg(("name",), metavar="NAME", nargs="?", help="A job, or a glob: * is any characters, ? is one (quote it)"),
         Arg(("--id",), metavar="N", type=int, help="Only this incident, as `incidents` numbers them; instead of NAME"),
-        Arg(("--kind",), metavar="KIND", help="Only incidents of this kind: failed, missed, stuck, ..."),
+        Arg(
+            ("--kind",),
+            metavar="KIND",
+            choices=("failed", "missed", "stuck", "slow", "low_success_rate"),
+            help="Only incidents of this kind: failed, missed, stuck, slow or low_success_rate",
+        ),
         Arg(("--note",), metavar="TEXT", help="What is known or being done"),
         _BY,
         Arg(("--undo",), action="store_true", help="Take it back: told again as if it had not been acknowledged"),
