@@ -197,7 +197,8 @@ BEGIN
 END $$;
 
 -- The WHEN clauses keep everything else out: a run that succeeds calls no function of ours. Old rows that are loaded
--- in bulk are not news.
+-- in bulk are not news. Dropped first, since an older one had other columns.
+DROP FUNCTION IF EXISTS airflow_jobmon.trigger_definitions(regclass, jsonb);
 CREATE OR REPLACE FUNCTION airflow_jobmon.trigger_definitions(jobs_log regclass, mapped jsonb)
 RETURNS TABLE (relation regclass, name text, definition text, function text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

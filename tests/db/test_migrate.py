@@ -206,6 +206,16 @@ def test_what_somebody_dropped_is_put_back(fresh):
     assert fresh.execute("SELECT * FROM airflow_jobmon.job_health").fetchall() == []
 
 
+def test_a_function_that_had_other_columns_in_an_older_version_is_created_anew(fresh):
+    migrate(fresh, Settings(), create_jobs_log=True)
+    fresh.execute("DROP FUNCTION airflow_jobmon.trigger_definitions(regclass, jsonb)")
+    fresh.execute(
+        "CREATE FUNCTION airflow_jobmon.trigger_definitions(jobs_log regclass, mapped jsonb)"
+        " RETURNS TABLE (name text, definition text) LANGUAGE sql AS $$ SELECT 'x', 'y' $$"
+    )
+    assert not migrate(fresh, Settings()).changed
+
+
 def test_a_column_can_change_its_type_as_the_documentation_says(fresh):
     fresh.execute(JOBS_LOG)
     migrate(fresh, Settings())
