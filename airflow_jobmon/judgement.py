@@ -79,7 +79,7 @@ def judge(
     healths: list[JobHealth] = []
     for state in states:
         name = state.job.name
-        facts = gathered[name] if asked.count_window else gathered[name].with_window(state.window)
+        facts = gathered[name]
         failures, open_ones = new_failures.get(name, []), incidents.get(name, {})
         if not watched(state, settings, named=named):
             rulings.append(replace(retire(state.job, facts, open_ones, now), uncounted=failures))
@@ -107,14 +107,14 @@ def judge(
             log.exception("job %.200r cannot be judged; the others are", name)
             rulings.append(_unjudged(state.job, facts))
             continue
-        rulings.append(replace(ruling, outcomes=[*ruling.outcomes, *late]))
+        rulings.append(replace(ruling, outcomes=[*ruling.outcomes, *late]) if late else ruling)
         healths.append(health)
     channels = partial(channels_of, settings=settings, book=book)
     return healths, book.record(rulings, channels, now=now, window_counted=asked.count_window)
 
 
 def facts_of(gathered: facts_of_log.Gathered, state: State) -> JobFacts:
-    facts = gathered.of(state.job, state.known_since, state.scheduled_since, state.rhythm)
+    facts = gathered.of(state.job, state.known_since, state.scheduled_since, state.rhythm, state.window)
     return replace(facts, trends=state.trends) if state.trends else facts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -137,10 +137,6 @@ class JobFacts:
     scheduled_since: datetime | None = None
     came_at: datetime | None = None
     newest_run: str = ""
-
-    def with_window(self, window: Window | None) -> JobFacts:
-        """The same facts with a window that was counted earlier."""
-        return replace(self, window=window)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -56,14 +55,16 @@ class Gathered:
         known_since: datetime,
         scheduled_since: datetime | None = None,
         rhythm: Rhythm | None = None,
+        window: Window | None = None,
     ) -> JobFacts:
         """Of a job that was registered or first seen at `known_since`, and got its schedule at `scheduled_since`.
 
-        `rhythm` is what was learned of it before.
+        `rhythm` is what was learned of it before, `window` what was counted before, where it was not counted now.
         """
         row = self._rows[job.name]
-        window = Window(job.window_days, *row[25:27]) if self._windows else None
-        return replace(_facts(row, known_since, window), scheduled_since=scheduled_since, rhythm=rhythm)
+        if self._windows:
+            window = Window(job.window_days, *row[25:27])
+        return _facts(row, known_since, scheduled_since, rhythm, window)
 
     def overlooked(self, job_name: str) -> list[Run]:
         """Recent failed runs that nobody counted, where the stored verdict stood on other runs than there are now."""
@@ -99,7 +100,13 @@ def gather(
     return Gathered(conn.execute(query, given), windows=count_window)
 
 
-def _facts(row: Sequence[Any], registered_at: datetime, window: Window | None) -> JobFacts:
+def _facts(
+    row: Sequence[Any],
+    registered_at: datetime,
+    scheduled_since: datetime | None,
+    rhythm: Rhythm | None,
+    window: Window | None,
+) -> JobFacts:
     name = row[0]
     newest = _run(name, row[2:8])
     last_finished = newest if row[8] else _run(name, row[9:15])
@@ -107,6 +114,8 @@ def _facts(row: Sequence[Any], registered_at: datetime, window: Window | None) -
     return JobFacts(
         job_name=name,
         registered_at=registered_at,
+        scheduled_since=scheduled_since,
+        rhythm=rhythm,
         newest=newest,
         last_finished=last_finished,
         last_success=last_finished if succeeded else _run(name, row[15:21]),

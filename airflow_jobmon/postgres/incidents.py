@@ -33,7 +33,7 @@ from airflow_jobmon.postgres.incident_rows import (
     verdict_row,
 )
 from airflow_jobmon.postgres.queries import load_queries
-from airflow_jobmon.postgres.registry import stored_job
+from airflow_jobmon.postgres.registry import read_stored_job
 from airflow_jobmon.postgres.trips import Answer, Arrive
 
 RunKey = tuple[str, str]
@@ -280,15 +280,15 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
     first_seen_at: datetime,
     finished: int | None,
     succeeded: int | None,
-    config: dict[str, Any] | None,
+    config: str | None,
     registered_at: datetime | None,
     scheduled_since: datetime | None,
-    rhythm: dict[str, Any] | None,
+    rhythm: str | None,
     trends: list[dict[str, Any]] | None,
     trends_on: date | None,
 ) -> State:
     try:
-        job = stored_job(config) if config is not None else _defaults(job_name)
+        job = read_stored_job(config) if config is not None else _defaults(job_name)
     except ConfigurationError as error:  # stored by another host or version, such as a zone unknown here
         log.error("the registry entry of job %.200r cannot be read here: %s", job_name, error)  # noqa: TRY400
         job, config = _defaults(job_name), None
@@ -299,10 +299,15 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
         registered_at or first_seen_at,
         scheduled_since,
         window,
-        read_rhythm(rhythm),
+        _rhythm(rhythm),
         tuple(Finding.from_stored(found) for found in trends or ()),
         trends_on,
     )
+
+
+@lru_cache(maxsize=20_000)
+def _rhythm(stored: str | None) -> Rhythm | None:
+    return None if stored is None else read_rhythm(json.loads(stored))
 
 
 @lru_cache(maxsize=20_000)

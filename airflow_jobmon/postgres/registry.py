@@ -70,12 +70,13 @@ def list_jobs(conn: Connection[Any], *, source: str | None = None) -> list[Regis
 
 
 def stored_job(config: dict[str, Any]) -> MonitoredJob:
-    """The MonitoredJob that `config` stores. Kept per content, since ten thousand are read at every check."""
-    return _stored_job(json.dumps(config, sort_keys=True))
+    """The MonitoredJob that `config` stores."""
+    return read_stored_job(json.dumps(config, sort_keys=True))
 
 
 @lru_cache(maxsize=20_000)
-def _stored_job(config: str) -> MonitoredJob:
+def read_stored_job(config: str) -> MonitoredJob:
+    """`stored_job` of JSON. Kept per content, since ten thousand are read at every check."""
     fields = json.loads(config)
     return read_job({key: fields[key] for key in fields if key in MonitoredJob.model_fields})
 
