@@ -44,6 +44,9 @@ _SEALING = timedelta(seconds=2)
 BATCH = 500
 """Jobs, and events, judged in one transaction: short enough to hold no lock for long."""
 
+_READ_AT_ONCE = 2000
+"""Jobs whose facts are asked for together where nothing is locked: planning the question takes its time too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -180,22 +183,37 @@ def assess_jobs(
     conn: Connection, settings: Settings, names: Sequence[str] | None = None, *, at: datetime | None = None
 ) -> list[JobHealth]:
     """The same verdicts, read only; `at` judges with today's registry what the log showed then."""
+    names_wanted = _names(conn, settings, names)
     healths: list[JobHealth] = []
-    for batch in _batches(_names(conn, settings, names)):
-        with transaction(conn, PLANNED_ONCE):
-            every = IncidentBook(conn).read_states(batch)
-            states = [state for state in every if watched(state, settings, named=names is not None)]
-            facts = facts_of_log.gather(conn, batch, at=at)
-            today = (at or datetime.now(UTC)).date()
+    with transaction(conn, PLANNED_ONCE):
+        book = IncidentBook(conn)
+        asked = (
+            (book.ask_states(batch), facts_of_log.gather(conn, batch, at=at))
+            for batch in _batches(names_wanted, _READ_AT_ONCE)
+        )
+        for read, facts in _one_ahead(asked):
             states = with_trends(
-                conn, states, today=today, stored=at is None, unregistered=settings.unregistered_jobs == "defaults"
+                conn,
+                [state for state in read() if watched(state, settings, named=names is not None)],
+                today=(at or datetime.now(UTC)).date(),
+                stored=at is None,
+                unregistered=settings.unregistered_jobs == "defaults",
             )
-        for state in states:
-            try:
-                healths.append(assess_state(facts_of(facts, state), state, settings, at or facts.asked_at))
-            except BEYOND_RECKONING:
-                log.exception("job %.200r cannot be judged; the others are", state.job.name)
+            for state in states:
+                try:
+                    healths.append(assess_state(facts_of(facts, state), state, settings, at or facts.asked_at))
+                except BEYOND_RECKONING:
+                    log.exception("job %.200r cannot be judged; the others are", state.job.name)
     return healths
+
+
+def _one_ahead(asked: Iterable[T]) -> Iterator[T]:
+    """The same questions, each once the next one is asked, so that the database answers that meanwhile."""
+    last: list[T] = []
+    for question in asked:
+        yield from last
+        last = [question]
+    yield from last
 
 
 def _learn(conn: Connection, settings: Settings, names: Sequence[str], now: datetime | None) -> None:
@@ -203,9 +221,9 @@ def _learn(conn: Connection, settings: Settings, names: Sequence[str], now: date
         learn_rhythms(conn, names, now=now or datetime.now(UTC))
 
 
-def _batches(jobs: Iterable[J]) -> Iterator[list[J]]:
+def _batches(jobs: Iterable[J], size: int = BATCH) -> Iterator[list[J]]:
     left = iter(jobs)
-    while batch := list(islice(left, BATCH)):
+    while batch := list(islice(left, size)):
         yield batch
 
 

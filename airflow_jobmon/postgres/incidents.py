@@ -130,8 +130,11 @@ class IncidentBook:
         return lambda: {row[0]: _state(*row) for row in self._rows(asked)}
 
     def read_states(self, names: Sequence[str]) -> list[State]:
-        rows = self.conn.execute(self._sql["read_states"], {"names": list(names)}).fetchall()
-        return [_state(*row) for row in rows]
+        return self.ask_states(names)()
+
+    def ask_states(self, names: Sequence[str]) -> Answer[list[State]]:
+        asked = self.conn.execute(self._sql["read_states"], {"names": list(names)})
+        return lambda: [_state(*row) for row in asked.fetchall()]
 
     def open_incidents(self, names: Sequence[str]) -> Answer[dict[str, dict[str, OpenIncident]]]:
         """By job, by kind."""
