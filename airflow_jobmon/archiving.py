@@ -90,7 +90,7 @@ def _count(conn: Connection, jobs: Due, report: ArchiveReport) -> None:
 
 def _export(conn: Connection, jobs: Due, report: ArchiveReport, open_folder: OpenFolder, progress: Progress) -> None:
     finish_interrupted(conn, None, open_folder, progress)
-    if not jobs.job_names:
+    if not jobs.count:
         return
     exporter = Exporter(conn, open_folder(report.to or ""), report.before, report.job_name, progress)
     try:
@@ -108,7 +108,7 @@ def _export(conn: Connection, jobs: Due, report: ArchiveReport, open_folder: Ope
 
 
 def _walk(conn: Connection, mover: Mover, jobs: Due, report: ArchiveReport, progress: Progress) -> None:
-    if not jobs.job_names:
+    if not jobs.count:
         return
     said = time.monotonic()
     tables = log_rows.tables(conn)

@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def verify_part(folder: Folder, name: str, written: WrittenPart) -> None:
         with gzip.GzipFile(fileobj=source, mode="rb") as content:
             try:
                 rows = count_rows(iter(lambda: content.read(_CHUNK), b"")) - 1
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 raise ArchiveProblem(
                     f"{folder.uri}/{name} cannot be read back ({error}); nothing was deleted"
                 ) from None

@@ -33,6 +33,9 @@ _REFUSALS = (
 """What one row may be refused with: a value that the archive cannot hold, a constraint, a trigger of the user's. An
 error code that somebody made up is unknown to psycopg and comes as a plain DatabaseError."""
 
+_FEW = 5_000
+"""Rows that are never too many for a batch: where they take long, something else does, and fewer would take as long."""
+
 _BLOCKS = 64
 _MOST_BLOCKS = 16_384
 
@@ -121,7 +124,8 @@ class LogWalk:
             self._place = batch.last
         else:
             self._place = stretch.past
-            self._blocks = min(max(int(self._blocks * pace), 1), _MOST_BLOCKS)
+            if pace > 1 or batch.picked > _FEW:
+                self._blocks = min(max(int(self._blocks * pace), 1), _MOST_BLOCKS)
         self._rows = min(max(int(self._rows * pace), 1), self._mover.pace.most)
 
     def _pass_over(self, error: psycopg.Error, stretch: Stretch) -> None:

@@ -18,6 +18,7 @@ FIGURES = {
     "trigger-cost": "trigger_cost",
     "burst": "burst",
     "check-10k": "check_10k",
+    "archive": "archive",
     "sensors": "sensors",
     "import": "imports",
     "false-alarms": "false_alarms",

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
 
 from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.trips import NOT_DURABLE, transaction
 
 Connection = psycopg.Connection[Any]
 
@@ -26,14 +27,15 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The jobs that have runs to move, and for each the moment from which on its runs stay, in the same order."""
+    """How many jobs have runs to move; their names, and from when on runs of each stay, as Postgres writes arrays."""
 
-    job_names: tuple[str, ...]
-    befores: tuple[datetime, ...]
+    count: int
+    job_names: str
+    befores: str
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return {"job_names": list(self.job_names), "befores": list(self.befores)}
+        return {"job_names": self.job_names, "befores": self.befores}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,9 @@ def due(conn: Connection, before: datetime, job: str | None = None) -> Due:
     What a job is judged by stays: its newest success and all that came after it, failures in a row, and whatever an
     open incident counts. As jobs go on running the moment only grows later, so it may be used for as long as it takes.
     """
-    rows = conn.execute(load_queries("archive")["due"], {"before": before, "job": job}).fetchall()
-    return Due(tuple(name for name, _ in rows), tuple(moment for _, moment in rows))
+    row = conn.execute(load_queries("archive")["due"], {"before": before, "job": job}).fetchone()
+    assert row is not None  # noqa: S101 - one row, always
+    return Due(*row)
 
 
 def tables(conn: Connection) -> list[LogTable]:
@@ -104,10 +107,10 @@ def foreign_parts(conn: Connection) -> list[str]:
 def move(conn: Connection, stretch: Stretch, most: int) -> Batch:
     """Move up to `most` rows of a stretch, from its beginning, into the archive: one transaction."""
     given = {**stretch.parameters, "most": most}
-    with conn.transaction():
-        # Whether the disk has it already does not matter: a row is here or there, and a crash cannot part the two.
-        conn.execute("SET LOCAL synchronous_commit = off")
-        row = conn.execute(load_queries("archive")["move"], given).fetchone()
+    # Whether the disk has it already does not matter: a row is here or there, and a crash cannot part the two.
+    with transaction(conn, NOT_DURABLE):
+        asked = conn.execute(load_queries("archive")["move"], given)
+    row = asked.fetchone()
     assert row is not None  # noqa: S101 - one row, always
     picked, last, moved = row
     return Batch(picked, _place(last) if last else None, moved)

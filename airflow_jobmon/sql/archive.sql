@@ -2,7 +2,8 @@
 -- The jobs that have runs from before `before`, and for each the moment from which on its runs stay: `before`, or the
 -- newest success, since everything after that is what the job is judged by; where there is none, the failures in a row,
 -- as far back as `facts` counts them, else the newest run. And never past the first failure that an open incident counts.
--- Walks as `facts` does, and for the same reasons.
+-- Walks as `facts` does, and for the same reasons. As arrays in text: they go back with every batch, and for ten thousand
+-- jobs that costs more than the batch if each is taken apart and put together again.
 WITH RECURSIVE name AS (
     (SELECT job_name FROM airflow_jobmon.runs WHERE %(job)s::text IS NULL ORDER BY job_name LIMIT 1)
     UNION ALL
@@ -10,7 +11,10 @@ WITH RECURSIVE name AS (
     FROM name
     WHERE name.job_name IS NOT NULL
 )
-SELECT j.job_name, least(%(before)s, coalesce(s.started_at, k.started_at, n.started_at), i.started_at)
+SELECT count(*), coalesce(array_agg(j.job_name ORDER BY j.job_name), '{}')::text,
+    coalesce(array_agg(to_char(
+        least(%(before)s, coalesce(s.started_at, k.started_at, n.started_at), i.started_at) AT TIME ZONE 'UTC',
+        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') ORDER BY j.job_name), '{}')::text
 FROM (
     SELECT job_name, 2000 AS far FROM name WHERE job_name IS NOT NULL
     UNION ALL
@@ -49,7 +53,6 @@ LEFT JOIN (
     GROUP BY o.job_name
 ) i ON i.job_name = j.job_name
 WHERE oldest.started_at < %(before)s
-ORDER BY j.job_name
 
 -- name: tables
 SELECT relation, blocks FROM airflow_jobmon.log_tables()
@@ -64,15 +67,15 @@ WHERE c.relkind = 'f'
 -- name: move
 SELECT picked, last::text, moved
 FROM airflow_jobmon.archive_batch(
-    %(relation)s::text::regclass, %(job_names)s, %(befores)s, %(first)s::text::tid, %(past)s::text::tid, %(most)s)
+    %(relation)s::text::regclass, %(job_names)s::text::text[], %(befores)s::text::timestamptz[], %(first)s::text::tid, %(past)s::text::tid, %(most)s)
 
 -- name: next_place
 SELECT airflow_jobmon.archive_next(
-    %(relation)s::text::regclass, %(job_names)s, %(befores)s, %(first)s::text::tid, %(past)s::text::tid)::text
+    %(relation)s::text::regclass, %(job_names)s::text::text[], %(befores)s::text::timestamptz[], %(first)s::text::tid, %(past)s::text::tid)::text
 
 -- name: count
 SELECT job_name, runs, oldest, newest
-FROM airflow_jobmon.archive_count(%(relation)s::text::regclass, %(job_names)s, %(befores)s)
+FROM airflow_jobmon.archive_count(%(relation)s::text::regclass, %(job_names)s::text::text[], %(befores)s::text::timestamptz[])
 
 -- name: stay
 -- Older runs by the first reason for which they stay; '' for those that have none here.
@@ -82,7 +85,7 @@ SELECT CASE
         WHEN r.started_at >= due.before THEN 'the newest of their job, or of an open incident'
         ELSE ''
     END AS reason, count(*)
-FROM unnest(%(job_names)s::text[], %(befores)s::timestamptz[]) AS due (job_name, before)
+FROM unnest(%(job_names)s::text::text[], %(befores)s::text::timestamptz[]) AS due (job_name, before)
 JOIN airflow_jobmon.runs r ON r.job_name = due.job_name
 WHERE r.started_at < %(before)s
 GROUP BY 1

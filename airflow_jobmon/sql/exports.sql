@@ -27,8 +27,8 @@ DELETE FROM airflow_jobmon.archive_parts WHERE export_id = %(id)s AND number = %
 
 -- name: export_statement
 SELECT airflow_jobmon.export_statement(
-    %(relation)s::text::regclass, %(job_names)s, %(befores)s, %(first)s::text::tid, %(past)s::text::tid, %(most)s,
-    %(excluded)s::text[]::tid[])
+    %(relation)s::text::regclass, %(job_names)s::text::text[], %(befores)s::text::timestamptz[],
+    %(first)s::text::tid, %(past)s::text::tid, %(most)s, %(excluded)s::text[]::tid[])
 
 -- name: delete_exported
 SELECT staying::text[], moved

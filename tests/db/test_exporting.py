@@ -173,11 +173,17 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
+def spoil_inside(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[12:40] = b"\xff" * 28
+    path.write_bytes(bytes(content))
+
+
 def swap(path: Path) -> None:
     path.write_bytes(gzip.compress(b'"id"\r\n"1"\r\n"2"\r\n'))
 
 
-@pytest.mark.parametrize("spoil", [cut, flip, swap, Path.unlink])
+@pytest.mark.parametrize("spoil", [cut, flip, spoil_inside, swap, Path.unlink])
 def test_a_part_that_reads_back_differently_deletes_nothing_and_is_taken_away(conn, tmp_path, spoil):
     log_days(conn, "sync", 200, 100, 1)
     before = live(conn)
