@@ -23,6 +23,7 @@ from tests.unit.test_channels_slack import check_harmless, check_limits
 
 CHANNELS = (*HTTP_KINDS, "smtp")
 PAGE = "https://airflow.example.com/jobmon/?job_name="
+RUNBOOK = "https://airflow.example.com/jobmon/runbook#"
 SETTINGS = Settings(channels=CHANNELS, base_url="https://airflow.example.com")
 
 
@@ -85,7 +86,7 @@ def check_page(html):
     page = Page(html)
     assert not {"script", "img", "iframe", "form", "link", "object"} & set(page.tags)
     assert not [name for name in page.attributes if name.startswith("on")]
-    assert all(link.startswith(PAGE) for link in page.links)
+    assert all(link.startswith((PAGE, RUNBOOK)) for link in page.links)
 
 
 def check_what_arrived(sinks, jobs):
