@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_jobmon.archive_operator import ArchiveJobsLogOperator
 from airflow_jobmon.drill_operator import AlertDrillOperator
 from airflow_jobmon.errors import JobmonError
+from airflow_jobmon.links import JobPageLink
 from airflow_jobmon.report_operator import JobReportOperator
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class JobHealthOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("job_name", "conn_id")
+    operator_extra_links = (JobPageLink(),)
     ui_color = "#d9f0e4"
 
     def __init__(

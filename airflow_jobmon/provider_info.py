@@ -26,6 +26,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_jobmon.notifiers.JobResendNotifier",
             "airflow_jobmon.notifiers.JobWebhookNotifier",
         ],
+        "extra-links": ["airflow_jobmon.links.JobPageLink"],
         "asset-uris": [{"schemes": ["x-jobmon"], "handler": None}],
         "connection-types": [_resend()],
         "cli": ["airflow_jobmon.cli.definition.get_jobmon_commands"],

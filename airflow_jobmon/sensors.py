@@ -13,6 +13,7 @@ from airflow_jobmon.core.runs import Run
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.core.waits import Wait, check_handling, check_job_name, default_since, shortfall, since_when
 from airflow_jobmon.errors import ConnectionProblem, JobmonError
+from airflow_jobmon.links import JobPageLink
 from airflow_jobmon.triggers import DEFAULT_CONN_ID, JobsLogTrigger, run_of, run_payload
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class JobsLogSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("job_name", "since")
+    operator_extra_links = (JobPageLink(),)
     ui_color = "#e3ecfa"
 
     def __init__(

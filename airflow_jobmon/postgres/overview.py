@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
@@ -38,6 +39,17 @@ def incidents(conn: Connection[Any], job_name: str | None = None, *, limit: int)
     for incident_id, *delivery in conn.execute(queries["told"], {"ids": [incident.id for incident in found]}):
         told[incident_id].append(Told(*delivery))
     return [replace(incident, told=tuple(told[incident.id])) for incident in found]
+
+
+def finished_days(
+    conn: Connection[Any], names: Sequence[str], since: date
+) -> Mapping[str, Mapping[date, tuple[int, int]]]:
+    """By job and UTC day from `since` on, how many of the runs that ended succeeded and failed."""
+    found: dict[str, dict[date, tuple[int, int]]] = {name: {} for name in names}
+    rows = conn.execute(load_queries("page")["finished"], {"names": sorted(found), "since": since}).fetchall()
+    for name, day, succeeded, failed in rows:
+        found[name][day] = succeeded, failed
+    return found
 
 
 def silences(conn: Connection[Any]) -> list[Silence]:

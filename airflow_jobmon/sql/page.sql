@@ -9,6 +9,20 @@ WHERE (%(job_name)s::text IS NULL AND resolved_at IS NULL) OR job_name = %(job_n
 ORDER BY resolved_at IS NOT NULL, (resolved_at IS NULL AND severity = 'critical') DESC, opened_at DESC, id DESC
 LIMIT %(limit)s
 
+-- name: finished
+-- Each given job's days from `since` on with runs that have ended: what a strip needs of them, and no more.
+SELECT j.name, d.day, d.successful_runs, d.failed_runs
+FROM unnest(%(names)s::text[]) AS j (name),
+    LATERAL (
+        SELECT s.day, s.successful_runs, s.failed_runs
+        FROM airflow_jobmon.sealed_days s
+        WHERE s.job_name = j.name AND s.day >= %(since)s
+        UNION ALL
+        SELECT c.day, c.successful_runs, c.failed_runs
+        FROM airflow_jobmon.count_days(j.name, airflow_jobmon.day_start(%(since)s), 'infinity', true) c
+    ) d
+WHERE d.successful_runs + d.failed_runs > 0
+
 -- name: told
 -- Of each incident and channel, the newest delivery.
 SELECT DISTINCT ON (alert.incident_id, delivery.channel)

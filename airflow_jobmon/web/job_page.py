@@ -94,7 +94,10 @@ def _charts(stats: Sequence[DayStats | None], month: Sequence[date], job: Monito
             rates,
             lambda rate: "bad" if rate < job.min_success_rate else "warn" if rate < 100 else "good",
             top=100.0,
-            hints=[day_hint(day, one) for day, one in zip(month, stats, strict=True)],
+            hints=[
+                day_hint(day, one.successful_runs if one else 0, one.failed_runs if one else 0)
+                for day, one in zip(month, stats, strict=True)
+            ],
         ),
     }
     usual = usual_band(durations)

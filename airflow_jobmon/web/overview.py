@@ -11,7 +11,6 @@ import psycopg
 from fastapi.responses import HTMLResponse
 
 from airflow_jobmon.core.charts import strip_chart
-from airflow_jobmon.core.days import DayStats
 from airflow_jobmon.core.overview import (
     JobLine,
     count_healths,
@@ -23,7 +22,6 @@ from airflow_jobmon.core.overview import (
 )
 from airflow_jobmon.core.silences import in_force
 from airflow_jobmon.postgres import overview as reading
-from airflow_jobmon.postgres.days import days
 from airflow_jobmon.postgres.verdicts import stored_health
 from airflow_jobmon.web.rendering import render
 
@@ -102,28 +100,25 @@ def overview(conn: psycopg.Connection[Any], wanted: Wanted) -> HTMLResponse:
 def _strips(conn: psycopg.Connection[Any], shown: Sequence[JobLine], today: date) -> Mapping[str, str]:
     """Each job's month as a drawing."""
     month = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    found = days(conn, [line.name for line in shown], month[0])
-    return {name: _strip(stats, month, hinted=len(shown) <= HINTED) for name, stats in found.items()}
+    found = reading.finished_days(conn, [line.name for line in shown], month[0])
+    return {name: _strip(by_day, month, hinted=len(shown) <= HINTED) for name, by_day in found.items()}
 
 
-def _strip(stats: Sequence[DayStats], month: Sequence[date], *, hinted: bool) -> str:
-    by_day = {one.day: one for one in stats}
-    tones = [_day_tone(by_day.get(day)) for day in month]
-    return strip_chart(tones, hints=[day_hint(day, by_day.get(day)) for day in month] if hinted else ())
+def _strip(by_day: Mapping[date, tuple[int, int]], month: Sequence[date], *, hinted: bool) -> str:
+    counts = [by_day.get(day, (0, 0)) for day in month]
+    hints = [day_hint(day, *count) for day, count in zip(month, counts, strict=True)] if hinted else ()
+    return strip_chart([_tone(*count) for count in counts], hints=hints)
 
 
-def _day_tone(stats: DayStats | None) -> str:
-    if stats is None or not stats.finished_runs:
-        return "none"
-    if not stats.failed_runs:
-        return "good"
-    return "bad" if not stats.successful_runs else "warn"
+def _tone(succeeded: int, failed: int) -> str:
+    if not failed:
+        return "good" if succeeded else "none"
+    return "warn" if succeeded else "bad"
 
 
-def day_hint(day: date, stats: DayStats | None) -> str:
-    if stats is None or not stats.total_runs:
-        return f"{day}: no run"
-    if not stats.finished_runs:
-        return f"{day}: no run has ended"
-    failed = f", {stats.failed_runs} failed" if stats.failed_runs else ""
-    return f"{day}: {stats.successful_runs} of {stats.finished_runs} succeeded{failed}"
+def day_hint(day: date, succeeded: int, failed: int) -> str:
+    """What a pointer on a day is told of the runs that ended."""
+    if not succeeded + failed:
+        return f"{day}: no run ended"
+    told = f", {failed} failed" if failed else ""
+    return f"{day}: {succeeded} of {succeeded + failed} succeeded{told}"

@@ -39,7 +39,9 @@ def test_every_module_it_names_can_be_imported(kind):
             importlib.import_module(module)
 
 
-@pytest.mark.parametrize("path", [*INFO["notifications"], INFO["connection-types"][0]["hook-class-name"], *INFO["cli"]])
+@pytest.mark.parametrize(
+    "path", [*INFO["notifications"], *INFO["extra-links"], INFO["connection-types"][0]["hook-class-name"], *INFO["cli"]]
+)
 def test_every_object_it_names_is_there(path):
     module, _, name = path.rpartition(".")
     assert getattr(importlib.import_module(module), name).__name__ == name

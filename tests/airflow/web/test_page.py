@@ -140,7 +140,7 @@ def test_each_job_has_a_strip_of_the_last_thirty_days(page, conn, watched):
     strip = re.search(r'<td class="strip">(.*?)</td>', page())[1]
     assert strip.count("<title>") == 30
     assert f"{ago(days=1).date()}: 0 of 1 succeeded, 1 failed" in strip
-    assert f"{ago(days=9).date()}: no run" in strip
+    assert f"{ago(days=9).date()}: no run ended" in strip
     assert [strip.count(f'class="{tone}"') for tone in ("good", "bad", "none", "warn")] == [1, 1, 1, 0]
 
 
