@@ -75,7 +75,8 @@ class Tab:
         return answer["result"].get("value")
 
     def until(self, script: str, timeout: float = 30) -> Any:
-        """Wait until a piece of JavaScript gives something true, and return that."""
+        """Wait until a piece of JavaScript gives something true, and return that (for an element: True)."""
+        script = f"(found => found?.nodeType ? true : found)({script})"
         deadline = time.monotonic() + timeout
         while True:
             answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
@@ -86,7 +87,7 @@ class Tab:
 
     def open(self, url: str) -> None:
         self.call("Page.navigate", url=url)
-        self.until(f"document.readyState === 'complete' && location.href !== 'about:blank' || {json.dumps(url)} === ''")
+        self.until("document.readyState === 'complete'")
 
     def size(self, width: int, height: int, *, scale: float = 1, phone: bool = False) -> None:
         self.call(

@@ -1,0 +1,208 @@
+"""The page in a real Chromium inside Airflow's own interface, which lives under a path: what a person sees and does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.settings import Settings
+from tests import conftest
+from tests.airflow.web.serving import Server, api_server
+from tests.browser import Tab, chromium
+from tests.runs import log_run
+
+HOSTILE = "<img src=x onerror=\"parent.document.title='taken'\"><script>document.title='taken'</script>"
+OF_AIRFLOW = "An iframe which has both allow-scripts and allow-same-origin"
+"""What Chromium says of how Airflow frames every plugin's page."""
+
+FRAME = "document.querySelector('iframe').contentDocument"
+FRAMED = "document.querySelector('iframe')?.contentDocument?.querySelector('h1')"
+
+
+@pytest.fixture(scope="module")
+def jobs(postgres, template) -> Iterator[tuple[str, Connection[Any]]]:
+    """A database with one job that fails, one that is fine and one of a hostile name, all watched."""
+    conftest._create(postgres, "in_chromium", template)
+    where = postgres.conninfo("in_chromium")
+    with connect(where) as conn:
+        conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
+        apply_jobs(conn, [MonitoredJob(name="nightly-invoices", runbook_url="https://127.0.0.1:1/x")], source="file:x")
+        for day in range(1, 20):
+            for name in ("nightly-invoices", "load"):
+                log_run(conn, name, started_at=datetime.now(UTC) - timedelta(days=day), records_updated=day)
+        log_run(conn, "nightly-invoices", "failed", error_message="disk full")
+        log_run(conn, "load")
+        log_run(conn, HOSTILE, "failed", error_message=HOSTILE)
+        check_and_record(conn, Settings(channels=("slack",)))
+        yield where, conn
+    conftest._drop(postgres, "in_chromium")
+
+
+@pytest.fixture(scope="module")
+def server(airflow_home, jobs, postgres, tmp_path_factory) -> Iterator[Server]:
+    environment = {"AIRFLOW_CONN_JOBMON_DEFAULT": postgres.uri("in_chromium")}
+    with api_server(tmp_path_factory.mktemp("served"), airflow_home / "airflow.db", environment) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[Tab]:
+    with chromium(tmp_path_factory.mktemp("browser")) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(browser, server) -> Iterator[Tab]:
+    """Signed in, on a desktop, light; at the end nothing may have been complained of."""
+    browser.size(1280, 860)
+    browser.prefer("light")
+    browser.set_cookie(server.url, "_token", server.token)
+    browser.complaints.clear()
+    yield browser
+    assert [said for said in browser.complaints if not said.startswith(OF_AIRFLOW)] == []
+
+
+@pytest.fixture
+def framed(tab, server):
+    """Open a page of ours inside Airflow, and wait until it is there."""
+
+    def open_page(query: str = "") -> Tab:
+        tab.open(f"{server.url}/plugin/jobmon" + (f"/airflow/jobmon/{query}" if query else ""))
+        tab.until(FRAMED)
+        return tab
+
+    return open_page
+
+
+def brightness(tab: Tab, expression: str) -> float:
+    """Of a colour as the page computes it, 0 is black and 255 white."""
+    return tab.see(
+        f"""(() => {{
+            const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+            canvas.fillStyle = {expression};
+            canvas.fillRect(0, 0, 1, 1);
+            const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
+            return (red + green + blue) / 3;
+        }})()"""
+    )
+
+
+PAPER = f"getComputedStyle({FRAME}.body).backgroundColor"
+INK = f"getComputedStyle({FRAME}.body).color"
+AROUND = "getComputedStyle(document.documentElement).backgroundColor"
+
+
+def test_the_menu_leads_to_the_page_which_says_how_the_jobs_are(tab, server):
+    tab.open(f"{server.url}/")
+    tab.until("[...document.querySelectorAll('a')].find(link => link.textContent.includes('Jobmon'))")
+    tab.see("[...document.querySelectorAll('a')].find(link => link.textContent.includes('Jobmon')).click()")
+    assert tab.until(f"{FRAMED}?.textContent") == "2 of 3 jobs are critical"
+    names = tab.see(f"[...{FRAME}.querySelectorAll('tbody th > a')].map(link => link.textContent)")
+    assert sorted(names) == sorted([HOSTILE, "load", "nightly-invoices"])
+    assert names[-1] == "load"
+    assert "taken" not in tab.see("document.title") + tab.see(f"{FRAME}.title").replace(HOSTILE, "")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_wears_airflows_theme_and_follows_it(framed, tab, scheme):
+    tab.prefer(scheme)
+    framed()
+    tab.until(f"document.documentElement.classList.contains('{scheme}')")
+    dark = scheme == "dark"
+    assert tab.see(f"{FRAME}.documentElement.classList.contains('{scheme}')")
+    assert (brightness(tab, PAPER) < 100) == dark
+    assert (brightness(tab, INK) > 150) == dark
+    assert abs(brightness(tab, PAPER) - brightness(tab, AROUND)) < 4
+    tab.see("document.documentElement.classList.toggle('dark'); document.documentElement.classList.toggle('light')")
+    tab.until(f"!{FRAME}.documentElement.classList.contains('{scheme}')")
+    assert (brightness(tab, PAPER) < 100) != dark
+
+
+def test_a_job_can_be_followed_and_its_address_kept(framed, tab):
+    framed()
+    tab.see(f"[...{FRAME}.querySelectorAll('tbody th > a')].find(a => a.textContent == 'nightly-invoices').click()")
+    assert tab.until(f"{FRAMED}?.textContent == 'nightly-invoices'")
+    tab.until("location.href.includes('job_name=nightly-invoices')")
+    tab.see("window.before = true")
+    tab.call("Page.reload")
+    tab.until(f"!window.before && {FRAMED}?.textContent == 'nightly-invoices'")
+    assert tab.see(f"{FRAME}.querySelectorAll('figure svg').length") == 3
+    assert "disk full" in tab.see(f"{FRAME}.querySelector('.incident pre').textContent")
+
+
+def test_the_list_is_filtered_while_one_types(framed, tab):
+    framed()
+    tab.see(f"{FRAME}.getElementById('q').focus()")
+    tab.type("INVOICES")
+    tab.until(f"{FRAME}.querySelectorAll('table.jobs tbody tr').length == 1")
+    assert tab.see(f"{FRAME}.querySelector('tbody th > a').textContent") == "nightly-invoices"
+    assert tab.see(f"{FRAME}.activeElement.id") == "q"
+    assert tab.see("document.querySelector('iframe').contentWindow.location.search") == "?q=INVOICES"
+    assert tab.see(f"{FRAME}.querySelector('.chip b').textContent") == "1"
+
+
+@pytest.mark.parametrize("query", ["?q=", "?job_name=nightly-invoices", "?job_name=not-there"])
+def test_it_is_readable_on_a_phone(tab, server, query):
+    tab.size(360, 740, phone=True)
+    tab.open(f"{server.url}/jobmon/{query}")
+    tab.until("document.querySelector('h1')")
+    assert tab.see("document.documentElement.scrollWidth") == 360
+    tab.complaints = [said for said in tab.complaints if "404 (Not Found)" not in said]
+
+
+def test_everything_is_reached_by_keyboard(tab, server):
+    tab.open(f"{server.url}/jobmon/")
+    tab.until("document.querySelector('h1')")
+    reached = []
+    for _ in range(30):
+        tab.press("Tab")
+        reached.append(tab.see("document.activeElement.textContent.trim() || document.activeElement.id"))
+    assert reached[0] == "Skip to the content"
+    for name in ("Airflow", "nightly-invoices", "q", "load"):
+        assert name in reached
+    assert any(found.startswith("Critical") for found in reached)
+
+
+def test_it_stays_fresh_and_says_when_it_cannot(tab, server, jobs):
+    hurry = "const real = setInterval; window.setInterval = (work, after) => real(work, after / 200);"
+    script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=hurry)
+    try:
+        tab.open(f"{server.url}/jobmon/")
+        tab.until("document.querySelector('h1')")
+        log_run(jobs[1], "appeared")
+        check_and_record(jobs[1], Settings())
+        tab.until("document.querySelector('h1').textContent == '2 of 4 jobs are critical'")
+        tab.call(
+            "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
+        told = tab.until("!document.getElementById('lost').hidden && document.getElementById('lost').textContent")
+        assert told.endswith("UTC: Airflow does not answer; it is tried again each minute.")
+        tab.call(
+            "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
+        tab.until("document.getElementById('lost').hidden")
+    finally:
+        tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+        jobs[1].execute("DELETE FROM public.jobs_log WHERE job_name = 'appeared'")
+        jobs[1].execute("DELETE FROM airflow_jobmon.job_state WHERE job_name = 'appeared'")
+    tab.complaints = [said for said in tab.complaints if "ERR_INTERNET_DISCONNECTED" not in said]
+
+
+def test_commands_are_copied_and_the_runbook_opens_beside_airflow(framed, tab):
+    framed("?job_name=nightly-invoices")
+    tab.until(f"{FRAME}.querySelector('.copy')")
+    tab.see(f"{FRAME}.querySelector('.copy').click()")
+    tab.until(f"{FRAME}.querySelector('.copy').textContent == 'Copied'")
+    before = len(tab.call("Target.getTargets")["targetInfos"])
+    tab.call("Runtime.evaluate", expression=f"{FRAME}.querySelector('a[target=_blank]').click()", userGesture=True)
+    opened = [target["url"] for target in tab.call("Target.getTargets")["targetInfos"]]
+    assert len(opened) == before + 1, json.dumps(opened)
