@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, partial
 
 from airflow_jobmon.core.assess import assess
@@ -24,6 +24,9 @@ from airflow_jobmon.postgres.trips import Answer
 from airflow_jobmon.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
+"""A job that the log did not show when we were installed is watched from its first run on."""
 
 BEYOND_RECKONING = (ArithmeticError, ValueError)
 """A log may hold times that no calendar can reckon with."""
@@ -86,7 +89,7 @@ def judge(
             continue
         given = Circumstances(
             now,
-            book.installed_at,
+            book.installed_at if state.first_seen_at <= book.installed_at else _ALWAYS,
             state.job.realert_interval or settings.realert_interval,
             settings.base_url,
             in_force(silences, name, now),

@@ -46,3 +46,13 @@ def finish_run(
         " WHERE id::text = %s",
         (status, error_message, run_id),
     )
+
+
+def install_now(conn: Connection[Any]) -> None:
+    """As if the first migration had found the log as it is at this moment."""
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = clock_timestamp(), jobs_noted = false")
+    conn.execute("SELECT airflow_jobmon.note_jobs()")
+    conn.execute(
+        "UPDATE airflow_jobmon.job_state SET first_seen_at = installed_at FROM airflow_jobmon.installation"
+        " WHERE first_seen_at < installed_at"
+    )

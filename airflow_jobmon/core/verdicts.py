@@ -62,7 +62,10 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a ruling depends on besides the job: the moment, the installation, what is configured, who wants silence."""
+    """What a ruling depends on besides the job: the moment, what is configured, who wants silence.
+
+    installed_at: what was wrong with the job by then is no news; long ago for a job that the log did not show then.
+    """
 
     now: datetime
     installed_at: datetime

@@ -55,6 +55,7 @@ class Addressed(NamedTuple):
 class State:
     """What is stored of a job: its registry entry (or the defaults), since when we know it, its last counted window.
 
+    first_seen_at: when we first saw it; at the installation itself, where the log had it by then.
     scheduled_since: since when its schedule is this one; None where it always was.
     rhythm: what was learned of it, while it was not registered.
     trends: what got worse about it, by the days before trends_on.
@@ -63,6 +64,7 @@ class State:
     job: MonitoredJob
     registered: bool
     known_since: datetime
+    first_seen_at: datetime
     scheduled_since: datetime | None
     window: Window | None
     rhythm: Rhythm | None
@@ -300,6 +302,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
         job,
         config is not None,
         registered_at or first_seen_at,
+        first_seen_at,
         scheduled_since,
         window,
         _rhythm(rhythm),

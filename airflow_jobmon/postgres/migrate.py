@@ -73,6 +73,7 @@ def migrate(
     for action in attached:
         progress(action)
     built, notes = build_index(conn, progress)
+    conn.execute("SELECT airflow_jobmon.note_jobs()")
     actions = ([f"created table {jobs_log}"] if created else []) + attached + built
     report = MigrationReport(jobs_log, tuple(applied), tuple(actions), tuple(notes))
     for note in notes:

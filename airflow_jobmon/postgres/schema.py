@@ -51,7 +51,18 @@ def file(name: str) -> str:
 
 def functions() -> str:
     """The functions that tie us to the user's table, created again by every migrate; they need the migrated tables."""
-    parts = ("mapping", "create_jobs_log", "history", "marking", "attach", "index", "walking", "archiving", "exporting")
+    parts = (
+        "mapping",
+        "create_jobs_log",
+        "history",
+        "marking",
+        "attach",
+        "index",
+        "walking",
+        "archiving",
+        "exporting",
+        "known",
+    )
     return "\n".join(file(name) for name in parts)
 
 

@@ -51,6 +51,7 @@ COMMIT;
 SET lock_timeout = 0;
 SET statement_timeout = 0;
 SELECT statement FROM airflow_jobmon.index_statements() AS needed (statement) \\gexec
+SELECT airflow_jobmon.note_jobs() \\g /dev/null
 """
 
 

@@ -14,7 +14,7 @@ from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, jud
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
-from tests.runs import log_run
+from tests.runs import install_now, log_run
 
 SETTINGS = Settings(channels=("slack", "mail"), base_url="http://airflow:8080")
 LONG_AGO = timedelta(days=400)
@@ -177,19 +177,33 @@ def test_an_unregistered_job_is_never_missed_under_learn_and_is_under_defaults(c
 
 
 def test_what_was_wrong_before_installation_is_recorded_and_not_told(conn):
-    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = clock_timestamp()")
-    apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     log_run(conn, "load", started_at=ago(hours=50), status="failed")
+    install_now(conn)
+    apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     judge_jobs(conn, SETTINGS)
     assert {(kind, is_open) for _, kind, _, is_open in incidents(conn)} == {("failed", True), ("missed", True)}
     assert alerts(conn) == []
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"), [pytest.param("success", "missed", id="missed"), pytest.param("running", "stuck", id="stuck")]
+)
+def test_a_job_that_the_log_did_not_show_at_the_installation_is_watched_from_its_first_run_on(conn, status, kind):
+    log_run(conn, "another")
+    install_now(conn)
+    apply_jobs(conn, [MonitoredJob(name="load")], source="test")
+    log_run(conn, "load", started_at=ago(hours=26), status=status)
+    judge_jobs(conn, SETTINGS)
+    assert ("load", kind, "opened") in alerts(conn)
+
+
 def test_the_success_rate_is_counted_by_the_full_check_and_kept_for_the_fast_one(conn):
-    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = clock_timestamp() - interval '2 hours'")
-    apply_jobs(conn, [MonitoredJob(name="load", every="1h")], source="test")
     for hours in range(1, 11):
         log_run(conn, "load", started_at=ago(hours=hours), status="failed" if hours in {3, 4} else "success")
+    install_now(conn)
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '2 hours'")
+    conn.execute("UPDATE airflow_jobmon.job_state SET first_seen_at = first_seen_at - interval '2 hours'")
+    apply_jobs(conn, [MonitoredJob(name="load", every="1h")], source="test")
     conn.execute("DELETE FROM airflow_jobmon.events")
     assert judge_jobs(conn, SETTINGS)[0].success_rate == 80.0
     assert alerts(conn) == [("load", "low_success_rate", "opened")]

@@ -11,7 +11,7 @@ from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, judge_jobs
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
-from tests.runs import finish_run, log_run
+from tests.runs import finish_run, install_now, log_run
 
 SETTINGS = Settings(channels=("slack",))
 
@@ -73,9 +73,9 @@ def test_failures_without_any_text_are_told_once(conn):
 
 
 def test_what_was_recorded_in_silence_stays_silent_until_it_happens_again(conn):
-    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = clock_timestamp()")
-    register(conn)
     log_run(conn, "load", status="failed", started_at=ago(hours=26))
+    install_now(conn)
+    register(conn)
     judge_jobs(conn, SETTINGS)
     conn.execute("UPDATE airflow_jobmon.incidents SET detected_at = detected_at - interval '100 days'")
     judge_jobs(conn, SETTINGS)

@@ -10,7 +10,7 @@ from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.judging import judge_changed, judge_events, judge_jobs
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
-from tests.runs import log_run
+from tests.runs import install_now, log_run
 
 SETTINGS = Settings(channels=("slack",))
 
@@ -209,8 +209,8 @@ def test_failures_of_a_job_that_was_disabled_then_are_not_told_when_it_is_enable
 
 
 def test_what_failed_and_recovered_before_we_watched_is_not_told(conn):
-    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = clock_timestamp()")
     fail_unnoted(conn, 40)
     log_run(conn, "load", started_at=ago(minutes=30))
+    install_now(conn)
     judge_changed(conn, SETTINGS)
     assert told(conn) == []

@@ -1,0 +1,23 @@
+-- At the first migration, once: which jobs the log shows already. What is wrong with them by then is no news; a job that
+-- the log did not show is watched from its first run on. Created again by every migrate.
+CREATE OR REPLACE FUNCTION airflow_jobmon.note_jobs() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE airflow_jobmon.installation SET jobs_noted = true WHERE NOT jobs_noted;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    INSERT INTO airflow_jobmon.job_state (job_name, first_seen_at)
+    WITH RECURSIVE name AS (
+        (SELECT r.job_name FROM airflow_jobmon.runs r ORDER BY r.job_name LIMIT 1)
+        UNION ALL
+        SELECT (SELECT r.job_name FROM airflow_jobmon.runs r WHERE r.job_name > name.job_name ORDER BY r.job_name LIMIT 1)
+        FROM name
+        WHERE name.job_name IS NOT NULL
+    )
+    SELECT name.job_name, i.installed_at
+    FROM name, airflow_jobmon.installation i
+    WHERE octet_length(name.job_name) <= 2600  -- a longer one fits into no index of ours
+    ORDER BY name.job_name
+    ON CONFLICT DO NOTHING;
+END $$;
