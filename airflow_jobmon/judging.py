@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -119,7 +119,7 @@ def _judge_owed(
 ) -> Iterator[Judged]:
     def judge_batch(batch: Sequence[OwedJob]) -> Judged:
         names, seen = [job.name for job in batch], [job.checked_at for job in batch]
-        _learn(conn, settings, names, now)
+        _learn(conn, settings, names, now or facts_of_log.clock(conn))
         with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
             book = IncidentBook(conn, arrive)
             healths, alerts = judge(book, settings, survey(book, names, seen=seen, count_window=False), now)
@@ -150,9 +150,9 @@ def full_check(
     """
 
     def judge_batch(batch: Sequence[str]) -> Checked:
-        _learn(conn, settings, batch, now)
-        today = (now or datetime.now(UTC)).date()
-        note_trends(conn, batch, today=today, unregistered=settings.unregistered_jobs == "defaults")
+        at = now or facts_of_log.clock(conn)
+        _learn(conn, settings, batch, at)
+        note_trends(conn, batch, today=at.date(), unregistered=settings.unregistered_jobs == "defaults")
         with transaction(conn, PLANNED_ONCE) as arrive:
             book = IncidentBook(conn, arrive)
             return Checked(*judge(book, settings, survey(book, batch, count_window=True), now, named=names is not None))
@@ -172,11 +172,16 @@ def check_and_record(conn: Connection, settings: Settings, names: Sequence[str] 
     while judge_events(conn, settings).events:
         pass
     healths = judge_jobs(conn, settings, names)
-    if names is None:
-        refresh_durations(conn)
-    prune(conn)
+    keep_up(conn, durations=names is None)
     seal_days(conn, most=_SEALING)
     return healths
+
+
+def keep_up(conn: Connection, *, durations: bool = True) -> None:
+    """What follows a full check: the usual durations of jobs, and the retention of our own tables."""
+    if durations:
+        refresh_durations(conn)
+    prune(conn)
 
 
 def assess_jobs(
@@ -195,7 +200,7 @@ def assess_jobs(
             states = with_trends(
                 conn,
                 [state for state in read() if watched(state, settings, named=names is not None)],
-                today=(at or datetime.now(UTC)).date(),
+                today=(at or facts.asked_at).date(),
                 stored=at is None,
                 unregistered=settings.unregistered_jobs == "defaults",
             )
@@ -216,9 +221,9 @@ def _one_ahead(asked: Iterable[T]) -> Iterator[T]:
     yield from last
 
 
-def _learn(conn: Connection, settings: Settings, names: Sequence[str], now: datetime | None) -> None:
+def _learn(conn: Connection, settings: Settings, names: Sequence[str], now: datetime) -> None:
     if settings.unregistered_jobs == "learn":
-        learn_rhythms(conn, names, now=now or datetime.now(UTC))
+        learn_rhythms(conn, names, now=now)
 
 
 def _batches(jobs: Iterable[J], size: int = BATCH) -> Iterator[list[J]]:

@@ -18,13 +18,12 @@ from uuid import uuid4
 
 import psycopg
 
-from airflow_jobmon.judging import BATCH, full_check, judge_due, judge_events, sweep
+from airflow_jobmon.judging import BATCH, full_check, judge_due, judge_events, keep_up, sweep
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.days import seal_days
 from airflow_jobmon.postgres.migrate import check_schema
 from airflow_jobmon.postgres.outbox import newest_due
 from airflow_jobmon.postgres.queries import load_queries
-from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.settings import Settings
 
 Connection = psycopg.Connection[Any]
@@ -171,7 +170,7 @@ class Lookout:
         if row is not None and row[0]:  # the hourly check, success rates counted, where no DAG makes it
             for checked in full_check(conn, self._settings):
                 yield checked.alerts
-            prune(conn)
+            keep_up(conn)
         conn.execute(self._sql["forget_stale"])
         seal_days(conn, most=_SEALING)
 

@@ -23,6 +23,12 @@ Connection = psycopg.Connection[Any]
 _WINDOW_DAYS = MonitoredJob.model_fields["window_days"].default
 
 
+def clock(conn: Connection) -> datetime:
+    """The time by the database's clock, which all watchers share."""
+    row = conn.execute(load_queries("facts")["clock"]).fetchone()
+    return datetime.now(UTC) if row is None else row[0]
+
+
 def job_names(conn: Connection) -> list[str]:
     """Every name in the log, sorted as the database sorts."""
     return [name for (name,) in conn.execute(load_queries("facts")["job_names"])]

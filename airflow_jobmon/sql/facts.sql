@@ -1,3 +1,6 @@
+-- name: clock
+SELECT clock_timestamp()
+
 -- name: job_names
 -- Every name in the log, by a loose scan of the (job_name, started_at) index: one probe a name, not a row.
 -- A job that only drills know is none.

@@ -2,18 +2,26 @@
 
 -- name: refresh_durations
 -- Each job's usual durations over the last 30 days, from what was counted of each day.
-UPDATE airflow_jobmon.job_state st
-SET duration_p50 = usual.p50, duration_p95 = usual.p95
-FROM (
+-- In order of name, as everybody who locks several states does.
+WITH usual AS MATERIALIZED (
     SELECT job_name,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_median) AS p50,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_p95) AS p95
     FROM airflow_jobmon.days
     WHERE day > (clock_timestamp() AT TIME ZONE 'UTC')::date - 30 AND duration_median IS NOT NULL
     GROUP BY job_name
-) usual
-WHERE st.job_name = usual.job_name
-    AND (st.duration_p50, st.duration_p95) IS DISTINCT FROM (usual.p50, usual.p95)
+), changed AS MATERIALIZED (
+    SELECT st.job_name, usual.p50, usual.p95
+    FROM airflow_jobmon.job_state st
+    JOIN usual ON usual.job_name = st.job_name
+    WHERE (st.duration_p50, st.duration_p95) IS DISTINCT FROM (usual.p50, usual.p95)
+    ORDER BY st.job_name
+    FOR UPDATE OF st
+)
+UPDATE airflow_jobmon.job_state st
+SET duration_p50 = changed.p50, duration_p95 = changed.p95
+FROM changed
+WHERE st.job_name = changed.job_name
 
 -- name: job_gauges
 -- One row per watched job, from what was stored: the same jobs as `verdicts`.
