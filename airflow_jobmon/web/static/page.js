@@ -5,7 +5,7 @@
   const root = document.documentElement;
   const REFRESH = 60_000;
   const LENT = [
-    "--chakra-colors-bg", "--chakra-colors-bg-subtle", "--chakra-colors-fg", "--chakra-colors-fg-muted",
+    "--chakra-colors-bg", "--chakra-colors-fg", "--chakra-colors-fg-muted",
     "--chakra-colors-border", "--chakra-colors-border-emphasized", "--chakra-fonts-body", "--chakra-fonts-mono",
   ];
 

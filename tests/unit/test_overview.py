@@ -1,0 +1,104 @@
+"""What is said at first sight, and the order in which jobs need a person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.overview import (
+    Incident,
+    Watch,
+    count_healths,
+    first_sight,
+    job_lines,
+    known_jobs,
+    undelivered_trouble,
+    watch_trouble,
+)
+
+NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
+WATCHED = Watch(1, NOW, NOW)
+INCIDENT = Incident(
+    1, "load", "failed", Health.CRITICAL, NOW, None, 1, "it failed", None, NOW, None, None, None, None
+)  # fmt: skip
+
+
+def verdict(name: str, health: str = "ok", *findings: tuple[str, str]):
+    return {
+        "job_name": name,
+        "status": health,
+        "last_run": None,
+        "next_due_at": None,
+        "success_rate": None,
+        "findings": [{"severity": severity, "message": message} for severity, message in findings],
+    }
+
+
+healths = st.sampled_from([health.value for health in Health])
+verdicts = st.lists(st.builds(verdict, st.text(min_size=1, max_size=3), healths), unique_by=lambda one: one["job_name"])
+
+
+@given(verdicts, st.sets(st.text(min_size=1, max_size=3)))
+def test_the_worst_come_first_and_of_these_what_nobody_knows_of(given_verdicts, known):
+    lines = job_lines(given_verdicts, known)
+    assert sorted(line.name for line in lines) == sorted(one["job_name"] for one in given_verdicts)
+    for before, after in pairwise(lines):
+        assert (before.health.rank, not before.calm) >= (after.health.rank, not after.calm)
+
+
+@given(verdicts)
+def test_it_is_all_right_only_if_every_job_is_ok(given_verdicts):
+    lines = job_lines(given_verdicts, ())
+    saying = first_sight(lines, WATCHED, stale=False, now=NOW)
+    assert (saying.tone is Health.OK) == (bool(lines) and all(line.health is Health.OK for line in lines))
+    assert sum(count_healths(lines).values()) == len(lines)
+    if lines:
+        assert first_sight(lines, WATCHED, stale=True, now=NOW).tone is Health.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("given_verdicts", "said"),
+    [
+        pytest.param([], "No job is known yet", id="none"),
+        pytest.param([verdict("a")], "The one job is fine", id="one, fine"),
+        pytest.param([verdict("a", "critical")], "The one job is critical", id="one, critical"),
+        pytest.param([verdict("a"), verdict("b", "warning")], "1 of 2 jobs has a warning", id="one of two"),
+        pytest.param([verdict("a", "unknown")] * 2, "2 of 2 jobs cannot be judged", id="both"),
+        pytest.param([verdict("a", "critical"), verdict("b", "warning")], "1 of 2 jobs is critical", id="the worst"),
+    ],
+)
+def test_the_first_sight_is_one_sentence(given_verdicts, said):
+    assert first_sight(job_lines(given_verdicts, ()), WATCHED, stale=False, now=NOW).text == said
+
+
+def test_a_line_tells_the_worst_finding():
+    [line] = job_lines([verdict("a", "critical", ("warning", "slow"), ("critical", "failed"), ("warning", "late"))], ())
+    assert (line.problem, line.more) == ("failed", 2)
+
+
+@pytest.mark.parametrize(
+    ("incident", "known"),
+    [
+        pytest.param(INCIDENT, False, id="told"),
+        pytest.param(replace(INCIDENT, acknowledged_at=NOW), True, id="acknowledged"),
+        pytest.param(replace(INCIDENT, silenced_at=NOW), True, id="silenced"),
+    ],
+)
+def test_a_job_is_known_where_all_that_is_open_is(incident, known):
+    assert known_jobs([incident]) == ({"load"} if known else set())
+    assert known_jobs([incident, replace(INCIDENT, id=2, kind="missed")]) == set()
+
+
+def test_it_is_said_when_no_watcher_runs_and_when_alerts_do_not_arrive():
+    assert watch_trouble(WATCHED, now=NOW) is None
+    assert "There has never been one" in watch_trouble(Watch(0, None, None), now=NOW).detail
+    assert "seen 3.0 h ago" in watch_trouble(Watch(0, NOW - timedelta(hours=3), NOW), now=NOW).detail
+    assert undelivered_trouble([], timedelta(days=1)) is None
+    told = undelivered_trouble([("mail", 2, "550 no"), ("slack", 1, None)], timedelta(days=1))
+    assert "mail: 2 (550 no); slack: 1 (waiting)" in told.detail
