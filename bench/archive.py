@@ -28,6 +28,7 @@ FROM generate_series(1, %(rows)s::int) AS n,
     LATERAL (SELECT clock_timestamp() - interval '460 days' + n * interval '360 days' / %(rows)s) AS moment (at)
 """
 _DELETE = "DELETE FROM public.jobs_log WHERE started_at < now() - INTERVAL '90 days'"
+_BY_HAND = f"WITH gone AS ({_DELETE} RETURNING *) INSERT INTO public.old SELECT * FROM gone"
 
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
@@ -37,14 +38,16 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
             say(f"logging {ROWS:,} old runs of {shape}")
             name = f"jobs_{jobs}"
             _log(place, name, jobs)
-            moved, deleted = _archive(place, name, None), _delete(place, name)
+            moved = _archive(place, name, None)
+            deleted, by_hand = _statement(place, name, _DELETE), _statement(place, name, _BY_HAND)
             figures.append(
                 Figure(
                     f"archive {ROWS:,} runs of {shape}",
                     ">= 50,000 rows/s",
                     f"{moved:,.0f} rows/s",
-                    f"{deleted:,.0f} rows/s (one DELETE, which keeps nothing)",
-                    f"{moved / deleted:.2f} x",
+                    f"{by_hand:,.0f} rows/s (one statement by hand into a table alike; "
+                    f"{deleted:,.0f} for a DELETE that keeps nothing)",
+                    f"{moved / by_hand:.2f} x",
                     moved >= 50_000,
                 )
             )
@@ -71,10 +74,13 @@ def _archive(place: Ground, name: str, to: str | None) -> float:
     return report.runs / report.seconds
 
 
-def _delete(place: Ground, name: str) -> float:
+def _statement(place: Ground, name: str, statement: str) -> float:
+    """Rows a second of one statement, on the procedures' table: without our triggers."""
     with closing(connect(_copy(place, name))) as conn:
+        conn.execute("DROP SCHEMA airflow_jobmon CASCADE")
+        conn.execute("CREATE TABLE public.old (LIKE public.jobs_log INCLUDING ALL)")
         began = time.monotonic()
-        rows = conn.execute(_DELETE).rowcount
+        rows = conn.execute(statement.encode()).rowcount
         return rows / (time.monotonic() - began)
 
 
