@@ -41,7 +41,7 @@ def assess(
     awaited = _awaited(facts, job, now) if expects else _awaited_by_rhythm(facts, now)
     dormant = not registered and _is_dormant(facts, now, None if expects else facts.rhythm)
     findings = tuple(
-        replace(found, alerts=found.alerts and not dormant)
+        replace(found, alerts=False) if dormant else found
         for found in _findings(facts, job, now, awaited, expects=expects)
     )
     newest = facts.newest

@@ -289,7 +289,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
     registered_at: datetime | None,
     scheduled_since: datetime | None,
     rhythm: str | None,
-    trends: list[dict[str, Any]] | None,
+    trends: str | None,
     trends_on: date | None,
 ) -> State:
     try:
@@ -306,7 +306,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
         scheduled_since,
         window,
         _rhythm(rhythm),
-        tuple(Finding.from_stored(found) for found in trends or ()),
+        _trends(trends),
         trends_on,
     )
 
@@ -314,6 +314,11 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
 @lru_cache(maxsize=20_000)
 def _rhythm(stored: str | None) -> Rhythm | None:
     return None if stored is None else read_rhythm(json.loads(stored))
+
+
+@lru_cache(maxsize=20_000)
+def _trends(stored: str | None) -> tuple[Finding, ...]:
+    return () if stored is None else tuple(Finding.from_stored(found) for found in json.loads(stored))
 
 
 @lru_cache(maxsize=20_000)

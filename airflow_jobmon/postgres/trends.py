@@ -61,7 +61,7 @@ def with_trends(
         and not (stored and state.trends_on is not None and state.trends_on >= today - _OLD)
     ]
     found = _reckon(conn, jobs, today) if jobs else {}
-    return [replace(state, trends=found.get(state.job.name, state.trends)) for state in states]
+    return [replace(state, trends=found[state.job.name]) if state.job.name in found else state for state in states]
 
 
 def _reckon(conn: Connection, jobs: Sequence[MonitoredJob], today: date) -> Mapping[str, tuple[Finding, ...]]:
