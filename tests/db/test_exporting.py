@@ -22,6 +22,7 @@ from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, StorageProblem
 from airflow_jobmon.exporting import count_rows
 from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.days import seal_days
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -343,3 +344,18 @@ def test_an_export_needs_a_little_more_age_than_the_archive(conn, tmp_path):
 def test_rows_are_counted_whatever_is_in_them_and_wherever_a_chunk_ends(size):
     content = b'"a","b"\r\n"x\r\ny",\r\n"""\r\n""",""\r\n'
     assert count_rows(content[at : at + size] for at in range(0, len(content), size)) == 3
+
+
+def test_the_operator_role_and_rights_on_the_log_are_enough(conn, database, tmp_path):
+    log_days(conn, "sync", 200, 190, 1)
+    conn.execute(schema.file("grants"))
+    conn.execute("CREATE ROLE airflow LOGIN; GRANT jobmon_operator TO airflow")
+    conn.execute("GRANT SELECT, UPDATE, DELETE ON public.jobs_log TO airflow")
+    try:
+        with connect(f"{database} user=airflow") as other:
+            assert export(other, tmp_path).runs == 2
+            log_days(conn, "sync", 180, 170)
+            assert archive_runs(other, "90d").runs == 2
+    finally:
+        conn.execute("DROP OWNED BY airflow, jobmon_operator, jobmon_reader")
+        conn.execute("DROP ROLE airflow, jobmon_operator, jobmon_reader")
