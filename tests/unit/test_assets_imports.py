@@ -24,6 +24,7 @@ _OURS = {
     "airflow_jobmon.core.times",
     "airflow_jobmon.core.waits",
     "airflow_jobmon.errors",
+    "airflow_jobmon.links",
     "airflow_jobmon.sensors",
     "airflow_jobmon.triggers",
 }
