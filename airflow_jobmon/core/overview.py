@@ -168,7 +168,7 @@ def undelivered_trouble(channels: Sequence[tuple[str, int, str | None]], over: t
     return Saying(
         Health.CRITICAL,
         "Alerts do not arrive",
-        f"Not delivered in the last {roughly(over)}: {told}. Once it is mended: airflow jobmon alerts --retry",
+        f"Not delivered in the last {over // timedelta(hours=1)} hours: {told}. Once it is mended: airflow jobmon alerts --retry",
     )
 
 
@@ -183,7 +183,8 @@ def _how_many(count: int, total: int, health: Health) -> str:
 
 
 def _known(lines: Sequence[JobLine], health: Health) -> str:
-    calm = sum(line.calm for line in lines if line.health is health)
-    if not calm:
+    calm = [line.calm for line in lines if line.health is health]
+    if not any(calm):
         return ""
-    return f"{calm} of them {'is' if calm == 1 else 'are'} acknowledged or silenced."
+    whose = f"{sum(calm)} of them" if not all(calm) else "All of them" if len(calm) > 1 else "It"
+    return f"{whose} {'is' if sum(calm) == 1 else 'are'} acknowledged or silenced."

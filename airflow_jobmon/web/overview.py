@@ -70,7 +70,7 @@ def overview(conn: psycopg.Connection[Any], wanted: Wanted) -> HTMLResponse:
     page = min(wanted.page, pages)
     shown = matching[(page - 1) * _JOBS : page * _JOBS]
     troubles = (
-        watch_trouble(watch, now=now) if every else None,
+        watch_trouble(watch, now=now) if every and not stored.stale else None,
         undelivered_trouble(reading.undelivered(conn, now, _UNDELIVERED), _UNDELIVERED),
     )
     incidents = [incident for incident in opened if wanted.names(incident.job_name)]

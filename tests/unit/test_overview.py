@@ -77,6 +77,21 @@ def test_the_first_sight_is_one_sentence(given_verdicts, said):
     assert first_sight(job_lines(given_verdicts, ()), WATCHED, stale=False, now=NOW).text == said
 
 
+@pytest.mark.parametrize(
+    ("names", "known", "said"),
+    [
+        ("ab", "", ""),
+        ("ab", "a", "1 of them is acknowledged or silenced."),
+        ("abc", "ab", "2 of them are acknowledged or silenced."),
+        ("ab", "ab", "All of them are acknowledged or silenced."),
+        ("a", "a", "It is acknowledged or silenced."),
+    ],
+)
+def test_how_many_of_the_worst_somebody_knows_of_is_told(names, known, said):
+    lines = job_lines([*(verdict(name, "critical") for name in names), verdict("fine")], set(known))
+    assert first_sight(lines, WATCHED, stale=False, now=NOW).detail == said
+
+
 def test_a_line_tells_the_worst_finding():
     [line] = job_lines([verdict("a", "critical", ("warning", "slow"), ("critical", "failed"), ("warning", "late"))], ())
     assert (line.problem, line.more) == ("failed", 2)

@@ -120,6 +120,7 @@ def test_it_says_when_nobody_watches(page, conn, watched):
     text = page()
     assert sight(text) == "It cannot be told how the jobs are"
     assert "Nobody has checked them for 4.0 h" in text
+    assert "No watcher is running" not in text  # which would say that the hourly check is
     assert 'class="badge unknown"' in text
 
 
