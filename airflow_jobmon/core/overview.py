@@ -165,10 +165,11 @@ def undelivered_trouble(channels: Sequence[tuple[str, int, str | None]], over: t
     if not channels:
         return None
     told = "; ".join(f"{name}: {count} ({error or 'waiting'})" for name, count, error in channels)
+    hours = over // timedelta(hours=1)
     return Saying(
         Health.CRITICAL,
         "Alerts do not arrive",
-        f"Not delivered in the last {over // timedelta(hours=1)} hours: {told}. Once it is mended: airflow jobmon alerts --retry",
+        f"Not delivered in the last {hours} hours: {told}. Once it is mended: airflow jobmon alerts --retry",
     )
 
 
