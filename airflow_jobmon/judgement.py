@@ -93,6 +93,7 @@ def judge(
             state.job.realert_interval or settings.realert_interval,
             settings.base_url,
             in_force(silences, name, now),
+            state.found_started_at,
         )
         try:
             health = assess_state(facts, state, settings, now)

@@ -65,6 +65,7 @@ class Circumstances:
     """What a ruling depends on besides the job: the moment, what is configured, who wants silence.
 
     installed_at: what was wrong with the job by then is no news; long ago for a job that the log did not show then.
+    found_started_at: when the newest run started that the log showed of it then; None: whatever is so old counts as so.
     """
 
     now: datetime
@@ -72,6 +73,13 @@ class Circumstances:
     realert_interval: timedelta
     base_url: str | None
     silence: Silence | None = None
+    found_started_at: datetime | None = None
+
+    def was_so(self, at: datetime, run: Run | None) -> bool:
+        """Whether what happened `at` by this run (None: by none at all) was in the log when we were installed."""
+        if at > self.installed_at:
+            return False
+        return run is None or self.found_started_at is None or run.started_at <= self.found_started_at
 
 
 def rule(
@@ -161,13 +169,13 @@ def _outcome(  # noqa: PLR0917 - one incident's whole context
 ) -> Outcome | None:
     finding = health.finding(kind)
     failures = current if kind is Kind.FAILED and finding else ()
-    quiet = finding is not None and _quiet(finding, given, noted=noted)
+    quiet = finding is not None and _quiet(finding, facts, given, noted=noted)
     step = next_step(
         incident,
         finding,
         now=given.now,
         quiet=quiet,
-        happened_again=finding is not None and not quiet and _happened_again(finding, failures, given, noted=noted),
+        happened_again=finding is not None and not quiet and _happened_again(finding, failures, noted=noted),
         realert_interval=given.realert_interval,
         errors=[run.error_message for run in failures],
         silenced=given.silence is not None,
@@ -200,22 +208,30 @@ def _outcome(  # noqa: PLR0917 - one incident's whole context
     )
 
 
-def _quiet(finding: Finding, given: Circumstances, *, noted: bool) -> bool:
+def _quiet(finding: Finding, facts: JobFacts, given: Circumstances, *, noted: bool) -> bool:
     """Whether it was wrong before we watched, or is a failure of long ago that somebody loaded into the log."""
-    if noted and finding.kind is Kind.FAILED:
-        return False
-    loaded = finding.kind is Kind.FAILED and given.now - finding.evidence_at > NEWS
-    return loaded or finding.evidence_at <= given.installed_at
+    at, newest, found = finding.evidence_at, facts.newest, given.found_started_at
+    match finding.kind:
+        case Kind.FAILED:
+            return not noted and (given.now - at > NEWS or given.was_so(at, facts.last_finished))
+        case Kind.MISSED | Kind.STUCK:
+            # Where a newer run was there then and was deleted since, it was not so then.
+            deleted = newest is not None and found is not None and newest.started_at < found
+            return given.was_so(at, newest) and not deleted
+        case Kind.SLOW:
+            return given.was_so(at, facts.last_success)
+        case _:
+            return given.was_so(at, facts.last_finished)
 
 
-def _happened_again(finding: Finding, failures: Sequence[Run], given: Circumstances, *, noted: bool) -> bool:
-    """Whether what was recorded in silence occurred anew; a low rate has no occurrences of its own.
+def _happened_again(finding: Finding, failures: Sequence[Run], *, noted: bool) -> bool:
+    """Whether what was recorded in silence, and is not quiet now, occurred anew; a low rate has no occurrences.
 
     An event may come to be judged after the sweep has counted its run, and taken it for one loaded from long ago.
     """
     if finding.kind is Kind.FAILED:
         return bool(failures) or noted
-    return finding.kind is not Kind.LOW_SUCCESS_RATE and finding.evidence_at > given.installed_at
+    return finding.kind is not Kind.LOW_SUCCESS_RATE
 
 
 def _moments(outcomes: Sequence[Outcome], given: Circumstances) -> Iterator[datetime]:
@@ -247,7 +263,7 @@ def _recovered(overtaken: Sequence[Run], job: MonitoredJob, facts: JobFacts, giv
     success = facts.last_success
     if success is None:
         return
-    late = [run for run in overtaken if given.installed_at < _end(run) < _end(success)]
+    late = [run for run in overtaken if _end(run) < _end(success) and not given.was_so(_end(run), run)]
     if len(late) >= job.failures_to_alert:
         alert = tell_recovered(late[-1], success, job, given.base_url)
         yield Outcome(

@@ -56,6 +56,7 @@ class State:
     """What is stored of a job: its registry entry (or the defaults), since when we know it, its last counted window.
 
     first_seen_at: when we first saw it; at the installation itself, where the log had it by then.
+    found_started_at: when the newest run started that the log had by then; None where that was not noted.
     scheduled_since: since when its schedule is this one; None where it always was.
     rhythm: what was learned of it, while it was not registered.
     trends: what got worse about it, by the days before trends_on.
@@ -70,6 +71,7 @@ class State:
     rhythm: Rhythm | None
     trends: tuple[Finding, ...] = ()
     trends_on: date | None = None
+    found_started_at: datetime | None = None
 
 
 class IncidentBook:
@@ -291,6 +293,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
     rhythm: str | None,
     trends: str | None,
     trends_on: date | None,
+    found_started_at: datetime | None,
 ) -> State:
     try:
         job = read_stored_job(config) if config is not None else _defaults(job_name)
@@ -308,6 +311,7 @@ def _state(  # noqa: PLR0917 - a row of the query, column by column
         _rhythm(rhythm),
         _trends(trends),
         trends_on,
+        found_started_at,
     )
 
 

@@ -15,7 +15,7 @@ ON CONFLICT DO NOTHING
 -- name: lock_states
 -- In order of name, so that two judges never wait for each other in a circle; not for long either, see claim_events.
 SELECT st.job_name, st.first_seen_at, st.window_finished, st.window_succeeded, j.config::text, j.registered_at,
-    j.scheduled_since, st.rhythm::text, st.trends::text, st.trends_on
+    j.scheduled_since, st.rhythm::text, st.trends::text, st.trends_on, st.found_started_at
 FROM unnest(%(names)s::text[], %(seen)s::timestamptz[]) AS given (name, checked_at)
 JOIN airflow_jobmon.job_state st ON st.job_name = given.name
 LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
@@ -26,7 +26,7 @@ FOR UPDATE OF st
 
 -- name: read_states
 SELECT given.name, coalesce(st.first_seen_at, clock_timestamp()), st.window_finished, st.window_succeeded,
-    j.config::text, j.registered_at, j.scheduled_since, st.rhythm::text, st.trends::text, st.trends_on
+    j.config::text, j.registered_at, j.scheduled_since, st.rhythm::text, st.trends::text, st.trends_on, st.found_started_at
 FROM unnest(%(names)s::text[]) AS given (name)
 LEFT JOIN airflow_jobmon.job_state st ON st.job_name = given.name
 LEFT JOIN airflow_jobmon.jobs j ON j.name = given.name

@@ -1,5 +1,5 @@
 -- At the first migration, once: which jobs the log shows already. What is wrong with them by then is no news; a job that
--- the log did not show is watched from its first run on. Created again by every migrate.
+-- the log did not show, or a run that it did not, is watched from the first on. Created again by every migrate.
 CREATE OR REPLACE FUNCTION airflow_jobmon.note_jobs() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -7,7 +7,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    INSERT INTO airflow_jobmon.job_state (job_name, first_seen_at)
+    INSERT INTO airflow_jobmon.job_state (job_name, first_seen_at, found_started_at)
     WITH RECURSIVE name AS (
         (SELECT r.job_name FROM airflow_jobmon.runs r ORDER BY r.job_name LIMIT 1)
         UNION ALL
@@ -15,7 +15,9 @@ BEGIN
         FROM name
         WHERE name.job_name IS NOT NULL
     )
-    SELECT name.job_name, i.installed_at
+    SELECT name.job_name, i.installed_at, (
+        SELECT max(r.started_at) FROM airflow_jobmon.runs r
+        WHERE r.job_name = name.job_name AND NOT r.drill AND r.started_at <= i.installed_at)
     FROM name, airflow_jobmon.installation i
     WHERE octet_length(name.job_name) <= 2600  -- a longer one fits into no index of ours
     ORDER BY name.job_name

@@ -71,6 +71,7 @@ class Life(RuleBasedStateMachine):
             self.log(status, None, note=False)
             self.true += timedelta(hours=1)
         self.installed_at = self.true
+        self.found = max((run.started_at for run in self.runs), default=None)
         self.true += timedelta(seconds=1)
 
     def log(self, status: str, error: str | None, *, note: bool = True, minutes: float = 1) -> None:
@@ -176,7 +177,7 @@ class Life(RuleBasedStateMachine):
             failures.setdefault(facts.last_finished.id, facts.last_finished)
         new = [run for run in failures.values() if run.id not in self.counted]
         health = assess(facts, self.job, now=now)
-        given = Circumstances(now, self.installed_at, INTERVAL, None, silence)
+        given = Circumstances(now, self.installed_at, INTERVAL, None, silence, self.found)
         ruling = decide(self.job, facts, health, self.open, new, noted=bool(events), given=given)
         self.counted |= {run.id for run in new}
         if claim:
