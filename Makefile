@@ -10,14 +10,15 @@ BIN := $(VENV)/bin
 CACHE := .cache
 INSTALLED := $(VENV)/.installed
 EXTRAS := $(CACHE)/.extras
+DISTRIBUTED := $(CACHE)/distributed
 # An airflow.cfg of whoever runs the tests must not decide them.
 PYTEST := AIRFLOW_HOME=$(CURDIR)/$(CACHE)/airflow-home $(BIN)/pytest
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test lint unit bench extras lock clean
+.PHONY: help demo test lint unit distributed bench extras lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 demo: $(INSTALLED) ## Airflow, Postgres, an inbox and six jobs; ONCE=1 checks every alert and exits
 	@$(BIN)/python -m demo
@@ -34,10 +35,14 @@ lint: $(INSTALLED) ## ruff, mypy and the boundaries between modules
 unit: $(INSTALLED) ## the tests that need neither Postgres nor Airflow
 	@$(PYTEST) tests/unit $(ARGS)
 
+distributed: $(EXTRAS) $(DISTRIBUTED)/.installed ## Airflow with Celery, Redis and two triggerers from packages; needs redis-server, some minutes
+	@command -v redis-server >/dev/null || { echo "no redis-server on PATH; install it (Debian: apt-get install redis-server)" >&2; exit 1; }
+	@$(PYTEST) -s -m distributed tests/distributed $(ARGS)
+
 bench: $(INSTALLED) ## measured figures against a peer, all or FIGURE=latency-listen; minutes to an hour
 	@$(BIN)/python -m bench $(FIGURE)
 
-extras: ## what tests need beyond PyPI: pgbouncer, chromium, prometheus, pg_cron, packages of npm
+extras: ## what tests need beyond PyPI: pgbouncer, chromium, prometheus, systemd, pg_cron, linters, packages of npm
 	@rm -f $(EXTRAS)
 	@$(MAKE) --no-print-directory $(EXTRAS)
 
@@ -50,6 +55,13 @@ clean: ## remove everything that make made
 
 $(INSTALLED): requirements-dev.txt pyproject.toml tools/make-venv
 	@tools/make-venv $(VENV)
+	@touch $@
+
+$(DISTRIBUTED)/.installed: $(INSTALLED) tests/distributed/requirements.txt
+	@echo "Installing Airflow with Celery into $(DISTRIBUTED)" >&2
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(DISTRIBUTED)/venv
+	@$(BIN)/uv pip install --quiet --python $(DISTRIBUTED)/venv/bin/python -r tests/distributed/requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(DISTRIBUTED)/venv/bin/python --no-deps -e .
 	@touch $@
 
 $(EXTRAS): $(INSTALLED) tools/install-extras
