@@ -113,7 +113,7 @@ def _options() -> dict[str, dict[str, Any]]:
             default="24h",
         ),
         "api_token": _option(
-            "Reserved, not used yet: a bearer token that lets machines read the HTTP endpoints.",
+            "A bearer token by which machines read the data routes under /jobmon; without one they have no access.",
             sensitive=True,
         ),
         "heartbeat_conn_id": _option(

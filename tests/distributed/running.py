@@ -39,13 +39,14 @@ class Services:
         self.directory, self.postgres, self.inbox = directory, postgres, inbox
         self.secrets = make_env() | {"JOBMON_CHANNELS": "slackwebhook_default,smtp_default"}
         self.services: dict[str, Any] = composed(self.secrets)["services"]
-        self.api_port, self.redis_port = free_port(), free_port()
+        self.api_port, self.redis_port, self.scheduler_port = free_port(), free_port(), free_port()
         self.programs: dict[str, Program] = {}
         self._here = {
             "metadata-db:5432": f"127.0.0.1:{postgres.port}",
             "jobs-db:5432": f"127.0.0.1:{postgres.port}",
             "redis:6379": f"127.0.0.1:{self.redis_port}",
             "airflow-apiserver:8080": f"127.0.0.1:{self.api_port}",
+            "localhost:8974": f"127.0.0.1:{self.scheduler_port}",
             "localhost:8080": f"127.0.0.1:{self.api_port}",
             '"host": "mail", "port": 1025': f'"host": "127.0.0.1", "port": {inbox.smtp_port}',
             "/opt/jobmon/": f"{ROOT / 'docker'}/",
@@ -73,7 +74,7 @@ class Services:
                 "AIRFLOW__API__WORKERS": "1",
                 "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # in a container it is the full name too
                 "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
-                "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(free_port()),
+                "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.scheduler_port),
                 "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
                 "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
                 # What docker/channels.env is for.

@@ -42,7 +42,8 @@ def test_a_failed_run_is_told_by_a_triggerer_and_a_celery_worker(services):
 
 
 def test_every_part_is_healthy_by_the_checks_of_the_file(services):
-    for name in ("airflow-apiserver", "airflow-dag-processor", "airflow-worker", "airflow-triggerer"):
+    for part in ("apiserver", "dag-processor", "scheduler", "worker", "triggerer"):
+        name = f"airflow-{part}"
         services.until(lambda name=name: services.healthy(name), f"{name} to be healthy")
 
 
