@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import psycopg
 
+from airflow_jobmon.garbage import collected_later
 from airflow_jobmon.judging import BATCH, full_check, judge_due, judge_events, keep_up, sweep
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.days import seal_days
@@ -142,22 +143,28 @@ class Lookout:
 
     def _judge_noted(self) -> bool:
         """Judge the events there are; true where the rest of the look must wait for what came of them to be sent."""
-        while (judged := judge_events(self._connection, self._settings)).events:
+        while True:
+            with collected_later():
+                judged = judge_events(self._connection, self._settings)
+            if not judged.events:
+                return False
             self._pulse.events += judged.events
             self._pulse.alerts += judged.alerts
             if judged.alerts and self._delivers:
                 self._look_again = time.monotonic() + (_BREATHER if judged.events < BATCH else 0)
                 return True
-        return False
 
     def _steps(self) -> Iterator[int]:
         """What is due by the clock, then what is left of the sweep or a new one, in batches: the alerts of each."""
-        yield judge_due(self._connection, self._settings).alerts
+        with collected_later():
+            due = judge_due(self._connection, self._settings)
+        yield due.alerts
         now = time.monotonic()
         if self._round is None and now - self._swept >= self._settings.sweep_interval.total_seconds():
             self._round, self._swept = self._sweep(self._connection), now
         while self._round is not None:
-            alerts = next(self._round, None)
+            with collected_later():
+                alerts = next(self._round, None)
             if alerts is None:
                 self._round = None
             else:

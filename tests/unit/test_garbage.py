@@ -1,0 +1,53 @@
+"""The collector stays out while anybody asks for it, and is afterwards as it was."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from contextlib import suppress
+
+import pytest
+
+from airflow_jobmon.garbage import collected_later
+
+
+@pytest.fixture(autouse=True)
+def collector_as_it_was():
+    enabled = gc.isenabled()
+    yield
+    (gc.enable if enabled else gc.disable)()
+
+
+def test_nothing_is_collected_until_the_block_ends_however_it_ends():
+    gc.enable()
+    with suppress(LookupError), collected_later():
+        assert not gc.isenabled()
+        raise LookupError
+    assert gc.isenabled()
+
+
+def test_a_collector_that_somebody_switched_off_stays_off():
+    gc.disable()
+    with collected_later():
+        pass
+    assert not gc.isenabled()
+
+
+def test_it_stays_out_until_the_last_of_several_threads_is_done():
+    gc.enable()
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with collected_later():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert inside.wait(10)
+    with collected_later():
+        pass
+    assert not gc.isenabled()
+    leave.set()
+    thread.join()
+    assert gc.isenabled()
