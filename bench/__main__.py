@@ -19,6 +19,7 @@ FIGURES = {
     "burst": "burst",
     "check-10k": "check_10k",
     "archive": "archive",
+    "http": "http",
     "sensors": "sensors",
     "import": "imports",
     "false-alarms": "false_alarms",
