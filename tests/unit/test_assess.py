@@ -343,3 +343,11 @@ def test_a_run_that_has_been_running_since_last_year_alerts_nobody_where_nobody_
 def test_a_start_in_the_future_does_not_postpone_a_learned_deadline():
     shown = facts(run(NOW + timedelta(days=300)), rhythm=learned(timedelta(hours=24)))
     assert assess(shown, ROLLING, now=NOW, registered=False).next_due_at == NOW + timedelta(hours=26)
+
+
+@pytest.mark.parametrize("status", ["failed", "success"])
+def test_a_run_dated_in_the_future_is_wrong_since_now_and_not_since_then(status):
+    job = MonitoredJob(name="load", max_duration="5s")
+    ahead = run(NOW + timedelta(days=2), status=status)
+    (found,) = assess(facts(ahead, failing_since=ahead.completed_at), job, now=NOW).findings
+    assert (found.since, found.evidence_at) == (NOW, NOW)
