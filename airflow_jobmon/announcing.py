@@ -69,9 +69,11 @@ def make_audit(
     archive: Mapping[str, Any] | None,
     drills: Sequence[Sequence[Mapping[str, Any]] | None] | None,
     drilled: bool = True,
+    key: str | None = None,
 ) -> Report:
     """Export every monitoring query to a directory of its own below `keep_at`, and report it with what else was done.
 
+    key: what it will be announced under, so that what an earlier try found is new still.
     Raises ConfigurationError where the export cannot be kept, UnknownJob for a job that nobody knows.
     """
     at = datetime.now(UTC)
@@ -87,6 +89,7 @@ def make_audit(
             drills=drills,
             drilled=drilled,
             now=at,
+            key=key,
         )
 
 
@@ -98,15 +101,25 @@ def drills_to_hold(*, job_name: str | None = None, conn_id: str | None = None) -
         return drill_targets(conn, settings, job_name or None)
 
 
-def announce(conninfo: str, report: Report, settings: Settings, channels: Iterable[str] | str | None) -> Announced:
-    """Send a report on these channels (None: the configured ones); one that cannot be opened stops no other."""
+def announce(
+    conninfo: str,
+    report: Report,
+    settings: Settings,
+    channels: Iterable[str] | str | None,
+    *,
+    key: str | None = None,
+) -> Announced:
+    """Send a report on these channels (None: the configured ones); one that cannot be opened stops no other.
+
+    key: under the same key, a channel gets it once.
+    """
     if channels is None:
         names = list(settings.channels)
     else:
         listed = channels.split(",") if isinstance(channels, str) else channels
         names = [name.strip() for name in listed if name.strip()]
     opened, problems = open_channels(dict.fromkeys(names))
-    published = publish(conninfo, report, opened)
+    published = publish(conninfo, report, opened, key=key)
     return Announced(
         {message.channel: message.state for message in published.messages}, {**problems, **published.failed}
     )

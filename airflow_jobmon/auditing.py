@@ -114,13 +114,14 @@ def audit(
     drills: Sequence[Sequence[Mapping[str, Any]] | None] | None,
     drilled: bool = True,
     now: datetime | None = None,
+    key: str | None = None,
 ) -> Report:
     """Export and report. `archive`, `drills`: what archiving and each drill returned, None where it did not finish.
 
-    drilled: whether a drill was to be held.
+    drilled: whether a drill was to be held. key: that of this audit's earlier tries, which are no last audit.
     """
     at = now or datetime.now(UTC)
-    last = latest_report(conn, "audit")
+    last = latest_report(conn, "audit", but=key)
     exported = export_queries(conn, keep, job_name=job_name, now=at)
     made = Audit(
         healths=assess_jobs(conn, settings, [job_name] if job_name else None),

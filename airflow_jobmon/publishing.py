@@ -33,21 +33,23 @@ class Published:
         return {**self.unrendered, **dead}
 
 
-def publish(conninfo: str, report: Report, channels: Mapping[str, Channel]) -> Published:
+def publish(conninfo: str, report: Report, channels: Mapping[str, Channel], *, key: str | None = None) -> Published:
     """Store the report, send it on these channels, and say how far it came.
 
     What a channel does not take for now stays in the outbox: whoever delivers alerts sends it when its time comes.
+    key: names what asks for it, so that asking again sends nothing to a channel that took it, or will get it.
     """
     bodies, unrendered = {}, {}
     for name, channel in channels.items():
-        key = uuid4()
+        message = uuid4()
         try:
-            bodies[name] = (key, channel.render_report(report, key=key))
+            bodies[name] = (message, channel.render_report(report, key=message))
         except Exception as error:
             log.exception("channel %s can make no message of the %s report", name, report.kind)
             unrendered[name] = f"cannot be rendered: {type(error).__name__}: {error}"
     with connect(conninfo) as conn:
-        report_id = store_report(conn, report, bodies)
+        report_id = store_report(conn, report, bodies, key=key)
     deliver_due(conninfo, {name: channels[name] for name in bodies})
     with connect(conninfo) as conn:
-        return Published(report_id, tuple(messages_of(conn, report_id)), unrendered)
+        messages = tuple(message for message in messages_of(conn, report_id) if message.channel in bodies)
+    return Published(report_id, messages, unrendered)

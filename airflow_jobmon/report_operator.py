@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ class JobReportOperator(BaseOperator):
 
     An audit whose archive or drill did not finish or did not pass is sent, and then fails the task. So does a channel
     that refuses the report for good or cannot be opened, once all others have it. A channel that is down for now gets
-    it later, from whoever delivers alerts.
+    it later, from whoever delivers alerts. Retried or cleared, it sends only to channels that have not had it from this
+    DAG run.
     """
 
     template_fields: Sequence[str] = (
@@ -84,8 +86,9 @@ class JobReportOperator(BaseOperator):
         try:
             settings = configuration.load()
             where = conninfo(self.conn_id or settings.conn_id)
-            made = self._make(where, settings)
-            told = announce(where, made, settings, self.channels)
+            key = _key(context)
+            made = self._make(where, settings, key)
+            told = announce(where, made, settings, self.channels, key=key)
         except JobmonError as error:
             raise AirflowFailException(str(error)) from None
         self.log.info("%s: %s", made.title, made.summary)
@@ -97,15 +100,27 @@ class JobReportOperator(BaseOperator):
             raise AirflowFailException("; ".join(problems))
         return {**made.as_json(), "sent": told.states}
 
-    def _make(self, where: str, settings: Settings) -> Report:
+    def _make(self, where: str, settings: Settings, key: str) -> Report:
         from airflow_jobmon.announcing import make_audit, make_report  # noqa: PLC0415
 
         if self.report == "audit":
             drills = None if self.drills is None else list(self.drills)  # of a mapped task: a lazy sequence
             return make_audit(
-                where, settings, keep_at=self.keep_at, job_name=self.job_name, archive=self.archive, drills=drills
+                where,
+                settings,
+                keep_at=self.keep_at,
+                job_name=self.job_name,
+                archive=self.archive,
+                drills=drills,
+                key=key,
             )
         made = make_report(where, settings, self.report, keep_at=self.keep_at, page_url=self.page_url)
         if made.kept_at:
             self.log.info("kept at %s", made.kept_at)
         return made.report
+
+
+def _key(context: Context) -> str:
+    """The same in all tries of a task, and in no other."""
+    task = context["ti"]
+    return json.dumps([task.dag_id, task.run_id, task.task_id, task.map_index])

@@ -12,7 +12,7 @@ import psycopg
 from airflow_jobmon.core.clock_changes import clock_changes
 from airflow_jobmon.core.digest import PERIOD, FailedRuns, MissedRun, Morning, OpenProblem, Undelivered, digest
 from airflow_jobmon.core.health import Health, JobHealth
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults
 from airflow_jobmon.core.report import Report
 from airflow_jobmon.core.review import WEEK, Delivered, JobWeek, Span, review
 from airflow_jobmon.core.review_page import DAYS, JobDay, review_page
@@ -107,7 +107,7 @@ def _job_weeks(conn: Connection, settings: Settings, at: datetime, now: datetime
     for name, place, *figures in conn.execute(load_queries("reporting")["spans"], {"at": at}):
         spans.setdefault(name, {})[place] = Span(*figures)
     return [
-        _job_week(registered.get(health.job_name) or MonitoredJob.model_construct(name=health.job_name), health, found)
+        _job_week(registered.get(health.job_name) or job_by_defaults(health.job_name), health, found)
         for health in assess_jobs(conn, settings, at=now)
         if (found := spans.get(health.job_name, {})) or health.job_name in registered
     ]

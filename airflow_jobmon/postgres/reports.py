@@ -37,12 +37,18 @@ class StoredReport:
     details: dict[str, Any]
 
 
-def store_report(conn: Connection[Any], report: Report, bodies: Mapping[str, tuple[UUID, bytes]]) -> int:
-    """Keep a report, and for each channel the message (key and bytes) that whoever delivers sends; returns its id."""
+def store_report(
+    conn: Connection[Any], report: Report, bodies: Mapping[str, tuple[UUID, bytes]], *, key: str | None = None
+) -> int:
+    """Keep a report, and for each channel the message (key and bytes) that whoever delivers sends; returns its id.
+
+    key: what the report is known by when it is made again; only channels without it, and those that refused it, get a
+    message then.
+    """
     queries = load_queries("reports")
     register_channels(conn, list(bodies))
     with conn.transaction():
-        given = {"kind": report.kind, "title": report.title, "details": Jsonb(report.as_json())}
+        given = {"kind": report.kind, "title": report.title, "details": Jsonb(report.as_json()), "key": key}
         row = conn.execute(queries["store_report"], given).fetchone()
         report_id = int(row[0]) if row else 0
         messages = {
@@ -57,12 +63,12 @@ def store_report(conn: Connection[Any], report: Report, bodies: Mapping[str, tup
 
 
 def messages_of(conn: Connection[Any], report_id: int) -> list[ReportMessage]:
-    """By channel."""
+    """By channel, the newest of each."""
     rows = conn.execute(load_queries("reports")["messages_of"], {"report_id": report_id}).fetchall()
     return [ReportMessage(*row) for row in rows]
 
 
-def latest_report(conn: Connection[Any], kind: str) -> StoredReport | None:
-    """The newest report of a kind; None where there was none."""
-    row = conn.execute(load_queries("reports")["latest"], {"kind": kind}).fetchone()
+def latest_report(conn: Connection[Any], kind: str, *, but: str | None = None) -> StoredReport | None:
+    """The newest report of a kind, the one with the key `but` left out; None where there was none."""
+    row = conn.execute(load_queries("reports")["latest"], {"kind": kind, "but": but}).fetchone()
     return StoredReport(*row) if row else None

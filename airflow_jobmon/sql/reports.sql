@@ -1,22 +1,35 @@
 -- Reports and the messages that carry them.
 
 -- name: store_report
-INSERT INTO airflow_jobmon.reports (kind, title, details) VALUES (%(kind)s, %(title)s, %(details)s) RETURNING id
+-- Under a key that is there already it takes the place of the earlier try's, whose row stays locked to the end.
+INSERT INTO airflow_jobmon.reports (kind, title, details, key)
+VALUES (%(kind)s, %(title)s, %(details)s, %(key)s)
+ON CONFLICT (key) WHERE key IS NOT NULL DO UPDATE SET title = excluded.title, details = excluded.details
+RETURNING id
 
 -- name: store_messages
+-- Not for a channel that has it, or will have it, from an earlier try.
 INSERT INTO airflow_jobmon.messages (id, channel, body, report_id)
 SELECT id, channel, body, %(report_id)s
 FROM unnest(%(ids)s::uuid[], %(channels)s::text[], %(bodies)s::bytea[]) AS given (id, channel, body)
+WHERE NOT EXISTS (
+    SELECT FROM airflow_jobmon.messages m
+    WHERE m.report_id = %(report_id)s AND m.channel = given.channel AND m.state <> 'dead')
 
 -- name: messages_of
-SELECT channel, state, attempts, sent_at, last_error, created_at
+-- The newest on each channel.
+SELECT DISTINCT ON (channel) channel, state, attempts, sent_at, last_error, created_at
 FROM airflow_jobmon.messages
 WHERE report_id = %(report_id)s
-ORDER BY channel
+ORDER BY channel, created_at DESC
 
 -- name: latest
--- The newest report of a kind.
-SELECT id, created_at, details FROM airflow_jobmon.reports WHERE kind = %(kind)s ORDER BY created_at DESC, id DESC LIMIT 1
+-- The newest report of a kind, leaving out the one with this key.
+SELECT id, created_at, details
+FROM airflow_jobmon.reports
+WHERE kind = %(kind)s AND (%(but)s::text IS NULL OR key IS DISTINCT FROM %(but)s)
+ORDER BY created_at DESC, id DESC
+LIMIT 1
 
 -- name: wake
 SELECT pg_notify('airflow_jobmon', '')

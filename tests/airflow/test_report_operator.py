@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,47 @@ def test_a_channel_that_is_down_for_now_does_not(run_dag, conn, jobmon_default, 
 def test_a_channel_that_refuses_for_good_fails_it(run_dag, conn, jobmon_default, slack):
     slack.otherwise = reply(404, "no_team")
     assert run(run_dag, report="daily")[0] == "failed"
+
+
+class Interrupted(JobReportOperator):
+    """Its first try ends just after the report went out; the second is to reach one more channel."""
+
+    def execute(self, context):
+        if context["ti"].try_number > 1:
+            self.channels = ["slack_ops", "mail_ops"]
+        done = super().execute(context)
+        if context["ti"].try_number == 1:
+            raise ConnectionError("the worker lost its database")
+        return done
+
+
+def test_a_retried_task_sends_only_to_channels_that_have_not_had_it(run_dag, conn, jobmon_default, slack, mailbox):
+    log_run(conn, "load", "failed", error_message="disk full")
+    with DAG(dag_id="retried", schedule=None) as dag:
+        Interrupted(task_id="report", report="daily", retries=1, retry_delay=timedelta(0))
+    instance = run_dag(dag).get_task_instance("report")
+    assert (str(instance.state), instance.try_number) == ("success", 2)
+    assert instance.xcom_pull(task_ids="report")["sent"] == {"mail_ops": "sent", "slack_ops": "sent"}
+    assert (len(slack.requests), len(mailbox.mails)) == (1, 1)
+    run_dag(dag)
+    assert len(slack.requests) == 2
+
+
+def test_a_retried_audit_finds_the_same_errors_new(run_dag, conn, jobmon_default, slack, mailbox, tmp_path):
+    log_run(conn, "load", "failed", error_message="disk full")
+    with DAG(dag_id="retried_audit", schedule=None) as dag:
+        Interrupted(
+            task_id="report",
+            report="audit",
+            keep_at=f"file://{tmp_path}",
+            archive={"runs": 0, "job_count": 0, "dry_run": True, "before": "2026-01-01", "refused": {}},
+            drills=[[{"step": "accepted by slack", "expected": "", "observed": "", "seconds": 1.0, "ok": True}]],
+            retries=1,
+            retry_delay=timedelta(0),
+        )
+    instance = run_dag(dag).get_task_instance("report")
+    assert instance.try_number == 2
+    assert [found["error"] for found in instance.xcom_pull(task_ids="report")["details"]["new_errors"]] == ["disk full"]
 
 
 @pytest.mark.parametrize("name", ["jobmon_daily_digest", "jobmon_weekly_review"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from airflow_jobmon.channels import Accepted
@@ -87,3 +89,37 @@ def test_without_channels_a_report_is_kept_all_the_same(conn, database):
     assert publish(database, a_report(), {}).messages == ()
     assert latest_report(conn, "daily") is not None
     assert latest_report(conn, "weekly") is None
+
+
+def test_a_report_that_is_made_again_goes_only_where_it_was_not_taken(conn, database):
+    taken, refusing = Recorder("taken"), Recorder("refusing", lambda _: PermanentDeliveryError("404 no_team"))
+    down = Recorder("down", lambda _: DeliveryError("429", rejected=True, retry_after=60))
+    first = publish(database, a_report(), {"taken": taken, "refusing": refusing, "down": down}, key="digest of today")
+    assert set(first.failed) == {"refusing"}
+    mended, added = Recorder("refusing"), Recorder("added")
+    channels = {"taken": taken, "refusing": mended, "down": down, "added": added}
+    again = publish(database, a_report(title="Made again"), channels, key="digest of today")
+    assert again.report_id == first.report_id
+    assert {message.channel: message.state for message in again.messages} == {
+        "added": "sent", "down": "open", "refusing": "sent", "taken": "sent",
+    }  # fmt: skip
+    assert again.failed == {}
+    assert [len(channel.sent) for channel in (taken, mended, added)] == [1, 1, 1]
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.messages WHERE channel = 'down'").fetchone() == (1,)
+    publish(database, a_report(), {"taken": taken}, key="digest of tomorrow")
+    publish(database, a_report(), {"taken": taken})
+    publish(database, a_report(), {"taken": taken})
+    assert len(taken.sent) == 4
+
+
+def test_a_channel_that_is_no_longer_asked_for_is_no_failure(database):
+    refusing = Recorder("refusing", lambda _: PermanentDeliveryError("404 no_team"))
+    publish(database, a_report(), {"refusing": refusing}, key="digest")
+    assert publish(database, a_report(), {"other": Recorder("other")}, key="digest").failed == {}
+
+
+def test_tries_at_the_same_moment_send_it_once(database):
+    slack = Recorder("slack")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: publish(database, a_report(), {"slack": slack}, key="digest"), range(4)))
+    assert len(slack.sent) == 1
