@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from math import floor
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ def assess(
     dormant = not registered and _is_dormant(facts, now, None if expects else facts.rhythm)
     findings = tuple(
         replace(found, alerts=False) if dormant else found
-        for found in _findings(facts, job, now, awaited, expects=expects)
+        for found in map(partial(_by_now, now), _findings(facts, job, now, awaited, expects=expects))
     )
     newest = facts.newest
     quiet_health = Health.OK if facts.last_finished else Health.UNKNOWN
@@ -59,6 +60,13 @@ def assess(
         else round(facts.window.success_rate, 2),
         judge_at=_next_moment(facts, job, now, awaited, expects=expects),
     )
+
+
+def _by_now(now: datetime, found: Finding) -> Finding:
+    """Nothing is wrong since a moment that is still to come, whatever the log says."""
+    if found.since <= now and found.evidence_at <= now:
+        return found
+    return replace(found, since=min(found.since, now), evidence_at=min(found.evidence_at, now))
 
 
 class _Awaited(NamedTuple):
