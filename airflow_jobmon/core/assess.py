@@ -64,9 +64,7 @@ def assess(
 
 def _by_now(now: datetime, found: Finding) -> Finding:
     """Nothing is wrong since a moment that is still to come, whatever the log says."""
-    if found.since <= now and found.evidence_at <= now:
-        return found
-    return replace(found, since=min(found.since, now), evidence_at=min(found.evidence_at, now))
+    return replace(found, since=now) if found.since > now else found
 
 
 class _Awaited(NamedTuple):
