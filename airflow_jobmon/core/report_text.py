@@ -77,17 +77,14 @@ def width(text: str) -> int:
     )
 
 
-def sparkline(values: Sequence[float | None]) -> str:
-    """A trend drawn in text, one character a value, from the lowest to the highest of them; a gap is a dot.
+def sparkline(values: Sequence[float | None], *, top: float | None = None) -> str:
+    """A trend drawn in text, one character a value, from zero to `top` (the highest of them); a gap is a dot.
 
-    Values that are all alike are drawn half high, since nothing is low or high among them.
+    From zero, so that what hardly changes looks level.
     """
-    known = [value for value in values if value is not None]
-    if not known:
-        return "·" * len(values)
-    low, high = min(known), max(known)
-    steps = "▁▂▃▄▅▆▇█"
-    return "".join(
-        "·" if value is None else steps[3] if high == low else steps[round((value - low) / (high - low) * 7)]
-        for value in values
-    )
+    full = top if top is not None else max((value for value in values if value is not None), default=0.0)
+    return "".join("·" if value is None else _step(value / full if full > 0 else 0.0) for value in values)
+
+
+def _step(share: float) -> str:
+    return "▁▂▃▄▅▆▇█"[round(min(max(share, 0.0), 1.0) * 7)]

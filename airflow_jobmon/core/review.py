@@ -18,6 +18,9 @@ from airflow_jobmon.core.times import iso, roughly
 WEEK = timedelta(days=7)
 
 ACTIONS = {
+    "failed": "Follow the runbook",
+    "missed": "Follow the runbook",
+    "stuck": "Follow the runbook",
     "low_success_rate": "Investigate recurring issues",
     "falling_success_rate": "Check for infrastructure or code issues",
     "rising_duration": "Check database performance",
@@ -185,7 +188,7 @@ def _success_table(weeks: Sequence[JobWeek], page: str | None) -> Table:
             _percent(one.before.success_rate),
             str(one.week.finished),
             str(one.week.finished - one.week.succeeded),
-            sparkline([day.success_rate for day in one.days]),
+            sparkline([day.success_rate for day in one.days], top=100.0),
         )
         for one in weeks
     ]

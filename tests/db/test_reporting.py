@@ -101,7 +101,7 @@ def test_the_review_holds_each_week_beside_the_one_before(conn):
     report = weekly_review(conn, SETTINGS).report()
     [row] = tables(report)["Success"]
     assert row[:6] == ("load", "below 95 %", "87.5 %", "100.0 %", "8", "1")
-    assert row[6] == "████▁██"
+    assert row[6] == "████▅██"
     assert tables(report)["Duration of successes"][0][1:7] == ("20 s", "10 s", "20 s", "10 s", "20 s", "10 s")
     assert tables(report)["Records updated per day"][0][1:3] == ("70.0", "140.0")
 

@@ -50,13 +50,21 @@ def test_width_is_what_a_fixed_width_font_takes(text, columns):
     [
         pytest.param([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█", id="rising"),
         pytest.param([5, None, 0], "█·▁", id="a day without a run"),
-        pytest.param([3, 3, 3], "▄▄▄", id="all alike"),
+        pytest.param([14, 14.5, 13], "██▇", id="hardly a change"),
+        pytest.param([3, 3, 3], "███", id="all alike"),
+        pytest.param([0, 0], "▁▁", id="nothing but zero"),
+        pytest.param([-2, 4], "▁█", id="below zero"),
         pytest.param([None, None], "··", id="nothing known"),
         pytest.param([], "", id="nothing asked"),
     ],
 )
-def test_a_trend_is_drawn_from_its_lowest_to_its_highest(values, drawn):
+def test_a_trend_is_drawn_from_zero_to_its_highest(values, drawn):
     assert sparkline(values) == drawn
+
+
+def test_a_rate_is_drawn_against_all_of_it():
+    assert sparkline([100, 50, 100, 0], top=100) == "█▅█▁"
+    assert sparkline([50, 50], top=100) == "▅▅"
 
 
 @given(reports)

@@ -72,6 +72,7 @@ def test_each_figure_stands_beside_the_week_before_with_a_trend():
     [
         (Kind.LOW_SUCCESS_RATE, "Investigate recurring issues"),
         (Kind.SLOW, "Check database performance"),
+        (Kind.MISSED, "Follow the runbook"),
     ],
 )
 def test_action_items_use_the_procedures_words(kind, action):

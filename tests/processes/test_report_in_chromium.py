@@ -1,0 +1,22 @@
+"""A report's mail as a phone shows it."""
+
+from __future__ import annotations
+
+from airflow_jobmon.channels.email_report import write_report
+from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.report import Report, Section, Table
+from tests.browser import chromium
+from tests.reports import a_report
+
+
+def test_a_wide_table_scrolls_by_itself_and_the_page_does_not(tmp_path):
+    columns = tuple(f"column {number}" for number in range(12))
+    wide = Section("All", ("x" * 300,), Table(columns, [("job",) * 12], frozenset(range(1, 12))))
+    report = Report("weekly", "Weekly review", Health.WARNING, a_report().at, "All is well.", (wide,))
+    page = tmp_path / "mail.html"
+    page.write_text(write_report(report).html)
+    with chromium(tmp_path) as tab:
+        tab.size(390, 844, phone=True)
+        tab.open(page.as_uri())
+        assert tab.see("document.documentElement.scrollWidth") == 390
+        assert tab.see("document.querySelector('div').scrollWidth > document.querySelector('div').clientWidth")
