@@ -98,10 +98,14 @@ def new_errors(conn: Connection, since: datetime, now: datetime, *, job_name: st
 
 def drill_targets(conn: Connection, settings: Settings, job_name: str | None) -> list[str]:
     """Jobs whose drills reach every channel that alerts go to: the named one, then as few others as it takes."""
+    return covering(_reached(conn, settings), frozenset(settings.channels), job_name)
+
+
+def _reached(conn: Connection, settings: Settings) -> dict[str, frozenset[str]]:
+    """The channels of each job that is watched by its registry entry."""
     usual = frozenset(settings.channels)
     jobs = [entry.job for entry in list_jobs(conn) if entry.job.enabled]
-    reached = {job.name: usual if job.channels is None else frozenset(job.channels) for job in jobs}
-    return covering(reached, usual, job_name)
+    return {job.name: usual if job.channels is None else frozenset(job.channels) for job in jobs}
 
 
 def audit(
@@ -122,6 +126,7 @@ def audit(
     """
     at = now or datetime.now(UTC)
     last = latest_report(conn, "audit", but=key)
+    channels = frozenset(settings.channels).union(*_reached(conn, settings).values())
     exported = export_queries(conn, keep, job_name=job_name, now=at)
     made = Audit(
         healths=assess_jobs(conn, settings, [job_name] if job_name else None),
@@ -129,7 +134,7 @@ def audit(
         files=exported.files,
         kept_at=exported.manifest.rpartition("/")[0],
         archive=archive_step(archive),
-        drill=drill_step(drills, wanted=drilled),
+        drill=drill_step(drills, wanted=drilled, channels=channels),
         errors=new_errors(conn, last.created_at if last else at - _FIRST, at, job_name=job_name),
     )
     return audit_report(made, at=at, page=page_of(settings))

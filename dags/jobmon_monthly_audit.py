@@ -55,7 +55,7 @@ with DAG(
         return drills_to_hold(job_name=(params or {}).get("job_name"))
 
     drill = AlertDrillOperator.partial(task_id="drill", drill="failure").expand(job_name=jobs_to_drill())
-    report = JobReportOperator(
+    JobReportOperator(
         task_id="report",
         report="audit",
         channels=CHANNELS,
@@ -65,4 +65,3 @@ with DAG(
         drills=drill.output,
         trigger_rule="all_done",
     )
-    archive >> drill >> report

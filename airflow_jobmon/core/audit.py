@@ -12,6 +12,9 @@ from airflow_jobmon.core.report import Report, Section, Table
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.core.times import iso, to_the_second
 
+_ACCEPTED = "accepted by "
+"""How a drill's step that proves a channel begins; the channel's name follows."""
+
 _MOST_ERRORS = 50
 """New error texts that the report shows; the export has them all."""
 
@@ -90,8 +93,17 @@ def archive_step(done: Mapping[str, Any] | None) -> Step:
     return Step(said, problem=refused)
 
 
-def drill_step(drills: Sequence[Sequence[Mapping[str, Any]] | None] | None, *, wanted: bool = True) -> Step:
-    """From the steps that each drill returned; None: it did not finish. `wanted`: whether one was to be held at all."""
+def drill_step(
+    drills: Sequence[Sequence[Mapping[str, Any]] | None] | None,
+    *,
+    wanted: bool = True,
+    channels: frozenset[str] = frozenset(),
+) -> Step:
+    """From the steps that each drill returned; None: it did not finish.
+
+    wanted: whether one was to be held at all. channels: what the drills were to reach together; a drill that crashed
+    may have left nothing to show, not even a None.
+    """
     if not wanted:
         return Step("no alert drill was held")
     if not drills or not all(drills):
@@ -107,7 +119,9 @@ def drill_step(drills: Sequence[Sequence[Mapping[str, Any]] | None] | None, *, w
         for step in sorted(steps, key=lambda step: bool(step["ok"]))
     ]
     failed = [f"{step['step']}: {step['observed']}" for step in steps if not step["ok"]]
-    accepted = sum(step["step"].startswith("accepted by") and step["ok"] for step in steps)
+    tried = {step["step"].removeprefix(_ACCEPTED) for step in steps if step["step"].startswith(_ACCEPTED)}
+    failed += [f"no drill tried {channel}; see the logs of that task" for channel in sorted(channels - tried)]
+    accepted = sum(step["step"].startswith(_ACCEPTED) and step["ok"] for step in steps)
     said = f"{accepted} alert{'' if accepted == 1 else 's'} arrived, each accepted by its channel's server"
     return Step(said, rows, problem=fit(one_line("; ".join(failed)), 500))
 

@@ -105,6 +105,23 @@ def test_a_dead_channel_fails_the_audit_and_the_report_still_goes_out(run_dag, c
     assert any("Monthly audit: 1 not done" in request.json["text"] for request in watched.slack.requests)
 
 
+def test_a_drill_that_could_not_be_held_is_not_proven_by_the_others(run_dag, conn, watched, logged, tmp_path):
+    conn.execute("ALTER TABLE public.jobs_log ADD CHECK (job_name <> 'own' OR status <> 'failed')")
+    ran = run_dag(audit_dag(), run_conf={"keep_at": f"file://{tmp_path}"})
+    report = ran.get_task_instance("report")
+    assert str(report.state) == "failed"
+    [problem] = report.xcom_pull(task_ids="report")["details"]["problems"]
+    assert problem == "alert drill: no drill tried hook; see the logs of that task"
+
+
+def test_an_archive_that_fails_keeps_no_alert_from_being_proven(run_dag, conn, watched, logged, tmp_path):
+    conn.execute("ALTER TABLE airflow_jobmon.jobs_log_archive RENAME TO jobs_log_archive_away")
+    ran = run_dag(audit_dag(), run_conf={"keep_at": f"file://{tmp_path}"})
+    states = {instance.task_id: str(instance.state) for instance in ran.get_task_instances()}
+    assert states["archive"] == "failed"
+    assert states["drill"] == "success"
+
+
 @pytest.mark.parametrize(
     "conf",
     [

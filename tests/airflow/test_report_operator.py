@@ -124,7 +124,7 @@ def test_a_retried_audit_finds_the_same_errors_new(run_dag, conn, jobmon_default
             report="audit",
             keep_at=f"file://{tmp_path}",
             archive={"runs": 0, "job_count": 0, "dry_run": True, "before": "2026-01-01", "refused": {}},
-            drills=[[{"step": "accepted by slack", "expected": "", "observed": "", "seconds": 1.0, "ok": True}]],
+            drills=[[{"step": "accepted by slack_ops", "expected": "", "observed": "", "seconds": 1.0, "ok": True}]],
             retries=1,
             retry_delay=timedelta(0),
         )

@@ -74,6 +74,11 @@ def test_new_error_texts_are_for_the_runbook():
             "alert drill: accepted by mail: 404",
             id="an alert did not arrive",
         ),
+        pytest.param(
+            {"drill": drill_step([[step("accepted by slack")]], channels=frozenset({"slack", "mail", "hook"}))},
+            "alert drill: no drill tried hook; see the logs of that task; no drill tried mail",
+            id="the drill that was to try it left nothing",
+        ),
     ],
 )
 def test_what_was_not_done_or_not_proven_is_critical_and_named_first(changes, said):
