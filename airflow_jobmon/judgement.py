@@ -19,7 +19,8 @@ from airflow_jobmon.core.silences import Silence, in_force
 from airflow_jobmon.core.telling import tell_drill
 from airflow_jobmon.core.verdicts import Circumstances, Outcome, Ruling, retire, rule
 from airflow_jobmon.postgres import facts as facts_of_log
-from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey, State
+from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey
+from airflow_jobmon.postgres.states import State
 from airflow_jobmon.postgres.trips import Answer
 from airflow_jobmon.settings import Settings
 

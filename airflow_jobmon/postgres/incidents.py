@@ -6,23 +6,21 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from functools import cached_property, lru_cache
+from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.health import Finding, Health, Window
+from airflow_jobmon.core.health import Health
 from airflow_jobmon.core.incidents import Change, OpenIncident
-from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults
-from airflow_jobmon.core.rhythm import Rhythm, read_rhythm
+from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.runs import FAILED, Run
 from airflow_jobmon.core.silences import Silence
 from airflow_jobmon.core.verdicts import Outcome, Ruling
-from airflow_jobmon.errors import ConfigurationError, SchemaProblem
+from airflow_jobmon.errors import SchemaProblem
 from airflow_jobmon.postgres.incident_rows import (
     Row,
     alert_row,
@@ -33,7 +31,7 @@ from airflow_jobmon.postgres.incident_rows import (
     verdict_row,
 )
 from airflow_jobmon.postgres.queries import load_queries
-from airflow_jobmon.postgres.registry import read_stored_job
+from airflow_jobmon.postgres.states import State, read_state
 from airflow_jobmon.postgres.trips import Answer, Arrive
 
 RunKey = tuple[str, str]
@@ -49,29 +47,6 @@ class Addressed(NamedTuple):
     incident_id: int | None
     channels: Sequence[str] | None
     silence: Silence | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What is stored of a job: its registry entry (or the defaults), since when we know it, its last counted window.
-
-    first_seen_at: when we first saw it; at the installation itself, where the log had it by then.
-    found_started_at: when the newest run started that the log had by then; None where that was not noted.
-    scheduled_since: since when its schedule is this one; None where it always was.
-    rhythm: what was learned of it, while it was not registered.
-    trends: what got worse about it, by the days before trends_on.
-    """
-
-    job: MonitoredJob
-    registered: bool
-    known_since: datetime
-    first_seen_at: datetime
-    scheduled_since: datetime | None
-    window: Window | None
-    rhythm: Rhythm | None
-    trends: tuple[Finding, ...] = ()
-    trends_on: date | None = None
-    found_started_at: datetime | None = None
 
 
 class IncidentBook:
@@ -131,14 +106,14 @@ class IncidentBook:
         given = {"names": list(names), "seen": list(seen or [None] * len(names)), "unless_judged": seen is not None}
         self.conn.execute(self._sql["ensure_states"], given)
         asked = self.conn.execute(self._sql["lock_states"], given)
-        return lambda: {row[0]: _state(*row) for row in self._rows(asked)}
+        return lambda: {row[0]: read_state(*row) for row in self._rows(asked)}
 
     def read_states(self, names: Sequence[str]) -> list[State]:
         return self.ask_states(names)()
 
     def ask_states(self, names: Sequence[str]) -> Answer[list[State]]:
         asked = self.conn.execute(self._sql["read_states"], {"names": list(names)})
-        return lambda: [_state(*row) for row in asked.fetchall()]
+        return lambda: [read_state(*row) for row in asked.fetchall()]
 
     def open_incidents(self, names: Sequence[str]) -> Answer[dict[str, dict[str, OpenIncident]]]:
         """By job, by kind."""
@@ -280,54 +255,6 @@ class IncidentBook:
     def _execute(self, query: str, rows: Sequence[Row], **given: Any) -> None:
         if rows:
             self.conn.execute(self._sql[query], {"rows": Jsonb(rows, dumps=_dumps), **given})
-
-
-def _state(  # noqa: PLR0917 - a row of the query, column by column
-    job_name: str,
-    first_seen_at: datetime,
-    finished: int | None,
-    succeeded: int | None,
-    config: str | None,
-    registered_at: datetime | None,
-    scheduled_since: datetime | None,
-    rhythm: str | None,
-    trends: str | None,
-    trends_on: date | None,
-    found_started_at: datetime | None,
-) -> State:
-    try:
-        job = read_stored_job(config) if config is not None else _defaults(job_name)
-    except ConfigurationError as error:  # stored by another host or version, such as a zone unknown here
-        log.error("the registry entry of job %.200r cannot be read here: %s", job_name, error)  # noqa: TRY400
-        job, config = _defaults(job_name), None
-    window = Window(job.window_days, finished, succeeded) if finished is not None and succeeded is not None else None
-    return State(
-        job,
-        config is not None,
-        registered_at or first_seen_at,
-        first_seen_at,
-        scheduled_since,
-        window,
-        _rhythm(rhythm),
-        _trends(trends),
-        trends_on,
-        found_started_at,
-    )
-
-
-@lru_cache(maxsize=20_000)
-def _rhythm(stored: str | None) -> Rhythm | None:
-    return None if stored is None else read_rhythm(json.loads(stored))
-
-
-@lru_cache(maxsize=20_000)
-def _trends(stored: str | None) -> tuple[Finding, ...]:
-    return () if stored is None else tuple(Finding.from_stored(found) for found in json.loads(stored))
-
-
-@lru_cache(maxsize=20_000)
-def _defaults(job_name: str) -> MonitoredJob:
-    return job_by_defaults(job_name)
 
 
 def _dumps(value: Any) -> str:

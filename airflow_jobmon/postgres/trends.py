@@ -16,8 +16,9 @@ from airflow_jobmon.core.baselines import REACH, degradation
 from airflow_jobmon.core.health import Finding
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.postgres.days import days
-from airflow_jobmon.postgres.incidents import IncidentBook, State
+from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.states import State
 from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
 
 log = logging.getLogger(__name__)
