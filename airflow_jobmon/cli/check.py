@@ -33,9 +33,15 @@ def check(args: Namespace) -> Outcome:
     return Outcome(
         rows=_rows(jobs),
         value=health_report(jobs, at or datetime.now(UTC)),
-        note=None if jobs else "unknown: there are no jobs, neither registered nor in the job log",
+        note=_left_out(jobs, args.jobs),
         exit_code=EXIT_CODES[worst([job.status for job in jobs])],
     )
+
+
+def _left_out(jobs: Sequence[JobHealth], asked_for: Sequence[str]) -> str | None:
+    if disabled := sorted(set(asked_for) - {job.job_name for job in jobs}):
+        return f"not judged, since it is registered with enabled: false: {', '.join(disabled)}"
+    return None if jobs else "unknown: there are no jobs to judge, neither registered and enabled nor in the job log"
 
 
 def _rows(jobs: Sequence[JobHealth]) -> list[dict[str, Any]]:

@@ -36,6 +36,19 @@ def test_check_exits_with_1_for_a_warning(jobmon, conn, tmp_path):
     assert jobmon("check", "slow").code == 1
 
 
+def test_check_says_which_of_the_jobs_it_was_asked_for_are_disabled(jobmon, conn, tmp_path):
+    (tmp_path / "jobs.yaml").write_text("jobs: [{name: resting, enabled: false}]")
+    assert jobmon("jobs", "apply", str(tmp_path / "jobs.yaml")).code == 0
+    checked = jobmon("check", "resting")
+    assert checked.code == 3
+    assert "not judged, since it is registered with enabled: false: resting" in checked.err
+    log_run(conn, "nightly")
+    assert (jobmon("check").code, jobmon("check").err) == (0, "")
+    checked = jobmon("check", "nightly", "resting")
+    assert checked.code == 0
+    assert "enabled: false: resting" in checked.err
+
+
 def test_check_reads_only_unless_it_records(jobmon, conn):
     log_run(conn, "nightly", "failed")
     counted = "SELECT (SELECT count(*) FROM airflow_jobmon.incidents), (SELECT count(*) FROM airflow_jobmon.job_state)"
