@@ -27,12 +27,19 @@ with DAG(
         "archive": Param(True, type="boolean", title="Archive", description="Off: only count what would be archived."),
         "days": Param(90, type="integer", minimum=1, maximum=3650, title="Days", description="Runs older than this."),
         "job_name": Param(
-            None, type=["null", "string"], minLength=1, maxLength=500, title="Job", description="Empty: all jobs."
+            None,
+            type=["null", "string"],
+            minLength=1,
+            maxLength=500,
+            pattern=r"\S",
+            title="Job",
+            description="Empty: all jobs.",
         ),
         "keep_at": Param(
             None,
             type=["null", "string"],
             minLength=1,
+            pattern=r"\S",
             title="Keep at",
             description="Directory for the export, like s3://aws_default@audits/jobmon; empty: one in AIRFLOW_HOME.",
         ),

@@ -128,6 +128,8 @@ def test_an_archive_that_fails_keeps_no_alert_from_being_proven(run_dag, conn, w
         pytest.param({"days": 0}, id="no days"),
         pytest.param({"days": "ninety"}, id="days in words"),
         pytest.param({"job_name": ""}, id="an empty job"),
+        pytest.param({"job_name": "  "}, id="a blank job"),
+        pytest.param({"keep_at": " "}, id="a blank directory"),
         pytest.param({"archive": "maybe"}, id="neither on nor off"),
     ],
 )
