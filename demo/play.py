@@ -119,6 +119,7 @@ def _stay_up(acts: Acts, env: dict[str, str], screen: Screen, options: Namespace
     """Until a signal: the jobs keep their schedules, and both watchers watch them."""
     screen.line()
     screen.line(f"  Airflow   http://127.0.0.1:{options.airflow_port}/   user {USER}, password {PASSWORD}")
+    screen.line(f"  Jobs      http://127.0.0.1:{options.airflow_port}/plugin/jobmon   in Airflow's menu: Jobmon")
     screen.line(f"  Inbox     {acts.inbox.url}/   what Slack and the mailbox got")
     screen.line(f"  Database  {_psql()} {env['AIRFLOW_CONN_JOBMON_DEFAULT']}")
     screen.line(f"  Logs      {LOGS}")
