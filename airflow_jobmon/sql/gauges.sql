@@ -45,7 +45,8 @@ FROM airflow_jobmon.job_state st
 CROSS JOIN fresh
 LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
 WHERE coalesce((j.config ->> 'enabled')::boolean, true)
-    AND (st.checked_at IS NULL OR NOT fresh.fresh OR st.checked_at > clock_timestamp() - interval '2 hours')
+    AND (NOT fresh.fresh OR st.checked_at > clock_timestamp() - interval '2 hours'
+        OR (st.checked_at IS NULL AND j.name IS NOT NULL))
 ORDER BY st.job_name
 
 -- name: incident_gauges

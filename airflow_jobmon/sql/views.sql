@@ -26,7 +26,10 @@ SELECT
     (verdict ->> 'success_rate')::double precision AS success_rate_percent,
     (SELECT string_agg(found ->> 'message', '; ' ORDER BY place)
         FROM jsonb_array_elements(verdict -> 'findings') WITH ORDINALITY AS listed (found, place)) AS problems
-FROM airflow_jobmon.job_state;
+FROM airflow_jobmon.job_state st
+WHERE checked_at IS NOT NULL  -- a job that is never judged is ignored, unless nobody has judged any yet
+    OR EXISTS (SELECT FROM airflow_jobmon.jobs j WHERE j.name = st.job_name)
+    OR NOT EXISTS (SELECT FROM airflow_jobmon.job_state judged WHERE judged.checked_at IS NOT NULL);
 COMMENT ON VIEW airflow_jobmon.job_health IS
     'The stored verdict on each job; unknown where it is older than two hours, since then nobody is watching';
 

@@ -3,7 +3,7 @@
 -- name: verdicts
 -- The stored verdicts of all jobs, or of one, and whether any is newer than two hours. A job whose verdict is older
 -- while others are not is watched no longer; where all are older, nobody checks, and what they say is no news.
--- A job that was registered a moment ago has none yet.
+-- A job that was registered a moment ago has none yet; one that nobody registered and nobody judges is ignored.
 WITH fresh AS (
     SELECT coalesce(max(checked_at) > clock_timestamp() - interval '2 hours', false) AS fresh
     FROM airflow_jobmon.job_state
@@ -14,7 +14,8 @@ CROSS JOIN fresh
 LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
 WHERE (%(job_name)s::text IS NULL OR st.job_name = %(job_name)s)
     AND coalesce((j.config ->> 'enabled')::boolean, true)
-    AND (st.checked_at IS NULL OR NOT fresh.fresh OR st.checked_at > clock_timestamp() - interval '2 hours')
+    AND (NOT fresh.fresh OR st.checked_at > clock_timestamp() - interval '2 hours'
+        OR (st.checked_at IS NULL AND j.name IS NOT NULL))
 
 -- name: summary
 SELECT count(*)::integer,

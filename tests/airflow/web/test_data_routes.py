@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.web.shapes import HealthReport, Metrics
-from tests.runs import log_run
+from tests.runs import install_now, log_run
 from tests.servers import http_server, reply
 
 
@@ -82,6 +84,18 @@ def test_a_job_that_left_the_log_does_not_make_it_stale_for_ever(get, conn):
     conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = now() - interval '3 hours' WHERE job_name = 'gone'")
     answer = get("/check-job-health")
     assert (answer.status_code, [job["job_name"] for job in answer.json()["jobs"]]) == (200, ["load"])
+
+
+def test_jobs_that_are_ignored_do_not_make_it_stale(get, conn, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__JOBMON__UNREGISTERED_JOBS", "ignore")
+    log_run(conn, "load")
+    log_run(conn, "ignored")
+    install_now(conn)
+    apply_jobs(conn, [MonitoredJob(name="load")], source="file:x")
+    check_and_record(conn, Settings(unregistered_jobs="ignore"))
+    answer = get("/check-job-health")
+    assert (answer.status_code, [job["job_name"] for job in answer.json()["jobs"]]) == (200, ["load"])
+    assert conn.execute("SELECT job_name FROM airflow_jobmon.job_health").fetchall() == [("load",)]
 
 
 def test_a_job_nobody_knows_is_404_and_says_so(get, conn):
@@ -157,9 +171,6 @@ def test_metrics_have_the_agreed_shape(get, conn):
 
 
 def test_a_registered_job_that_never_ran_has_metrics(get, conn):
-    from airflow_jobmon.core.jobs import MonitoredJob
-    from airflow_jobmon.postgres.registry import apply_jobs
-
     apply_jobs(conn, [MonitoredJob(name="load"), MonitoredJob(name="off", enabled=False)], source="file:x")
     metrics = get("/job-metrics", job_name="load").json()
     assert metrics["health"]["status"] == "unknown"
