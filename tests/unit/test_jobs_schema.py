@@ -26,12 +26,16 @@ def mistakes(content: Any) -> list[str]:
     return [error.message for error in VALIDATOR.iter_errors(content)]
 
 
+_JOBS = r"^    jobs:\n(?: *(?:#.*)?\n)* *- "
+"""A list of jobs, which the workflow of a CI service has not under that key."""
+
+
 def written_down() -> list[Any]:
     """Every example of a registry in the documentation, and the demo's."""
     found = [pytest.param((ROOT / "demo" / "jobs.yaml").read_text(), id="demo/jobs.yaml")]
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         blocks = re.findall(r"(?:^    .*\n|^\n)+", page.read_text(), re.MULTILINE)
-        for number, block in enumerate(block for block in blocks if re.search(r"^    jobs:$", block, re.MULTILINE)):
+        for number, block in enumerate(block for block in blocks if re.search(_JOBS, block, re.MULTILINE)):
             found.append(pytest.param(re.sub(r"^    ", "", block, flags=re.MULTILINE), id=f"{page.name} {number}"))
     return found
 
