@@ -26,7 +26,7 @@ from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
 from airflow_jobmon.postgres.trends import note_trends, with_trends
 from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.upkeep import prune
-from airflow_jobmon.postgres.usual import refresh_durations
+from airflow_jobmon.postgres.usual import note_full_check, refresh_durations
 from airflow_jobmon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -180,6 +180,7 @@ def check_and_record(conn: Connection, settings: Settings, names: Sequence[str] 
 def keep_up(conn: Connection, *, durations: bool = True) -> None:
     """What follows a full check: the usual durations of jobs, and the retention of our own tables."""
     if durations:
+        note_full_check(conn)
         refresh_durations(conn)
     prune(conn)
 

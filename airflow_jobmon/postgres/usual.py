@@ -9,6 +9,11 @@ from psycopg import Connection
 from airflow_jobmon.postgres.queries import load_queries
 
 
+def note_full_check(conn: Connection[Any]) -> None:
+    """Store that all jobs were checked just now."""
+    conn.execute(load_queries("gauges")["all_checked"])
+
+
 def refresh_durations(conn: Connection[Any]) -> int:
     """Store each job's median and 95th percentile of the last 30 days; how many of them changed."""
     return conn.execute(load_queries("gauges")["refresh_durations"]).rowcount

@@ -1,5 +1,8 @@
 -- What /metrics reads, and what is stored for it.
 
+-- name: all_checked
+UPDATE airflow_jobmon.full_checks SET checked_at = clock_timestamp()
+
 -- name: refresh_durations
 -- Each job's usual durations over the last 30 days, from what was counted of each day.
 -- In order of name, as everybody who locks several states does.
@@ -26,8 +29,12 @@ WHERE st.job_name = changed.job_name
 -- name: job_gauges
 -- One row per watched job, from what was stored: the same jobs as `verdicts`.
 WITH fresh AS (
-    SELECT coalesce(max(checked_at) > clock_timestamp() - interval '2 hours', false) AS fresh
-    FROM airflow_jobmon.job_state
+    SELECT coalesce(least(checked_at, (SELECT max(st.checked_at) FROM airflow_jobmon.job_state st))
+        > clock_timestamp() - interval '2 hours', false) AS fresh
+    FROM airflow_jobmon.full_checks
+    WHERE checked_at IS NOT NULL
+    UNION ALL
+    SELECT false FROM airflow_jobmon.full_checks WHERE checked_at IS NULL
 )
 SELECT st.job_name,
     CASE WHEN fresh.fresh AND st.checked_at IS NOT NULL
@@ -71,4 +78,4 @@ SELECT
     (SELECT extract(epoch FROM clock_timestamp() - max(seen_at))::float8 FROM airflow_jobmon.watchers),
     greatest(0, extract(epoch FROM clock_timestamp() - least(
         (SELECT min(at) FROM airflow_jobmon.events), (SELECT min(judge_at) FROM airflow_jobmon.job_state))))::float8,
-    (SELECT extract(epoch FROM clock_timestamp() - max(window_at))::float8 FROM airflow_jobmon.job_state)
+    (SELECT extract(epoch FROM clock_timestamp() - checked_at)::float8 FROM airflow_jobmon.full_checks)

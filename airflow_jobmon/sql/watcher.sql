@@ -16,7 +16,7 @@ SELECT EXISTS (
     WHERE delivers AND id <> %(id)s AND seen_at > clock_timestamp() - interval '15 seconds')
 
 -- name: check_is_owed
--- Whether the hourly check is late: nobody counted success rates for more than an hour.
-SELECT coalesce(max(window_at), '-infinity') < clock_timestamp() - interval '65 minutes'
-FROM airflow_jobmon.job_state
-HAVING count(*) > 0
+-- Whether the hourly check is late: nobody checked all jobs for more than an hour.
+SELECT coalesce(checked_at, '-infinity') < clock_timestamp() - interval '65 minutes'
+FROM airflow_jobmon.full_checks
+WHERE EXISTS (SELECT FROM airflow_jobmon.job_state)

@@ -1,14 +1,19 @@
 -- What the data routes read.
 
 -- name: verdicts
--- The stored verdicts of all jobs, or of one, and whether any is newer than two hours. A job whose verdict is older
--- while others are not is watched no longer; where all are older, nobody checks, and what they say is no news.
+-- The stored verdicts of all jobs, or of one, and whether each is news. Where all jobs were checked within two hours, one
+-- whose verdict is older is watched no longer; else what they say is no news, but of a job that was itself checked.
 -- A job that was registered a moment ago has none yet; one that nobody registered and nobody judges is ignored.
 WITH fresh AS (
-    SELECT coalesce(max(checked_at) > clock_timestamp() - interval '2 hours', false) AS fresh
-    FROM airflow_jobmon.job_state
+    SELECT coalesce(least(checked_at, (SELECT max(st.checked_at) FROM airflow_jobmon.job_state st))
+        > clock_timestamp() - interval '2 hours', false) AS fresh
+    FROM airflow_jobmon.full_checks
+    WHERE checked_at IS NOT NULL
+    UNION ALL
+    SELECT false FROM airflow_jobmon.full_checks WHERE checked_at IS NULL
 )
-SELECT st.job_name, st.health, st.verdict, fresh.fresh AND st.checked_at IS NOT NULL
+SELECT st.job_name, st.health, st.verdict,
+    coalesce(st.checked_at > clock_timestamp() - interval '2 hours', false) AND (fresh.fresh OR %(job_name)s::text IS NOT NULL)
 FROM airflow_jobmon.job_state st
 CROSS JOIN fresh
 LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name

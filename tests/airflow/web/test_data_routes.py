@@ -71,7 +71,7 @@ def test_what_cannot_be_told_makes_curl_fail(get, conn, make_it_so):
         log_run(conn, "load")
     if make_it_so == "stale":
         check_and_record(conn, Settings())
-        conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at - interval '3 hours'")
+        conn.execute("UPDATE airflow_jobmon.full_checks SET checked_at = checked_at - interval '3 hours'")
     answer = get("/check-job-health")
     assert (answer.status_code, answer.json()["status"]) == (503, "unknown")
 
@@ -84,6 +84,19 @@ def test_a_job_that_left_the_log_does_not_make_it_stale_for_ever(get, conn):
     conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = now() - interval '3 hours' WHERE job_name = 'gone'")
     answer = get("/check-job-health")
     assert (answer.status_code, [job["job_name"] for job in answer.json()["jobs"]]) == (200, ["load"])
+
+
+def test_a_check_of_one_job_makes_the_others_no_news(get, conn):
+    log_run(conn, "load")
+    log_run(conn, "broken", "failed")
+    check_and_record(conn, Settings())
+    conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at - interval '3 hours'")
+    conn.execute("UPDATE airflow_jobmon.full_checks SET checked_at = checked_at - interval '3 hours'")
+    check_and_record(conn, Settings(), ["load"])
+    answer = get("/check-job-health")
+    assert (answer.status_code, {job["job_name"] for job in answer.json()["jobs"]}) == (503, {"load", "broken"})
+    assert get("/check-job-health", job_name="load").status_code == 200
+    assert get("/check-job-health", job_name="broken").status_code == 503
 
 
 def test_jobs_that_are_ignored_do_not_make_it_stale(get, conn, monkeypatch):
