@@ -68,7 +68,8 @@ async def test_of_ten_thousand_jobs_that_fall_due_two_watchers_notice_each_once_
     ):
         await until_told(conn, [("missed", "opened", JOBS)])
     assert lag.ticks > 100
-    assert lag.worst < 0.1
+    # What the code does it does in each of the twenty batches and in both watchers; a machine pauses once.
+    assert len(lag.stalls) <= 1, lag.stalls
     # Each takes longer, the more the process holds: in a triggerer more than 0.1 s.
     assert full_collections() - looked_through <= 1
     assert changed_jobs(conn) == []
