@@ -23,6 +23,10 @@ class UnknownJob(JobmonError):
     """A job name that neither the registry nor the log knows."""
 
 
+class UnjudgedJob(JobmonError):
+    """A job that is known but that nobody judges: disabled, ignored, or too new."""
+
+
 class UnknownSilence(JobmonError):
     """A name that was never silenced."""
 

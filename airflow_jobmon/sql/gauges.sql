@@ -27,34 +27,21 @@ FROM changed
 WHERE st.job_name = changed.job_name
 
 -- name: job_gauges
--- One row per watched job, from what was stored: the same jobs as `verdicts`.
-WITH fresh AS (
-    SELECT coalesce(least(checked_at, (SELECT max(st.checked_at) FROM airflow_jobmon.job_state st))
-        > clock_timestamp() - interval '2 hours', false) AS fresh
-    FROM airflow_jobmon.full_checks
-    WHERE checked_at IS NOT NULL
-    UNION ALL
-    SELECT false FROM airflow_jobmon.full_checks WHERE checked_at IS NULL
-)
-SELECT st.job_name,
-    CASE WHEN fresh.fresh AND st.checked_at IS NOT NULL
-        THEN array_position(ARRAY['ok', 'unknown', 'warning', 'critical'], st.health) - 1 ELSE 1 END::float8,
-    extract(epoch FROM (st.verdict #>> '{last_run,started_at}')::timestamptz)::float8,
-    extract(epoch FROM st.last_success_at)::float8,
-    (st.verdict #>> '{last_run,duration_seconds}')::float8,
-    (st.verdict #>> '{last_run,records_updated}')::float8,
-    (st.verdict ->> 'success_rate')::float8 / 100,
-    (st.verdict ->> 'consecutive_failures')::float8,
-    extract(epoch FROM st.due_at)::float8,
-    st.duration_p50, st.duration_p95,
-    st.window_succeeded::float8, (st.window_finished - st.window_succeeded)::float8
-FROM airflow_jobmon.job_state st
-CROSS JOIN fresh
-LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
-WHERE coalesce((j.config ->> 'enabled')::boolean, true)
-    AND (NOT fresh.fresh OR st.checked_at > clock_timestamp() - interval '2 hours'
-        OR (st.checked_at IS NULL AND j.name IS NOT NULL))
-ORDER BY st.job_name
+-- One row per watched job, from what was stored.
+SELECT job_name,
+    CASE WHEN fresh AND full_fresh
+        THEN array_position(ARRAY['ok', 'unknown', 'warning', 'critical'], health) - 1 ELSE 1 END::float8,
+    extract(epoch FROM (verdict #>> '{last_run,started_at}')::timestamptz)::float8,
+    extract(epoch FROM last_success_at)::float8,
+    (verdict #>> '{last_run,duration_seconds}')::float8,
+    (verdict #>> '{last_run,records_updated}')::float8,
+    (verdict ->> 'success_rate')::float8 / 100,
+    (verdict ->> 'consecutive_failures')::float8,
+    extract(epoch FROM due_at)::float8,
+    duration_p50, duration_p95,
+    window_succeeded::float8, (window_finished - window_succeeded)::float8
+FROM airflow_jobmon.stored_verdicts
+ORDER BY job_name
 
 -- name: incident_gauges
 SELECT job_name, kind, severity FROM airflow_jobmon.incidents WHERE resolved_at IS NULL ORDER BY job_name, kind

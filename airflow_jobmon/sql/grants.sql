@@ -26,7 +26,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA airflow_jobmon GRANT USAGE ON SEQUENCES TO jo
 -- The views for people are updatable in part, and runs would write to the job log itself: reading is enough. What a
 -- killed drill left is undone by the next one with the rights of whoever holds it.
 REVOKE INSERT, UPDATE, DELETE ON airflow_jobmon.migrations, airflow_jobmon.drill_leftovers, airflow_jobmon.installation, airflow_jobmon.runs,
-    airflow_jobmon.history, airflow_jobmon.recent_executions, airflow_jobmon.job_health, airflow_jobmon.failed_jobs,
+    airflow_jobmon.history, airflow_jobmon.recent_executions, airflow_jobmon.stored_verdicts, airflow_jobmon.job_health, airflow_jobmon.failed_jobs,
     airflow_jobmon.success_rate, airflow_jobmon.performance_metrics, airflow_jobmon.daily_metrics,
     airflow_jobmon.weekly_review, airflow_jobmon.execution_frequency, airflow_jobmon.longest_runs,
     airflow_jobmon.common_errors, airflow_jobmon.open_incidents, airflow_jobmon.undelivered_alerts

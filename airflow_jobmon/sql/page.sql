@@ -36,7 +36,7 @@ ORDER BY alert.incident_id, delivery.channel, alert.id DESC
 SELECT
     (SELECT count(*)::integer FROM airflow_jobmon.watchers WHERE seen_at > clock_timestamp() - interval '1 minute'),
     (SELECT max(seen_at) FROM airflow_jobmon.watchers),
-    (SELECT max(checked_at) FROM airflow_jobmon.job_state)
+    (SELECT checked_at FROM airflow_jobmon.full_checks)
 
 -- name: names
 SELECT job_name FROM airflow_jobmon.job_state UNION SELECT name FROM airflow_jobmon.jobs

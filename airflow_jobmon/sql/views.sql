@@ -12,6 +12,26 @@ FROM (
 WHERE recency <= 10;
 COMMENT ON VIEW airflow_jobmon.recent_executions IS 'The ten newest runs of each job';
 
+-- The jobs that somebody watches. fresh: what is stored is news, which after two hours it is no longer; of all jobs only
+-- where all were checked within two hours (full_fresh), since a check of one says nothing about the others. awaited: not
+-- judged yet, but registered or changed so lately that it need not have been. An unregistered job that nobody has judged
+-- for two hours, while all were checked, is gone from the log or ignored.
+CREATE OR REPLACE VIEW airflow_jobmon.stored_verdicts AS
+SELECT st.job_name, st.health, st.verdict, st.checked_at, st.last_success_at, st.due_at,
+    st.duration_p50, st.duration_p95, st.window_succeeded, st.window_finished,
+    news.fresh, full_check.checked_at AS all_checked_at, full_check.fresh AS full_fresh,
+    NOT news.fresh AND coalesce(greatest(st.first_seen_at, j.updated_at) > clock_timestamp() - interval '2 hours', false)
+        AS awaited
+FROM airflow_jobmon.job_state st
+CROSS JOIN LATERAL (
+    SELECT coalesce(st.checked_at > clock_timestamp() - interval '2 hours', false) AS fresh) news
+CROSS JOIN (
+    SELECT checked_at, coalesce(checked_at > clock_timestamp() - interval '2 hours', false) AS fresh
+    FROM airflow_jobmon.full_checks) full_check
+LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
+WHERE coalesce((j.config ->> 'enabled')::boolean, true)
+    AND (news.fresh OR j.name IS NOT NULL OR NOT full_check.fresh);
+
 CREATE OR REPLACE VIEW airflow_jobmon.job_health AS
 SELECT
     job_name,

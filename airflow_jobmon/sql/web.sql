@@ -1,26 +1,13 @@
 -- What the data routes read.
 
 -- name: verdicts
--- The stored verdicts of all jobs, or of one, and whether each is news. Where all jobs were checked within two hours, one
--- whose verdict is older is watched no longer; else what they say is no news, but of a job that was itself checked.
--- A job that was registered a moment ago has none yet; one that nobody registered and nobody judges is ignored.
-WITH fresh AS (
-    SELECT coalesce(least(checked_at, (SELECT max(st.checked_at) FROM airflow_jobmon.job_state st))
-        > clock_timestamp() - interval '2 hours', false) AS fresh
-    FROM airflow_jobmon.full_checks
-    WHERE checked_at IS NOT NULL
-    UNION ALL
-    SELECT false FROM airflow_jobmon.full_checks WHERE checked_at IS NULL
-)
-SELECT st.job_name, st.health, st.verdict,
-    coalesce(st.checked_at > clock_timestamp() - interval '2 hours', false) AND (fresh.fresh OR %(job_name)s::text IS NOT NULL)
-FROM airflow_jobmon.job_state st
-CROSS JOIN fresh
-LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
-WHERE (%(job_name)s::text IS NULL OR st.job_name = %(job_name)s)
-    AND coalesce((j.config ->> 'enabled')::boolean, true)
-    AND (NOT fresh.fresh OR st.checked_at > clock_timestamp() - interval '2 hours'
-        OR (st.checked_at IS NULL AND j.name IS NOT NULL))
+SELECT job_name, health, verdict, fresh AND (full_fresh OR %(job_name)s::text IS NOT NULL) AS fresh, awaited,
+    CASE WHEN %(job_name)s::text IS NULL THEN all_checked_at ELSE checked_at END AS checked_at
+FROM airflow_jobmon.stored_verdicts
+WHERE %(job_name)s::text IS NULL OR job_name = %(job_name)s
+
+-- name: disabled
+SELECT NOT coalesce((config ->> 'enabled')::boolean, true) FROM airflow_jobmon.jobs WHERE name = %(job_name)s
 
 -- name: summary
 SELECT count(*)::integer,

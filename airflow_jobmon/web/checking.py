@@ -12,6 +12,7 @@ from airflow_jobmon.dispatch import deliver
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import check_schema
+from airflow_jobmon.postgres.verdicts import unjudged
 from airflow_jobmon.web.configured import current_conninfo, current_settings
 
 
@@ -36,6 +37,8 @@ def _check(job_name: str | None) -> dict[str, Any]:
     with connect(where) as conn:
         check_schema(conn)
         healths = check_and_record(conn, settings, [job_name] if job_name else None)
+        if job_name and not healths:
+            raise unjudged(conn, job_name)
         checked_at = datetime.now(UTC)
     deliver(where, settings)
     return health_report(healths, checked_at)

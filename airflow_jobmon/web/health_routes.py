@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from airflow_jobmon.core.health import Health
 from airflow_jobmon.judging import require_known
-from airflow_jobmon.postgres.verdicts import StoredHealth, stored_health
+from airflow_jobmon.postgres.verdicts import StoredHealth, stored_health, unjudged
 from airflow_jobmon.web.checking import Checks
 from airflow_jobmon.web.configured import current_settings
 from airflow_jobmon.web.database import Database
@@ -35,18 +35,20 @@ def health_routes(database: Database, checks: Checks) -> APIRouter:
     async def check_job_health(job_name: JobName = None) -> JSONResponse:
         """The verdicts as they were stored last; changes nothing.
 
-        503 where something is critical or nothing can be told (the database is away, nobody has checked for two hours,
-        there are no jobs), so that `curl -f` fails when it should; else 200.
+        503 where something is critical or it cannot be told (the database is away, nobody has checked for two hours,
+        nobody judges that job, there are no jobs), so that `curl -f` fails when it should; else 200. `checked_at` says
+        when the verdicts were made.
         """
 
         def read(conn: psycopg.Connection[Any]) -> StoredHealth:
             stored = stored_health(conn, job_name)
             if job_name is not None and not stored.report["jobs"]:
                 require_known(conn, current_settings(), [job_name])
+                raise unjudged(conn, job_name)
             return stored
 
         stored = await database.run(read)
-        return _answer(stored.report, told=not stored.stale)
+        return _answer(stored.report, told=stored.complete)
 
     @router.post("/check-job-health", dependencies=[data_changer], responses=_ANSWERS)
     async def check_job_health_now(job_name: JobName = None) -> JSONResponse:

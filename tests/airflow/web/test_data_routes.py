@@ -99,6 +99,59 @@ def test_a_check_of_one_job_makes_the_others_no_news(get, conn):
     assert get("/check-job-health", job_name="broken").status_code == 503
 
 
+def test_checked_at_is_when_it_was_judged(get, conn):
+    log_run(conn, "load")
+    check_and_record(conn, Settings())
+    conn.execute("UPDATE airflow_jobmon.full_checks SET checked_at = '2025-11-13T07:00:00Z'")
+    conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = '2025-11-13T06:00:00Z'")
+    assert get("/check-job-health").json()["checked_at"] == "2025-11-13T07:00:00Z"
+    assert get("/check-job-health", job_name="load").json()["checked_at"] == "2025-11-13T06:00:00Z"
+
+
+def test_a_job_that_was_registered_a_moment_ago_hides_no_other(get, conn):
+    log_run(conn, "load")
+    check_and_record(conn, Settings())
+    apply_jobs(conn, [MonitoredJob(name="new")], source="file:x")
+    answer = get("/check-job-health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "unknown")
+    assert {job["job_name"]: job["status"] for job in answer.json()["jobs"]} == {"load": "ok", "new": "unknown"}
+    alone = get("/check-job-health", job_name="new")
+    assert (alone.status_code, alone.json()["status"]) == (503, "unknown")
+
+
+def test_a_registered_job_that_no_check_judges_makes_curl_fail(get, conn):
+    log_run(conn, "load")
+    apply_jobs(conn, [MonitoredJob(name="left out")], source="file:x")
+    check_and_record(conn, Settings())
+    conn.execute("UPDATE airflow_jobmon.jobs SET updated_at = updated_at - interval '3 hours'")
+    conn.execute(
+        "UPDATE airflow_jobmon.job_state SET checked_at = checked_at - interval '3 hours',"
+        " first_seen_at = first_seen_at - interval '3 hours' WHERE job_name = 'left out'"
+    )
+    answer = get("/check-job-health")
+    assert answer.status_code == 503
+    assert {job["job_name"]: job["status"] for job in answer.json()["jobs"]} == {"load": "ok", "left out": "unknown"}
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_job_that_is_disabled_has_no_health_and_it_is_said_why(client, jobmon_default, conn, method):
+    made, headers = client
+    log_run(conn, "off")
+    apply_jobs(conn, [MonitoredJob(name="off", enabled=False)], source="file:x")
+    answer = getattr(made, method)("/jobmon/check-job-health", params={"job_name": "off"}, headers=headers)
+    assert answer.status_code == 503
+    assert answer.json() == {"detail": "job 'off' is registered with enabled: false, so nobody judges it"}
+
+
+def test_a_job_that_nobody_has_judged_yet_says_who_will(get, conn):
+    log_run(conn, "load")
+    check_and_record(conn, Settings())
+    log_run(conn, "first run")
+    answer = get("/check-job-health", job_name="first run")
+    assert answer.status_code == 503
+    assert "a watcher does within a minute" in answer.json()["detail"]
+
+
 def test_jobs_that_are_ignored_do_not_make_it_stale(get, conn, monkeypatch):
     monkeypatch.setenv("AIRFLOW__JOBMON__UNREGISTERED_JOBS", "ignore")
     log_run(conn, "load")

@@ -116,7 +116,7 @@ def test_it_says_when_nobody_watches(page, conn, watched):
     assert sight(text) == "The one job is fine"  # by the hourly check
     assert "No watcher is running" in text
     assert "The last one was seen 3.0 h ago" in text
-    conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at - interval '4 hours'")
+    conn.execute("UPDATE airflow_jobmon.full_checks SET checked_at = checked_at - interval '4 hours'")
     text = page()
     assert sight(text) == "It cannot be told how the jobs are"
     assert "Nobody has checked them for 4.0 h" in text
