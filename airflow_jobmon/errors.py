@@ -15,6 +15,10 @@ class ConnectionProblem(JobmonError):
     """A connection that is missing, of the wrong type, or refused by the server behind it."""
 
 
+class DatabaseAway(ConnectionProblem):
+    """A server that does not answer now and may later."""
+
+
 class SchemaProblem(JobmonError):
     """The database is not migrated, is newer than this package, or jobs_log lacks what we need."""
 
@@ -25,6 +29,10 @@ class UnknownJob(JobmonError):
 
 class UnjudgedJob(JobmonError):
     """A job that is known but that nobody judges: disabled, ignored, or too new."""
+
+
+class BusyProblem(JobmonError):
+    """An answer that others, or a long piece of work, have kept from being made in time."""
 
 
 class UnknownSilence(JobmonError):

@@ -13,12 +13,13 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-from airflow.api_fastapi.core_api.security import get_user, requires_access_view
+from airflow.api_fastapi.core_api.security import get_user, requires_access_view, resolve_user_from_token
 from fastapi import Depends, HTTPException, Request, Response, status
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import RedirectResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.web.configured import current_settings
 
 page_reader = Depends(requires_access_view(AccessView.WEBSITE))
@@ -31,15 +32,16 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 async def _read_data(request: Request, bearer: Bearer) -> None:
     if bearer is not None and _is_machine_token(bearer.credentials):
         return
-    user = await get_user(request, None, bearer)
+    # Airflow before 3.3 takes the cookie's user even where a token is sent.
+    user = await (resolve_user_from_token(bearer.credentials) if bearer else get_user(request, None, None))
     requires_access_view(AccessView.WEBSITE)(request, user)
 
 
 async def _change_data(request: Request, bearer: Bearer) -> None:
-    if bearer is None and "_token" in request.cookies:
+    if bearer is None:
         raise HTTPException(
-            status.HTTP_403_FORBIDDEN,
-            "a cookie does not do for what changes something; send the token as Authorization: Bearer ...",
+            status.HTTP_403_FORBIDDEN if request.cookies else status.HTTP_401_UNAUTHORIZED,
+            "what changes something needs a token, sent as Authorization: Bearer ...; a cookie does not do",
         )
     await _read_data(request, bearer)
 
@@ -52,8 +54,11 @@ data_changer = Depends(_change_data)
 
 
 def _is_machine_token(given: str) -> bool:
-    """In constant time; false for everybody where no token is configured."""
-    configured = current_settings().api_token
+    """In constant time; false for everybody where no token is configured, or none can be read."""
+    try:
+        configured = current_settings().api_token
+    except ConfigurationError:
+        return False  # what is wrong is told to those who are let in
     if not configured:
         return False
     return hmac.compare_digest(sha256(given.encode()).digest(), sha256(configured.encode()).digest())
@@ -64,11 +69,15 @@ LOGIN = "../api/v2/auth/login"
 
 
 async def show_the_login(request: Request, error: Exception) -> Response:
-    """A person who follows a link from Slack is led to the login and back; a program gets its 401."""
+    """A person who follows a link from Slack is led to the login and back; a program gets its 401.
+
+    Back by the path alone: behind a proxy the address that we see is not the one that the browser asked for.
+    """
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == status.HTTP_401_UNAUTHORIZED and "text/html" in request.headers.get("Accept", ""):
-        return RedirectResponse(f"{LOGIN}?{urlencode({'next': str(request.url)})}", status_code=status.HTTP_302_FOUND)
+        back = f"{request.url.path}?{request.url.query}".rstrip("?")
+        return RedirectResponse(f"{LOGIN}?{urlencode({'next': back})}", status_code=status.HTTP_302_FOUND)
     return await http_exception_handler(request, error)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from fastapi import HTTPException, Request
@@ -12,34 +13,60 @@ from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from airflow_jobmon.errors import JobmonError, SchemaProblem, UnknownJob
+from airflow_jobmon.errors import BusyProblem, DatabaseAway, JobmonError, SchemaProblem, UnknownJob
 from airflow_jobmon.postgres.overview import all_names
 from airflow_jobmon.web.rendering import render, render_alone
 from airflow_jobmon.web.security import show_the_login
 
-_AWAY = (
-    "This page tries again each half minute. Where it goes on: `airflow jobmon doctor` says what is wrong with the "
-    "connection."
-)
-_DEFECT = "The API server's log has the details; `airflow jobmon doctor` says what is wrong with the database."
+log = logging.getLogger(__name__)
+
+_AGAIN = "This page tries again each half minute."
+_DOCTOR = "`airflow jobmon doctor` says what is wrong with the database."
+
+
+class _Trouble(NamedTuple):
+    title: str
+    message: str
+    advice: str = ""
+    status: int = 503
 
 
 async def say_trouble(request: Request, error: Exception) -> Response:
     """A JobmonError or the database's own error: as a page to a person, as JSON to a program."""
-    status = 404 if isinstance(error, UnknownJob) else 503
-    if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.OperationalError):
-        status = 500
-    message = str(error).split("\n", 1)[0]
+    trouble = _ours(error) if isinstance(error, JobmonError) else _theirs(error)
     if not _is_for_a_person(request):
-        return JSONResponse({"detail": message}, status_code=status)
-    title, advice = "The database is away", _AWAY
-    if status == 500:
-        title, advice = "The database refuses what was asked", _DEFECT
-    elif isinstance(error, SchemaProblem):
-        title, advice = "The database is not ready", ""
-    elif isinstance(error, JobmonError) and "does not answer" not in message:
-        title, advice = "It cannot be looked at", ""
-    return _page(title, message, advice, status=status, retry=status == 503)
+        return JSONResponse({"detail": trouble.message}, status_code=trouble.status)
+    return _page(*trouble, retry=trouble.status == 503)
+
+
+def _ours(error: JobmonError) -> _Trouble:
+    match error:
+        case UnknownJob():
+            return _Trouble("There is no such job", str(error), status=404)
+        case BusyProblem():
+            return _Trouble("It took too long", str(error), _AGAIN)
+        case DatabaseAway():
+            return _Trouble("The database is away", str(error), f"{_AGAIN} Where it goes on: {_DOCTOR}")
+        case SchemaProblem():
+            return _Trouble("The database is not ready", str(error))
+    return _Trouble("It cannot be looked at", str(error))
+
+
+def _theirs(error: Exception) -> _Trouble:
+    """What the database said itself goes into the log only."""
+    log.error("the job log's database did not do what was asked", exc_info=error)
+    match error:
+        case psycopg.errors.QueryCanceled() | psycopg.errors.LockNotAvailable():
+            return _Trouble("It took too long", "the job log's database took too long and was not waited for", _AGAIN)
+        case psycopg.OperationalError():
+            return _Trouble("The database is away", "the job log's database went away", f"{_AGAIN} {_DOCTOR}")
+    code = getattr(error, "sqlstate", None) or "none"
+    return _Trouble(
+        "The database refuses what was asked",
+        f"the job log's database refuses what was asked (SQLSTATE {code}); the API server's log has the details",
+        _DOCTOR,
+        status=500,
+    )
 
 
 def unknown_job(conn: psycopg.Connection[Any], job_name: str, error: UnknownJob) -> HTMLResponse:
@@ -74,7 +101,7 @@ async def refuse_parameters(request: Request, error: Exception) -> Response:
 
 
 def _page(
-    title: str, message: str, advice: str, *, status: int, near: Sequence[str] = (), retry: bool = False
+    title: str, message: str, advice: str, status: int, *, near: Sequence[str] = (), retry: bool = False
 ) -> HTMLResponse:
     return render("trouble", status=status, title=title, message=message, advice=advice, near=near, retry=retry)
 

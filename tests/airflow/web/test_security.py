@@ -27,6 +27,9 @@ DECISIONS = {
     "the machine token as a cookie": dict.fromkeys(["data", "change", "page"], LOCKED),
     "a user's token": dict.fromkeys(["data", "change", "page"], OPEN),
     "a user's cookie": {"data": OPEN, "change": LOCKED, "page": OPEN},
+    "a user's token that has expired": dict.fromkeys(["data", "change", "page"], LOCKED),
+    "a wrong token beside a user's cookie": dict.fromkeys(["data", "change", "page"], LOCKED),
+    "a user without the right": dict.fromkeys(["data", "change", "page"], LOCKED),
 }
 
 
@@ -48,6 +51,13 @@ def kind_of(route: tuple[str, str]) -> str:
     return found[0]
 
 
+def expired(made) -> str:
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    user = SimpleAuthManagerUser(username="eva", role="viewer")
+    return made.app.state.auth_manager.generate_jwt(user, expiration_time_in_seconds=-3600)
+
+
 def ask(client, route, caller):
     made, headers = client
     user = headers["Authorization"].removeprefix("Bearer ")
@@ -58,6 +68,9 @@ def ask(client, route, caller):
         "the machine token as a cookie": ({}, {"_token": TOKEN}),
         "a user's token": ({"Authorization": f"Bearer {user}"}, {}),
         "a user's cookie": ({}, {"_token": user}),
+        "a user's token that has expired": ({"Authorization": f"Bearer {expired(made)}"}, {}),
+        "a wrong token beside a user's cookie": ({"Authorization": "Bearer wrong"}, {"_token": user}),
+        "a user without the right": ({"Authorization": f"Bearer {user}"}, {}),
     }
     sent, cookies = given[caller]
     method, path = route
@@ -73,6 +86,9 @@ def ask(client, route, caller):
 @pytest.mark.parametrize("caller", DECISIONS)
 def test_every_route_lets_in_whom_it_should(client, conn, jobmon_default, monkeypatch, caller):
     monkeypatch.setenv("AIRFLOW__JOBMON__API_TOKEN", TOKEN)
+    if caller == "a user without the right":
+        made, _ = client
+        monkeypatch.setattr(made.app.state.auth_manager, "is_authorized_view", lambda **_: False)
     log_run(conn, "load")
     seen, decided = {}, {}
     for route in routes():
@@ -91,3 +107,23 @@ def test_without_a_configured_token_no_machine_is_let_in(client, conn, jobmon_de
         method, f"/jobmon{path}", params={"job_name": "load"}, headers={"Authorization": f"Bearer {sent}"}
     )
     assert answer.status_code in {401, 403}
+
+
+@pytest.mark.parametrize("route", sorted(DATA | CHANGES | PAGES), ids=" ".join)
+def test_a_setting_that_cannot_be_read_is_told_to_nobody_who_is_not_let_in(client, monkeypatch, route):
+    monkeypatch.setenv("AIRFLOW__JOBMON__SWEEP_INTERVAL", "a s3cr3t")
+    made, headers = client
+    method, path = route
+    for sent in ({}, {"Authorization": "Bearer wrong"}):
+        answer = made.request(method, f"/jobmon{path}", params={"job_name": "load"}, headers=sent)
+        assert answer.status_code in {401, 403}
+        assert "s3cr3t" not in answer.text
+    if route in DATA:
+        assert "sweep_interval" in made.get(f"/jobmon{path}", params={"job_name": "load"}, headers=headers).text
+
+
+def test_a_person_is_led_back_by_the_path_alone(client):
+    made, _ = client
+    answer = made.get("/jobmon/?job_name=a%26b&q=", headers={"Accept": "text/html"}, follow_redirects=False)
+    assert answer.status_code == 302
+    assert answer.headers["location"] == "../api/v2/auth/login?next=%2Fjobmon%2F%3Fjob_name%3Da%2526b%26q%3D"
