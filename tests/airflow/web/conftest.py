@@ -25,6 +25,14 @@ def client(airflow_home) -> Iterator[tuple[Any, dict[str, str]]]:
 
 
 @pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No busy machine makes a database look away."""
+    from airflow_jobmon.web import database
+
+    monkeypatch.setattr(database, "_PATIENCE", 20)
+
+
+@pytest.fixture(autouse=True)
 def read_anew() -> Iterator[None]:
     """Each test has settings and a database of its own."""
     from airflow_jobmon.web.configured import forget

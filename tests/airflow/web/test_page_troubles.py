@@ -29,7 +29,10 @@ def test_a_job_nobody_knows_is_404_with_names_that_look_like_it(client, conn, jo
 
 @pytest.mark.parametrize("params", [{}, {"job_name": "load"}], ids=["the first page", "a job's page"])
 def test_a_database_that_is_away_is_503_says_what_to_do_and_tries_again(client, monkeypatch, params):
+    from airflow_jobmon.web import database
+
     made, headers = client
+    monkeypatch.setattr(database, "_PATIENCE", 0.2)
     monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", "postgresql://u:secret@127.0.0.1:1/db")
     answer = made.get("/jobmon/", params=params, headers=headers)
     assert answer.status_code == 503

@@ -1,0 +1,169 @@
+"""A log that is away, hangs, is locked or slow: it is told within a second, harms nobody else, and mends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import psycopg
+import pytest
+from httpx import ASGITransport, AsyncClient
+from psycopg.conninfo import conninfo_to_dict
+
+from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.settings import Settings
+from tests.runs import log_run
+from tests.servers import closed_port, hang, http_server
+from tests.wire import Wire, wire
+
+HEALTH = "/jobmon/check-job-health"
+AWAY = "the job log's database does not answer; it is tried again all the time"
+
+
+@pytest.fixture(autouse=True)
+def patience() -> None:
+    """As little as users need have."""
+
+
+@pytest.fixture
+def line(database, airflow_connection) -> Iterator[Wire]:
+    """The way from the API server to the log."""
+    with wire(int(conninfo_to_dict(database)["port"])) as made:
+        airflow_connection("jobmon_default", f"{database} port={made.port}")
+        yield made
+
+
+@pytest.fixture
+def judged(conn):
+    log_run(conn, "load")
+    check_and_record(conn, Settings())
+
+
+@asynccontextmanager
+async def calling(client) -> AsyncIterator[AsyncClient]:
+    """Requests that may be under way side by side."""
+    made, headers = client
+    transport = ASGITransport(made.app)
+    async with AsyncClient(transport=transport, base_url="http://testserver", headers=headers, timeout=60) as calls:
+        yield calls
+
+
+@contextmanager
+def locked(database, table: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database) as holder:
+        holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield holder
+        holder.rollback()
+
+
+async def until(ask, status: int):
+    async with asyncio.timeout(60):
+        while (answer := await ask()).status_code != status:
+            await asyncio.sleep(0.05)
+    return answer
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_silent_network_is_told_and_forgotten_by_itself(client, line, judged, method):
+    async with calling(client) as calls:
+        await until(lambda: calls.request(method, HEALTH), 200)
+        line.fall_silent()
+        answers = await asyncio.gather(*(calls.request(method, HEALTH) for _ in range(12)))
+        assert {(answer.status_code, answer.json()["detail"]) for answer in answers} == {(503, AWAY)}
+        line.come_back()
+        await until(lambda: calls.request(method, HEALTH), 200)
+
+
+async def test_a_server_that_accepts_and_never_speaks_is_told(client, line, judged):
+    line.fall_silent()
+    async with calling(client) as calls:
+        answer = await calls.get(HEALTH)
+        assert (answer.status_code, answer.json()["detail"]) == (503, AWAY)
+        line.come_back()
+        await until(lambda: calls.get(HEALTH), 200)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_server_that_is_down_is_told_and_found_again_by_itself(
+    client, postgres, database, airflow_connection, judged, method
+):
+    port = closed_port()
+    airflow_connection("jobmon_default", f"{database} port={port}")
+    async with calling(client) as calls:
+        answer = await calls.request(method, HEALTH)
+        assert (answer.status_code, answer.json()["detail"]) == (503, AWAY)
+        with wire(int(conninfo_to_dict(database)["port"]), port):
+            await until(lambda: calls.request(method, HEALTH), 200)
+
+
+async def test_a_locked_log_keeps_neither_airflow_nor_who_comes_later(client, jobmon_default, database, judged):
+    async with calling(client) as calls:
+        await until(lambda: calls.get(HEALTH), 200)
+        with locked(database, "airflow_jobmon.job_state") as holder:
+            waiting = [asyncio.create_task(calls.get(HEALTH)) for _ in range(4)]
+            while holder.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() != (4,):
+                await asyncio.sleep(0.01)
+            late = [asyncio.create_task(calls.get(HEALTH)) for _ in range(60)]
+            assert (await calls.get("/api/v2/version")).status_code == 200
+            assert (await calls.get("/api/v2/monitor/health")).status_code == 200
+            assert not any(task.done() for task in waiting)
+            assert {answer.status_code for answer in await asyncio.gather(*late)} == {503}
+            assert not any(task.done() for task in waiting)
+        assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
+
+
+async def test_who_is_many_waits_for_his_turn(client, jobmon_default, judged, monkeypatch):
+    from airflow_jobmon.web import database
+
+    monkeypatch.setattr(database, "_PATIENCE", 20)
+    async with calling(client) as calls:
+        answers = await asyncio.gather(*(calls.get("/jobmon/job-metrics?job_name=load") for _ in range(60)))
+        assert {answer.status_code for answer in answers} == {200}
+
+
+@pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+async def test_what_takes_too_long_is_told_as_that(
+    client, jobmon_default, database, judged, monkeypatch, setting, accept
+):
+    from airflow_jobmon.web import database as pool
+
+    def impatient(conn: psycopg.Connection) -> None:
+        conn.execute(f"SET {setting} = '50ms'")
+
+    monkeypatch.setattr(pool, "_configure", impatient)
+    async with calling(client) as calls:
+        with locked(database, "airflow_jobmon.job_state"):
+            answer = await calls.get("/jobmon/", headers={"Accept": accept})
+    assert answer.status_code == 503
+    assert "took too long" in answer.text
+    assert "database is away" not in answer.text
+
+
+async def test_what_the_database_refuses_is_no_business_of_the_reader(client, jobmon_default, conn, judged):
+    conn.execute("ALTER TABLE airflow_jobmon.silences RENAME TO elsewhere")
+    async with calling(client) as calls:
+        answer = await calls.get("/jobmon/")
+    assert answer.status_code == 500
+    assert "SQLSTATE 42P01" in answer.text
+    assert "silences" not in answer.text
+
+
+async def test_a_channel_that_hangs_keeps_no_caller_for_ever(client, conn, jobmon_default, monkeypatch):
+    from airflow_jobmon.web import checking
+
+    monkeypatch.setattr(checking, "_PATIENCE", 1)
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
+    with http_server(hang) as hook:
+        monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps({"conn_type": "http", "host": hook.url}))
+        monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "hook")
+        log_run(conn, "load", "failed", error_message="disk full")
+        async with calling(client) as calls:
+            first = await calls.post(HEALTH)
+            assert (first.status_code, first.json()["status"]) == (503, "critical")
+            second = await calls.post(HEALTH)
+            assert second.status_code == 503
+            assert "not done within" in second.json()["detail"]
+            assert (await calls.get(HEALTH)).json()["status"] == "critical"
