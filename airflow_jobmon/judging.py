@@ -172,14 +172,16 @@ def check_and_record(conn: Connection, settings: Settings, names: Sequence[str] 
     while judge_events(conn, settings).events:
         pass
     healths = judge_jobs(conn, settings, names)
-    keep_up(conn, durations=names is None)
+    keep_up(conn, full=names is None)
     seal_days(conn, most=_SEALING)
     return healths
 
 
-def keep_up(conn: Connection, *, durations: bool = True) -> None:
-    """What follows a full check: the usual durations of jobs, and the retention of our own tables."""
-    if durations:
+def keep_up(conn: Connection, *, full: bool = True) -> None:
+    """What follows a check: the retention of our own tables and, where it was a full one (all jobs), a note that it
+    was made and the usual durations of jobs.
+    """
+    if full:
         note_full_check(conn)
         refresh_durations(conn)
     prune(conn)
