@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from airflow_jobmon.delivery import DeliveryService
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.watcher import Watcher
 from tests.servers import HttpServer, SmtpServer, http_server, reply, smtp_server
+from tests.waiting import wait_until
 from tests.watching import at
 
 
@@ -42,14 +42,11 @@ def watching(conninfo: str, settings: Settings, channels: Mapping[str, Channel])
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        deadline = time.monotonic() + 20
-        while not watcher.pulse.connected:
-            assert time.monotonic() < deadline, f"the watcher does not watch: {watcher.pulse.error}"
-            time.sleep(0.005)
+        wait_until(lambda: watcher.pulse.connected, "the watcher to watch")
         yield watcher
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(20)
+        thread.join(60)
         service.stop(20)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -67,13 +66,6 @@ def subscription(server: Postgres, publisher: str, subscriber: str, table: str) 
             yield target
         finally:
             target.execute("DROP SUBSCRIPTION jobs")  # and its slot with it
-
-
-def until(condition: Callable[[], bool], timeout: float = 30) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"{condition} did not come true within {timeout} s"
-        time.sleep(0.02)
 
 
 def _same_owner(model: Path, directory: Path) -> None:

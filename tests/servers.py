@@ -8,9 +8,10 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -48,8 +49,12 @@ def reply(status: int, body: str | bytes = b"", **headers: str) -> Behaviour:
     return behave
 
 
+_LONG = 30
+"""Seconds until a server that misbehaves gives in: longer than any time-out that a test sets."""
+
+
 def hang(conn: socket.socket, stop: threading.Event) -> None:
-    stop.wait(30)
+    stop.wait(_LONG)
 
 
 def drop(conn: socket.socket, stop: threading.Event) -> None:
@@ -65,12 +70,13 @@ def garbage(conn: socket.socket, stop: threading.Event) -> None:
 
 
 def drip(start: bytes) -> Behaviour:
-    """Send `start`, then a byte every 50 ms for as long as anybody listens: no single read ever times out."""
+    """Send `start`, then a byte every 50 ms while anybody listens: no single read ever times out."""
 
     def behave(conn: socket.socket, stop: threading.Event) -> None:
         conn.sendall(start)
+        ends = time.monotonic() + _LONG
         try:
-            while not stop.wait(0.05):
+            while not stop.wait(0.05) and time.monotonic() < ends:
                 conn.sendall(b"x")
         except OSError:
             return
@@ -196,7 +202,8 @@ class SmtpServer:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         if self.hang_at == "data":
-            await self._stop.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _LONG)
         answer = self.data.pop(0) if self.data else "250 OK"
         if answer == "drop":
             assert server.transport is not None
@@ -231,7 +238,7 @@ def smtp_server(*, tls: ssl.SSLContext | None = None, login: tuple[str, str] | N
     thread.start()
 
     def call(coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
 
     async def start() -> tuple[SmtpServer, asyncio.Server]:
         handler = SmtpServer(login=login)
@@ -283,7 +290,7 @@ def talker(*lines: bytes, hang_after: bool = True) -> Iterator[int]:
                 if not self.rfile.readline():
                     return
             if hang_after:
-                stop.wait(30)
+                stop.wait(_LONG)
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.watcher import Watcher, Where
+from tests.waiting import eventually
 
 PATIENT = Settings(channels=("slack",), sweep_interval=timedelta(hours=1))
 
@@ -26,22 +27,16 @@ class Watching:
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
         self.woken = 0
-        self._changed = asyncio.Condition()
 
     async def follow(self) -> None:
         async for _ in self.watcher.wakes():
-            async with self._changed:
-                self.woken += 1
-                self._changed.notify_all()
+            self.woken += 1
 
-    async def until(self, woken: int, timeout: float = 20) -> None:
-        async with asyncio.timeout(timeout), self._changed:
-            await self._changed.wait_for(lambda: self.woken >= woken)
+    async def until(self, woken: int) -> None:
+        await eventually(lambda: self.woken >= woken, f"being woken {woken} times")
 
     async def until_connected(self) -> None:
-        async with asyncio.timeout(20):
-            while not self.watcher.pulse.connected:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: self.watcher.pulse.connected, "the watcher to watch")
 
 
 @contextlib.asynccontextmanager

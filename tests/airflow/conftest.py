@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import importlib
 import json
@@ -11,13 +12,15 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+
+from tests.waiting import eventually
 
 _TEMPLATES = Path(__file__).parents[2] / ".cache" / "airflow-metadata"
 
@@ -96,6 +99,32 @@ def jobmon_default(database: str, airflow_connection: Callable[[str, str], None]
     """The Airflow connection `jobmon_default`, leading to this test's database."""
     airflow_connection("jobmon_default", database)
     return "jobmon_default"
+
+
+@pytest.fixture
+def running() -> Callable[[Any], AbstractAsyncContextManager[list[Any]]]:
+    """Run a trigger as the triggerer does, collecting the payloads of its events; it must not end by itself."""
+    from airflow_jobmon import hub
+
+    @asynccontextmanager
+    async def run(trigger: Any) -> AsyncIterator[list[Any]]:
+        payloads: list[Any] = []
+
+        async def collect() -> None:
+            async with aclosing(trigger.run()) as events:
+                async for event in events:
+                    payloads.append(event.payload)  # noqa: PERF401 - read while it grows
+
+        task = asyncio.create_task(collect())
+        try:
+            yield payloads
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await eventually(lambda: not hub._hubs, "the hub to end")
+
+    return run
 
 
 def _environment_of(home: Path) -> dict[str, str]:

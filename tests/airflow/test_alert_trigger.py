@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing, asynccontextmanager
-
 import psycopg
 import pytest
 from psycopg import sql
 
 from airflow_jobmon.triggers import JobAlertTrigger
 from tests.runs import log_run
-
-
-@asynccontextmanager
-async def running(trigger):
-    """The payloads of its events; it must not end by itself."""
-    payloads = []
-
-    async def collect():
-        async with aclosing(trigger.run()) as events:
-            async for event in events:
-                payloads.append(event.payload)  # noqa: PERF401 - read while it grows
-
-    task = asyncio.create_task(collect())
-    try:
-        yield payloads
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def eventually(condition, within=20.0):
-    async with asyncio.timeout(within):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.02)
+from tests.waiting import eventually
 
 
 def watches(conn) -> bool:
@@ -47,7 +20,7 @@ def channel(monkeypatch):
     monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "slack")
 
 
-async def test_it_fires_when_an_alert_is_due(conn, jobmon_default, channel):
+async def test_it_fires_when_an_alert_is_due(running, conn, jobmon_default, channel):
     async with running(JobAlertTrigger()) as payloads:
         await eventually(lambda: watches(conn))
         log_run(conn, "load", status="failed")
@@ -55,7 +28,9 @@ async def test_it_fires_when_an_alert_is_due(conn, jobmon_default, channel):
     assert payloads[0] == "alerts are due"
 
 
-async def test_it_waits_for_a_connection_that_is_not_there_yet(conn, database, airflow_connection, channel, caplog):
+async def test_it_waits_for_a_connection_that_is_not_there_yet(
+    running, conn, database, airflow_connection, channel, caplog
+):
     log_run(conn, "load", status="failed")
     async with running(JobAlertTrigger(conn_id="elsewhere")) as payloads:
         await eventually(lambda: "watching is interrupted" in caplog.text)
@@ -65,7 +40,7 @@ async def test_it_waits_for_a_connection_that_is_not_there_yet(conn, database, a
 
 
 async def test_a_login_that_was_replaced_is_taken_up_without_a_restart(
-    conn, database, airflow_connection, channel, caplog
+    running, conn, database, airflow_connection, channel, caplog
 ):
     conn.execute("CREATE ROLE jobmon_first SUPERUSER LOGIN")
     airflow_connection("jobmon_default", psycopg.conninfo.make_conninfo(database, user="jobmon_first"))
@@ -83,7 +58,7 @@ async def test_a_login_that_was_replaced_is_taken_up_without_a_restart(
             conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
 
-async def test_settings_are_read_anew_with_each_connection(conn, jobmon_default, channel, monkeypatch):
+async def test_settings_are_read_anew_with_each_connection(running, conn, jobmon_default, channel, monkeypatch):
     log_run(conn, "load", status="failed", error_message="one")
     where = "SELECT DISTINCT channel FROM airflow_jobmon.deliveries ORDER BY channel"
     async with running(JobAlertTrigger()):

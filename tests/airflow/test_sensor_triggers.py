@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 
-from airflow_jobmon import hub
 from airflow_jobmon.assets import job_run_asset
 from airflow_jobmon.triggers import JobRunTrigger, JobsLogTrigger
 from tests.runs import log_run
+from tests.waiting import eventually
 
 AT_TWO = datetime(2025, 11, 13, 2, tzinfo=UTC)
-
-
-async def eventually(condition, within=10.0):
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-def running():
-    """Run a trigger as the triggerer does, collecting the payloads of its events."""
-
-    @asynccontextmanager
-    async def run(trigger):
-        payloads = []
-
-        async def collect():
-            async with aclosing(trigger.run()) as events:
-                async for event in events:
-                    payloads.append(event.payload)  # noqa: PERF401 - read while it grows
-
-        task = asyncio.create_task(collect())
-        try:
-            yield payloads
-            assert not task.done()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await eventually(lambda: not hub._hubs)
-
-    return run
 
 
 async def test_an_outside_success_is_an_event_that_carries_the_run(conn, jobmon_default, running):
@@ -79,7 +46,7 @@ async def test_the_trigger_of_an_asset_never_ends_for_a_database_that_is_not_the
 
     async with running(JobRunTrigger(job_name="nightly", conn_id="nowhere")):
         # A missing connection gets five seconds, in case it was Airflow's API server that did not answer.
-        await eventually(complained, within=30)
+        await eventually(complained)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.sensors import JobsLogSensor
 from airflow_jobmon.triggers import JobsLogTrigger
 from tests.runs import finish_run, log_run
+from tests.waiting import PATIENCE
 
 AT_SIX = datetime(2025, 11, 13, 6, tzinfo=UTC)
 AT_TWO = datetime(2025, 11, 13, 2, tzinfo=UTC)
@@ -31,7 +32,8 @@ def sense_as(run_dag, jobmon_default):
 
     def run(*, run_after=AT_SIX, logical_date=AT_SIX, schedule=None, **arguments):
         with DAG(f"sensing_{next(_numbers)}", schedule=schedule, start_date=datetime(2025, 1, 1, tzinfo=UTC)) as dag:
-            JobsLogSensor(task_id="wait", **{"job_name": "nightly", "poke_interval": 0.05, "timeout": 20, **arguments})
+            usual = {"job_name": "nightly", "poke_interval": 0.05, "timeout": PATIENCE}
+            JobsLogSensor(task_id="wait", **{**usual, **arguments})
         dag_run = run_dag(dag, run_after=run_after, logical_date=logical_date)
         found = dag_run.get_task_instance("wait")
         return str(found.state), found.xcom_pull(task_ids="wait")
@@ -60,7 +62,7 @@ def later():
 
     yield start
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @pytest.fixture
@@ -227,7 +229,7 @@ async def test_a_stored_trigger_goes_on_where_it_was(conn, jobmon_default):
     log_run(conn, "nightly", "failed", started_at=AT_TWO)
     good = log_run(conn, "nightly", started_at=AT_SIX)
     events = JobsLogTrigger(**stored).run()
-    event = await asyncio.wait_for(anext(events), 10)
+    event = await asyncio.wait_for(anext(events), PATIENCE)
     await events.aclose()
     assert event.payload["run"]["id"] == good
 

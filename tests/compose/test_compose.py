@@ -17,7 +17,7 @@ from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from demo.postgres import Postgres
 from tests.compose.composing import FILE, ROOT, compose_config, composed, linter, make_env
-from tests.replicas import until
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,8 @@ def test_the_jobs_run_by_themselves(owner, empty_database):
         conn.execute("TRUNCATE public.jobs_log")
         with subprocess.Popen(["bash", ROOT / "docker" / "jobs.sh"], env=owner, start_new_session=True) as loop:
             try:
-                until(lambda: conn.execute("SELECT count(*) FROM jobs_log WHERE status = 'success'").fetchone() == (2,))
+                ended = "SELECT count(*) FROM jobs_log WHERE status = 'success'"
+                wait_until(lambda: conn.execute(ended).fetchone() == (2,))
             finally:
                 os.killpg(loop.pid, 15)
         assert {name for (name,) in conn.execute("SELECT job_name FROM jobs_log")} == {

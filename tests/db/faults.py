@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -80,7 +81,13 @@ def message_states(conn: Connection[Any], channel: str) -> list[tuple[str, int]]
     ).fetchall()
 
 
-def pause(conn: Connection[Any], channel: str) -> float:
+def paused(conn: Connection[Any], channel: str, shortest: float, longest: float, *, since: float) -> bool:
+    """Whether the channel was made to pause for so many seconds, at some moment from `since` (monotonic) to now."""
+    left = _pause(conn, channel)
+    return left <= longest and shortest <= left + time.monotonic() - since
+
+
+def _pause(conn: Connection[Any], channel: str) -> float:
     """Seconds until the channel may be used again, 0 if now."""
     row = conn.execute(
         "SELECT extract(epoch FROM greatest(paused_until - clock_timestamp(), interval '0'))::float8 "

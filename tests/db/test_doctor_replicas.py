@@ -14,8 +14,9 @@ from airflow_jobmon.settings import Settings
 from demo.postgres import Postgres, temporary_postgres
 from tests.db.doctoring import examined
 from tests.db.noting import noted
-from tests.replicas import standby, subscription, until
+from tests.replicas import standby, subscription
 from tests.runs import log_run
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,8 @@ def test_rows_that_replication_brings_need_a_trigger_that_always_fires(server):
 
         def fail(job_name: str) -> None:
             log_run(job, job_name, "failed")
-            until(lambda: conn.execute("SELECT FROM public.jobs_log WHERE job_name = %s", [job_name]).fetchone() == ())
+            arrived = "SELECT FROM public.jobs_log WHERE job_name = %s"
+            wait_until(lambda: conn.execute(arrived, [job_name]).fetchone() == ())
 
         fail("first")
         assert noted(conn) == []

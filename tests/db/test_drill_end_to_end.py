@@ -271,6 +271,6 @@ def test_two_at_once_each_check_their_own(system, conn, edge):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert [result.passed for result in results] == [True, True], [result.failures for result in results]
     assert nothing_is_left(conn)

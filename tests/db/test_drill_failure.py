@@ -25,6 +25,7 @@ from tests.drilling import sinks, watching
 from tests.pgbouncer import pgbouncer
 from tests.runs import log_run
 from tests.servers import reply
+from tests.waiting import wait_until
 
 JOB = "update-installment-statuses"
 SETTINGS = Settings(channels=("slack", "mail", "hook"), sweep_interval=timedelta(seconds=1))
@@ -195,7 +196,7 @@ def test_two_at_once_each_count_their_own(conn, database, watched):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert [result.passed for result in results] == [True, True], [result.failures for result in results]
     assert leftovers(conn) == {}
     assert count(conn, "airflow_jobmon.alerts") == 2
@@ -272,15 +273,6 @@ def psql(postgres, conn, text: str) -> str:
     command = [postgres.program("psql"), "-v", "ON_ERROR_STOP=1", "-d", postgres.conninfo(conn.info.dbname)]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
     return done.stdout
-
-
-def wait_until(condition) -> None:
-    import time
-
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_it_is_held_through_a_pooler_too(postgres, conn, watched):

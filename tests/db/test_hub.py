@@ -7,7 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
-import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -18,6 +18,7 @@ from airflow_jobmon.core.waits import Wait
 from airflow_jobmon.errors import ConnectionProblem, SchemaProblem
 from airflow_jobmon.hub import Pace, wait_for_run
 from tests.runs import log_run
+from tests.waiting import PATIENCE, eventually, wait_until
 
 MIDNIGHT = datetime(2025, 11, 13, tzinfo=UTC)
 QUICK = Pace(look_every=0.05, first_retry=0.02, longest_retry=0.1, refused_for=0.3, away_for=0.6)
@@ -47,13 +48,6 @@ def wait_for(database):
 def connections(conn):
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hub_test' AND datname = current_database()"
     return conn.execute(query).fetchone()[0]
-
-
-async def eventually(condition, within=10.0):
-    end = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < end, "what was waited for did not come"
-        await asyncio.sleep(0.01)
 
 
 async def test_a_run_that_is_there_already_ends_the_wait(conn, wait_for):
@@ -153,7 +147,7 @@ async def test_who_joins_while_the_last_one_leaves_is_not_forgotten(conn, wait_f
         await asyncio.sleep(0.02)
         leaving.cancel()
         await asyncio.sleep(delay)
-        assert (await asyncio.wait_for(wait_for(), 5)).job_name == "nightly"
+        assert (await asyncio.wait_for(wait_for(), PATIENCE)).job_name == "nightly"
 
 
 async def test_a_wait_cancelled_as_it_is_answered_leaves_nothing_behind(conn, wait_for):
@@ -172,11 +166,12 @@ async def test_a_wait_cancelled_as_it_is_answered_leaves_nothing_behind(conn, wa
 async def test_a_killed_backend_is_replaced_and_said_once(conn, wait_for, caplog):
     caplog.set_level(logging.INFO, logger="airflow_jobmon.hub")
     waiting = [wait_for(f"job-{nth}") for nth in range(20)]
-    for _ in range(3):
-        await eventually(lambda: connections(conn) == 1)
-        await asyncio.sleep(2 * QUICK.look_every)
+    good = wait_for("good")
+    log_run(conn, "good", started_at=MIDNIGHT)
+    await good
+    for said in (2, 4, 6):
         conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hub_test'")
-        await eventually(lambda: connections(conn) == 0)
+        await eventually(lambda said=said: len(caplog.records) >= said)
     for nth in range(20):
         log_run(conn, f"job-{nth}", started_at=MIDNIGHT)
     assert len(await asyncio.gather(*waiting)) == 20
@@ -243,7 +238,8 @@ async def test_a_server_that_is_only_away_at_first_is_waited_for(conn, database,
         tries.append(conn_id)
         return database if len(tries) > 3 else "host=127.0.0.1 port=1"
 
-    assert (await wait_for(resolve=resolve)).job_name == "nightly"
+    pace = replace(QUICK, refused_for=PATIENCE)
+    assert (await wait_for(resolve=resolve, pace=pace)).job_name == "nightly"
 
 
 async def test_the_password_is_read_again_at_each_connect(conn, database, wait_for):
@@ -278,26 +274,20 @@ def test_two_loops_are_two_hubs(conn, wait_for):
     threads = [threading.Thread(target=in_a_loop_of_its_own, daemon=True) for _ in range(2)]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 10
-    while connections(conn) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert connections(conn) == 2
+    wait_until(lambda: connections(conn) == 2)
     log_run(conn, "nightly", started_at=MIDNIGHT)
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert len(runs) == 2
 
 
 def test_a_loop_that_ends_takes_its_hub_along(conn, wait_for):
     async def leave_without_waiting():
         wait_for()
-        await asyncio.sleep(0.2)
+        await eventually(lambda: connections(conn) == 1)
 
     asyncio.run(leave_without_waiting(), debug=True)
-    deadline = time.monotonic() + 5
-    while connections(conn) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert connections(conn) == 0
+    wait_until(lambda: connections(conn) == 0)
 
 
 def test_no_task_stays_behind_under_asyncios_debug_mode(conn, wait_for):

@@ -16,6 +16,7 @@ from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from demo.postgres import Postgres, temporary_postgres
 from tests.runs import log_run
+from tests.waiting import PATIENCE
 
 MIDNIGHT = datetime(2025, 11, 13, tzinfo=UTC)
 
@@ -40,13 +41,15 @@ async def test_waits_outlive_a_restart_however_long_it_takes(server, caplog):
         asyncio.create_task(wait_for_run(Wait(f"job-{n}", MIDNIGHT), conn_id="x", resolve=resolve, pace=pace))
         for n in range(50)
     ]
-    await asyncio.sleep(0.5)
+    with connect(server.conninfo()) as conn:
+        log_run(conn, "job-0", started_at=MIDNIGHT)
+    await asyncio.wait_for(asyncio.shield(waiting[0]), PATIENCE)  # so it was reached
     await asyncio.to_thread(server.kill)
     await asyncio.sleep(1)
     await asyncio.to_thread(server.start)
     with connect(server.conninfo()) as conn:
-        for n in range(50):
+        for n in range(1, 50):
             log_run(conn, f"job-{n}", started_at=MIDNIGHT)
-    runs = await asyncio.wait_for(asyncio.gather(*waiting), 30)
+    runs = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
     assert [run.job_name for run in runs] == [f"job-{n}" for n in range(50)]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +12,7 @@ from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.runs import log_run
+from tests.waiting import eventually
 from tests.watching import watching
 
 SETTINGS = Settings(channels=("slack",), sweep_interval=timedelta(milliseconds=300))
@@ -27,7 +27,7 @@ async def test_a_failed_run_wakes_it_without_waiting_for_a_sweep(conn, database)
         await running.until_connected()
         assert running.watcher.pulse.listens
         log_run(conn, "load", status="failed")
-        await running.until(1, timeout=5)
+        await running.until(1)
     assert told(conn) == [("load", "failed", "opened")]
 
 
@@ -61,9 +61,7 @@ async def test_a_missed_run_is_found_by_the_sweep(conn, database):
 
 async def test_it_waits_for_a_database_that_is_not_migrated_yet(empty_database, postgres):
     async with watching(empty_database) as running:
-        async with asyncio.timeout(10):
-            while running.watcher.pulse.error is None:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: running.watcher.pulse.error)
         assert "airflow jobmon migrate" in running.watcher.pulse.error
         assert not running.watcher.pulse.connected
 
@@ -80,7 +78,7 @@ async def test_it_leaves_a_heartbeat_while_it_runs_and_none_when_it_stopped(conn
 async def test_alerts_that_nobody_takes_are_told_of_again(conn, database):
     log_run(conn, "load", status="failed")
     async with watching(database, SETTINGS) as running:
-        await running.until(2, timeout=15)
+        await running.until(2)
     assert len(told(conn)) == 1
 
 
@@ -101,9 +99,7 @@ async def test_two_watchers_judge_each_failure_once(conn, database):
         await other.until_connected()
         for n in range(50):
             log_run(conn, f"job {n}", status="failed")
-        async with asyncio.timeout(20):
-            while len(told(conn)) < 50:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: len(told(conn)) >= 50)
     assert len({name for name, _, _ in told(conn)}) == len(told(conn)) == 50
 
 
@@ -111,9 +107,7 @@ async def test_cancelling_it_closes_both_its_connections(conn, database):
     async with watching(database) as running:
         await running.until_connected()
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    async with asyncio.timeout(5):
-        while conn.execute(others).fetchone() != (0,):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: conn.execute(others).fetchone() == (0,))
 
 
 @pytest.mark.parametrize("cut", ["listener", "worker"])
@@ -134,18 +128,15 @@ async def test_it_makes_the_hourly_check_where_nobody_else_does(conn, database):
     log_run(conn, "load")
     async with watching(database, SETTINGS) as running:
         await running.until_connected()
-        async with asyncio.timeout(10):
-            while conn.execute("SELECT max(window_at) FROM airflow_jobmon.job_state").fetchone() == (None,):
-                await asyncio.sleep(0.02)
+        counted = "SELECT max(window_at) FROM airflow_jobmon.job_state"
+        await eventually(lambda: conn.execute(counted).fetchone() != (None,))
 
 
 async def test_it_goes_on_watching_after_an_error_nobody_foresaw(conn, database):
     conn.execute("INSERT INTO airflow_jobmon.jobs (name, source, config) VALUES ('odd', 'test', '5')")
     log_run(conn, "odd", status="failed")
     async with watching(database, SETTINGS) as running:
-        async with asyncio.timeout(10):
-            while running.watcher.pulse.error is None:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: running.watcher.pulse.error)
         conn.execute("DELETE FROM airflow_jobmon.jobs")
         await running.until(1)
     assert told(conn) == [("odd", "failed", "opened")]

@@ -8,23 +8,16 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from tests.waiting import wait_until
+
 NURSERY = Path(__file__).with_name("nursery.py")
 _ROOT = Path(__file__).parents[2]
-
-
-def wait_until(condition: Callable[[], object], what: str, timeout: float = 30) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout:g} s for {what}")
-        time.sleep(0.005)
 
 
 @dataclass(frozen=True)
@@ -46,14 +39,13 @@ class Listener:
             return False
         return state != "Z"
 
-    def until_it_watches(self, timeout: float = 30) -> None:
-        self.until_it_says("watching by", timeout)
+    def until_it_watches(self) -> None:
+        self.until_it_says("watching by")
 
-    def until_it_says(self, words: str, timeout: float = 30, times: int = 1) -> None:
+    def until_it_says(self, words: str) -> None:
         wait_until(
-            lambda: len(re.findall(words, self.said)) >= times or not self.runs,
+            lambda: re.search(words, self.said) or not self.runs,
             f"the listener to say {words!r}; it said:\n{self.said}",
-            timeout,
         )
         assert self.runs, f"the listener ended:\n{self.said}"
 
@@ -72,8 +64,8 @@ class Listener:
     def terminate(self) -> None:
         self._send(signal.SIGTERM)
 
-    def until_it_ended(self, timeout: float = 30) -> None:
-        wait_until(lambda: not self.runs, f"process {self.pid} to end; it said:\n{self.said}", timeout)
+    def until_it_ended(self) -> None:
+        wait_until(lambda: not self.runs, f"process {self.pid} to end; it said:\n{self.said}")
 
     def _is_paused(self) -> bool:
         return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.processes.listening import wait_until
+from tests.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Sink:
     def jobs(self) -> set[str]:
         return {job for arrival in self.arrivals for job in arrival.jobs}
 
-    def until(self, arrivals: int, timeout: float = 30) -> None:
-        wait_until(lambda: len(self.arrivals) >= arrivals, f"arrival {arrivals} of {self.arrivals}", timeout)
+    def until(self, arrivals: int) -> None:
+        wait_until(lambda: len(self.arrivals) >= arrivals, f"arrival {arrivals} of {self.arrivals}")
 
-    def until_told(self, jobs: Iterable[str], timeout: float = 60) -> None:
+    def until_told(self, jobs: Iterable[str]) -> None:
         wanted = set(jobs)
-        wait_until(lambda: wanted <= self.jobs, f"{len(wanted)} jobs, of which {len(wanted & self.jobs)} came", timeout)
+        wait_until(lambda: wanted <= self.jobs, f"{len(wanted)} jobs, of which {len(wanted & self.jobs)} came")
 
     def repeats(self) -> int:
         """How many messages came again. Fails for a job told in two messages that are not byte by byte the same."""
@@ -161,12 +161,12 @@ def mail_sink() -> Iterator[MailSink]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
     sink.port = server.sockets[0].getsockname()[1]
     try:
         yield sink
     finally:
-        asyncio.run_coroutine_threadsafe(stop(server), loop).result(10)
+        asyncio.run_coroutine_threadsafe(stop(server), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

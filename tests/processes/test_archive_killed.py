@@ -16,7 +16,8 @@ import psycopg
 import pytest
 
 from demo.postgres import Postgres
-from tests.processes.listening import Listener, wait_until
+from tests.processes.listening import Listener
+from tests.waiting import wait_until
 
 ROWS = 40_000
 _LIVE = "SELECT id::text FROM public.jobs_log"

@@ -17,8 +17,8 @@ from airflow_jobmon.settings import Settings
 from airflow_jobmon.triggers import JobsLogTrigger
 from demo.postgres import Postgres, temporary_postgres
 from tests.processes.conftest import Sinks, StartListener
-from tests.processes.listening import wait_until
 from tests.runs import log_run
+from tests.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ restarts = pytest.mark.parametrize(
 )
 
 
-def fail(server: Postgres, job_name: str, timeout: float = 20) -> None:
+def fail(server: Postgres, job_name: str) -> None:
     """Log a failed run, however often the server goes away meanwhile."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             with connect(server.conninfo()) as conn:
@@ -106,9 +106,9 @@ def test_what_failed_before_while_and_after_it_was_away_is_told(
     with connect(cluster.conninfo()) as conn:
         log_run(conn, "outside-load", records_updated=7)
     for name in ("slack", "mail"):
-        sinks.all[name].until_told({"load-1", "load-2", "load-3"}, timeout=20)
+        sinks.all[name].until_told({"load-1", "load-2", "load-3"})
     record_property("seconds until it delivered again", time.monotonic() - back)
-    wait_until(lambda: waiting_sensor, "the sensor", timeout=20)
+    wait_until(lambda: waiting_sensor, "the sensor")
     assert waiting_sensor[0]["run"]["records_updated"] == 7  # type: ignore[index]
     with connect(cluster.conninfo()) as conn:
         conn.execute(

@@ -107,7 +107,7 @@ class RunningAirflow:
         for process in found:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        self.until(lambda: not triggerer_processes(self.standalone.program), "the triggerer to be gone", 10)
+        self.until(lambda: not triggerer_processes(self.standalone.program), "the triggerer to be gone")
 
     def start_triggerer(self) -> Program:
         """By hand: `standalone` does not start another."""

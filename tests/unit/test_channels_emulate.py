@@ -25,7 +25,7 @@ def emulate():
 
 def deliver(channel, alerts, key=None):
     key = key or uuid.uuid4()
-    return channel.send(channel.render(alerts, key=key), key=key, timeout=10)
+    return channel.send(channel.render(alerts, key=key), key=key, timeout=30)
 
 
 def api(emulate, channel):

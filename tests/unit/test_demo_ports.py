@@ -25,7 +25,7 @@ def refusal(module: str, *arguments: str, ports: Mapping[str, str] | None = None
         env={**kept, **(ports or {})},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (answer.returncode, answer.stdout) == (2, ""), answer.stderr

@@ -79,7 +79,7 @@ def test_the_checks_after_one_that_raises_are_made(patient):
     checks = [Check("bad", raising(ValueError("bad"))), Check("good", fine)]
     made = Round(checks, patient, silent=silent)
     made.start()
-    assert [result.diagnosis.state for result in made.results(10, 0)] == [State.WRONG, State.OK]
+    assert [result.diagnosis.state for result in made.results(60, 0)] == [State.WRONG, State.OK]
 
 
 @pytest.mark.parametrize("need", [need for need in Need if need is not Need.NOTHING])
@@ -97,14 +97,14 @@ def test_a_check_that_hangs_is_left_behind(patient):
 
     made = Round([Check("first", fine), Check("hanging", hang), Check("last", fine)], patient, silent=silent)
     made.start()
-    results = made.results(0.2, 1)
+    results = made.results(0.5, 1)
     release.set()
     assert results == [
         Result("first", ok("fine")),
-        Result("hanging", wrong("silent for 1.2 s", "wait")),
+        Result("hanging", wrong("silent for 1.5 s", "wait")),
         Result("last", not_checked("'hanging' did not end")),
     ]
-    made.join(10)
+    made.join(60)
 
 
 def test_what_is_wrong_in_airflow_is_a_warning_while_somebody_delivers_without_it():

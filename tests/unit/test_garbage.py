@@ -40,11 +40,11 @@ def test_it_stays_out_until_the_last_of_several_threads_is_done():
     def hold():
         with collected_later():
             inside.set()
-            leave.wait(10)
+            leave.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     with collected_later():
         pass
     assert not gc.isenabled()

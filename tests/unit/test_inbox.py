@@ -33,7 +33,7 @@ def post(inbox: Inbox, body: bytes, path: str = slack_webhook.TOKEN, kind: str =
         f"{inbox.webhook_host}/{path}", data=body, headers={"Content-Type": kind}, method="POST"
     )
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -41,7 +41,7 @@ def post(inbox: Inbox, body: bytes, path: str = slack_webhook.TOKEN, kind: str =
 
 
 def get(inbox: Inbox, path: str) -> tuple[str, dict[str, str]]:
-    with urllib.request.urlopen(inbox.url + path, timeout=5) as answer:
+    with urllib.request.urlopen(inbox.url + path, timeout=60) as answer:
         return answer.read().decode(), dict(answer.headers)
 
 
@@ -50,7 +50,7 @@ def listed(inbox: Inbox, path: str = "/api/received") -> list[dict[str, Any]]:
 
 
 def mail(inbox: Inbox, message: EmailMessage) -> None:
-    with smtplib.SMTP("127.0.0.1", inbox.smtp_port, timeout=5) as smtp:
+    with smtplib.SMTP("127.0.0.1", inbox.smtp_port, timeout=60) as smtp:
         smtp.send_message(message)
 
 
@@ -108,7 +108,7 @@ def test_an_unknown_webhook_is_no_service(inbox: Inbox) -> None:
 
 def test_header_and_body_arrive_in_one_packet(inbox: Inbox) -> None:
     body = b'{"text": "x"}'
-    with socket.create_connection(("127.0.0.1", int(inbox.url.rsplit(":", 1)[1])), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", int(inbox.url.rsplit(":", 1)[1])), timeout=60) as client:
         head = f"POST /services/{slack_webhook.TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         client.sendall(head.encode() + body)
         first = client.recv(65536)
@@ -159,7 +159,7 @@ def test_the_page_holds_no_message_and_its_script_never_writes_html(inbox: Inbox
 
 
 def test_a_broken_email_is_shown_as_far_as_it_can_be_read(inbox: Inbox) -> None:
-    with smtplib.SMTP("127.0.0.1", inbox.smtp_port, timeout=5) as smtp:
+    with smtplib.SMTP("127.0.0.1", inbox.smtp_port, timeout=60) as smtp:
         broken = b"Subject: =?x-nowhere?b?!!?=\r\nFrom: @@<\r\nTo: [\r\n\r\nhi\xff"
         smtp.sendmail("a@example.com", ["b@example.com"], broken)
     [found] = listed(inbox)
@@ -176,7 +176,7 @@ def test_each_message_says_when_it_came_and_how_long_after_the_moment_it_names(i
     post(inbox, json.dumps({"text": "Time: 2026-99-99T99:99:99Z"}).encode())
     first, old, impossible = listed(inbox)
     assert before <= first["received"] <= time.time()
-    assert 7 <= first["seconds"] < 12
+    assert 7 <= first["seconds"] == pytest.approx(first["received"] - happened.timestamp(), abs=0.002)
     assert old["seconds"] is None
     assert impossible["seconds"] is None
 
@@ -217,11 +217,12 @@ def test_a_moment_told_precisely_is_shown_however_short_the_delay(inbox: Inbox) 
 
 def test_a_short_delay_after_a_moment_known_only_to_the_second_is_not_shown(inbox: Inbox) -> None:
     inbox.happened(FAILED, a_second(ago=0) + timedelta(milliseconds=1))
-    tell(inbox, "Job Failed: nobody-told-of-this", a_second(ago=0))
-    tell(inbox, "Job Failed: nobody-told-of-this", a_second(ago=COARSE + 1))
+    recent, old = a_second(ago=0), a_second(ago=COARSE + 1)
+    tell(inbox, "Job Failed: nobody-told-of-this", recent)
+    tell(inbox, "Job Failed: nobody-told-of-this", old)
     short, long = listed(inbox)
-    assert short["seconds"] is None
-    assert long["seconds"] == pytest.approx(COARSE + 1.5, abs=0.6)
+    assert short["seconds"] is None or short["received"] >= recent.timestamp() + COARSE
+    assert long["seconds"] == pytest.approx(long["received"] - old.timestamp(), abs=0.002)
 
 
 def test_the_same_twice_in_one_second_is_as_good_as_known_to_the_second(inbox: Inbox) -> None:
@@ -229,7 +230,8 @@ def test_the_same_twice_in_one_second_is_as_good_as_known_to_the_second(inbox: I
     for milliseconds in (1, 2):
         inbox.happened(FAILED, second + timedelta(milliseconds=milliseconds))
     tell(inbox, "Job Failed: a-job", second)
-    assert listed(inbox)[0]["seconds"] is None
+    [found] = listed(inbox)
+    assert found["seconds"] is None or found["received"] >= second.timestamp() + COARSE
 
 
 def test_the_list_goes_on_after_a_given_message(inbox: Inbox) -> None:

@@ -69,10 +69,11 @@ def test_a_password_in_a_url_never_shows(password, salt):
     "piece", ["://a:", "://", "@", "?token=", "password=", "bearer ", "a:b@", "://a:b", '"secret":']
 )
 def test_masking_stays_fast_on_a_megabyte_of_half_matches(piece):
+    """By a bound that only a search which begins anew at every character exceeds: that takes many minutes."""
     text = piece * (1_000_000 // len(piece))
     start = time.perf_counter()
     one_line(text)
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 60
 
 
 @given(texts)

@@ -115,7 +115,7 @@ def test_a_server_that_never_answers_is_not_waited_for(database, airflow_home, a
     airflow_connection("jobmon_default", make_conninfo(database, port=silent_server, connect_timeout=60))
     began = time.monotonic()
     first, *others = examine("jobmon_default", Settings(), patience=1).results[: len(DATABASE)]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert (first.check, first.diagnosis.state, first.diagnosis.seen) == (
         "connection",
         State.WRONG,
@@ -135,14 +135,14 @@ def test_a_metadata_database_that_never_answers_hides_nothing_of_ours(
     try:
         restart_orm(settings)
         results = {
-            result.check: result.diagnosis for result in examine("jobmon_default", Settings(), patience=3).results
+            result.check: result.diagnosis for result in examine("jobmon_default", Settings(), patience=6).results
         }
     finally:
         monkeypatch.undo()
         restart_orm(settings)
     assert results["trigger"].state is State.OK
     assert results["airflow database"].state is State.NOT_CHECKED
-    assert results["airflow database"].seen == "no answer from Airflow's metadata database within 3 s"
+    assert results["airflow database"].seen == "no answer from Airflow's metadata database within 6 s"
     assert results["triggerer"].state is State.NOT_CHECKED
 
 
@@ -162,7 +162,7 @@ def test_a_process_that_leaves_a_hanging_check_behind_ends_quietly(airflow_home,
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     first, *others = json.loads(said.stdout)
     assert said.returncode == 1

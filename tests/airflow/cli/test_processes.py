@@ -50,7 +50,7 @@ def test_listen_runs_until_it_is_told_to_stop_and_leaves_nothing_behind(process_
             said.append(line)
             if "watching" in line:
                 listening.send_signal(number)
-        assert (listening.wait(30), listening.stdout.read()) == (0, ""), "".join(said)
+        assert (listening.wait(60), listening.stdout.read()) == (0, ""), "".join(said)
     assert said[-1].endswith("stopped\n")
     assert [line for line in said if not re.match(r"\d{4}-\d\d-\d\d .* (INFO|WARNING|ERROR) +\S", line)] == []
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.watchers").fetchone() == (0,)

@@ -17,8 +17,8 @@ import yaml
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.settings import Settings
 from tests.prometheus.programs import DIRECTORY, prometheus
-from tests.replicas import until
 from tests.runs import log_run
+from tests.waiting import wait_until
 
 TOKEN = "of a machine"
 HOSTILE = "load \"{x='1'}\"\\ <b>\nnext"
@@ -56,7 +56,7 @@ def scraping(directory: Path, target: str, token: str) -> Iterator[str]:
 def series(url: str, query: str) -> list[dict[str, Any]]:
     """What the server answers now; nothing while it starts."""
     try:
-        answer = requests.get(f"{url}/api/v1/query", {"query": query}, timeout=5)
+        answer = requests.get(f"{url}/api/v1/query", {"query": query}, timeout=30)
         found: list[dict[str, Any]] = answer.json()["data"]["result"]
     except (requests.RequestException, ValueError, KeyError):
         return []
@@ -69,19 +69,19 @@ def test_jobs_become_series_under_their_own_names_and_alerts_are_raised(tmp_path
     conn.execute("UPDATE public.jobs_log SET started_at = started_at - interval '1 hour'")
     check_and_record(conn, Settings())
     with scraping(tmp_path, target, TOKEN) as url:
-        until(lambda: [one["value"][1] for one in series(url, "up")] == ["1"])
-        until(lambda: bool(series(url, "jobmon_job_health")))
+        wait_until(lambda: [one["value"][1] for one in series(url, "up")] == ["1"])
+        wait_until(lambda: bool(series(url, "jobmon_job_health")))
         health = {one["metric"]["job_name"]: one for one in series(url, "jobmon_job_health")}
         assert set(health) == {"load", HOSTILE}
         assert health["load"]["metric"]["job"] == "jobmon"
         assert "exported_job" not in health["load"]["metric"]
         assert health["load"]["value"][1] == "3"
         pending = 'ALERTS{alertname="JobCritical", job_name="load"}'
-        until(lambda: [one["metric"]["alertstate"] for one in series(url, pending)] == ["pending"])
+        wait_until(lambda: [one["metric"]["alertstate"] for one in series(url, pending)] == ["pending"])
 
 
 def test_a_wrong_token_is_a_scrape_that_fails(tmp_path, conn, target):
     with scraping(tmp_path, target, "of somebody else") as url:
-        until(lambda: [one["value"][1] for one in series(url, "up")] == ["0"])
-        (scraped,) = requests.get(f"{url}/api/v1/targets", timeout=5).json()["data"]["activeTargets"]
+        wait_until(lambda: [one["value"][1] for one in series(url, "up")] == ["0"])
+        (scraped,) = requests.get(f"{url}/api/v1/targets", timeout=30).json()["data"]["activeTargets"]
         assert "403" in scraped["lastError"] or "401" in scraped["lastError"]

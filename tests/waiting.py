@@ -1,0 +1,25 @@
+"""Waiting for a condition: as a rule it comes at once, but late where the machine is busy, so patience is long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+PATIENCE = 60.0
+
+
+def wait_until(condition: Callable[[], object], what: str = "what was waited for", timeout: float = PATIENCE) -> None:
+    """Until it holds; fails after `timeout` seconds, naming `what` did not come."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout:g} s for {what}"
+        time.sleep(0.01)
+
+
+async def eventually(condition: Callable[[], object], what: str = "what was waited for") -> None:
+    """The same in a loop, which goes on meanwhile."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s for {what}"
+        await asyncio.sleep(0.01)
