@@ -22,7 +22,7 @@ from airflow_jobmon.prometheus import gauges
 from airflow_jobmon.settings import Settings
 from bench.figures import Figure, milliseconds
 from bench.ground import BenchFailed, Ground, ground
-from demo.postgres import free_port
+from demo.ports import free_port
 
 JOBS, RUNS = 10_000, 40
 TOKEN = "a-token-for-this-measurement"

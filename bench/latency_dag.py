@@ -12,7 +12,7 @@ from bench.figures import Figure, percentile
 from bench.ground import Ground, ground
 from bench.latency_listen import FAILED
 from bench.sink import Sink
-from demo.place import free_port
+from demo.ports import free_port
 from demo.standalone import Standalone, environment
 
 ALERTS = 100

@@ -28,6 +28,7 @@ from demo import slack_webhook
 from demo.inbox_reader import Expected
 from demo.mail import page_of_email, read_email
 from demo.place import CannotStart, check_port, parse_port, refuse_equal_ports
+from demo.ports import free_port
 
 KEPT, LARGEST = 2000, 5_000_000
 """How many messages are remembered, and how many bytes one may have."""
@@ -59,7 +60,9 @@ class Inbox:
         self._moments: dict[tuple[str, Expected], set[float]] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", http_port), partial(_Handler, self))
         self._http.daemon_threads = True
-        self._smtp = Controller(_Mailbox(self), hostname="127.0.0.1", port=smtp_port or _free_port())
+        self._smtp = Controller(
+            _Mailbox(self), hostname="127.0.0.1", port=smtp_port or free_port()
+        )  # it cannot take 0 itself
 
     @property
     def url(self) -> str:
@@ -216,14 +219,6 @@ class _Mailbox:
 
 def _iso(moment: float, precision: str = "milliseconds") -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
-
-
-def _free_port() -> int:
-    import socket  # noqa: PLC0415 - aiosmtpd cannot take port 0 itself
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -81,9 +81,3 @@ def check_port(port: int, what: str, choose: str) -> None:
                 f"port {port}, which {what} needs, cannot be used ({error.strerror}); "
                 f"free it or choose another: {choose}{another_port(port)}"
             ) from None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

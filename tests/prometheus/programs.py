@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.place import free_port
+from demo.ports import free_port
 
 DIRECTORY = Path(__file__).parents[2] / "prometheus"
 

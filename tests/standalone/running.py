@@ -20,7 +20,7 @@ from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from demo.inbox import Inbox
 from demo.inbox_reader import title_of
-from demo.place import free_port
+from demo.ports import free_port
 from demo.postgres import Postgres, temporary_postgres
 from demo.programs import Program, TookTooLong
 from demo.standalone import Standalone, airflow_program, environment

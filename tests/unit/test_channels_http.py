@@ -16,9 +16,10 @@ from airflow_jobmon.channels.slack_webhook import SlackWebhookChannel
 from airflow_jobmon.channels.webhook import WebhookChannel
 from airflow_jobmon.core.alerts import Alert
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
+from demo.ports import free_port
 from tests import servers
 from tests.hostile import alerts, an_alert, copied, copies, some_alerts
-from tests.servers import closed_port, http_server, reply
+from tests.servers import http_server, reply
 
 KEY = uuid.UUID("12345678-1234-4234-8234-123456789abc")
 SECRET = "hunter2hunter2"
@@ -138,7 +139,7 @@ def test_other_4xx_are_permanent_and_say_what_to_do(make, server, status):
 
 
 def test_a_refused_connection_is_a_rejection(make):
-    error = refusal(make(f"http://127.0.0.1:{closed_port()}"))
+    error = refusal(make(f"http://127.0.0.1:{free_port()}"))
     assert (error.permanent, error.rejected) == (False, True)
     assert "cannot connect to 127.0.0.1: connection refused" in str(error)
 

@@ -7,7 +7,8 @@ from airflow.sdk import Connection
 
 from airflow_jobmon.channels.kept_connection import hook_on
 from airflow_jobmon.hooks import ResendHook
-from tests.servers import closed_port, drop, http_server, reply
+from demo.ports import free_port
+from tests.servers import drop, http_server, reply
 
 
 def hook(**fields):
@@ -38,7 +39,7 @@ def test_the_test_button_says_whether_the_key_works(answer, good, says):
 
 
 def test_the_test_button_says_that_nobody_answers():
-    worked, text = hook(host=f"http://127.0.0.1:{closed_port()}", password="re_1").test_connection()
+    worked, text = hook(host=f"http://127.0.0.1:{free_port()}", password="re_1").test_connection()
     assert not worked
     assert "connection refused" in text
 

@@ -10,8 +10,9 @@ from airflow.sdk import Connection
 
 from airflow_jobmon.channels.email import EmailChannel
 from airflow_jobmon.errors import ConfigurationError, DeliveryError
+from demo.ports import free_port
 from tests.hostile import an_alert
-from tests.servers import closed_port, make_certificate, server_tls, smtp_server, talker
+from tests.servers import make_certificate, server_tls, smtp_server, talker
 
 KEY = uuid.UUID("12345678-1234-4234-8234-123456789abc")
 ONCALL, BACKUP = "oncall@example.com", "backup@example.com"
@@ -169,7 +170,7 @@ def test_a_missing_login_is_permanent():
 
 
 def test_a_refused_connection_is_a_rejection():
-    error = refusal(channel_on(closed_port()))
+    error = refusal(channel_on(free_port()))
     assert (error.permanent, error.rejected) == (False, True)
     assert "connection refused" in str(error)
 

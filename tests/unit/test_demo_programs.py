@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from demo import place
+from demo.ports import free_port
 from demo.programs import Program, ProgramFailed, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,7 +117,7 @@ def test_a_busy_port_is_named_with_a_way_out() -> None:
         port = busy.getsockname()[1]
         with pytest.raises(place.CannotStart, match=rf"port {port}, which the inbox needs.*INBOX_PORT={port + 1000}"):
             place.check_port(port, "the inbox", "make demo INBOX_PORT=")
-    place.check_port(place.free_port(), "the inbox", "make demo INBOX_PORT=")
+    place.check_port(free_port(), "the inbox", "make demo INBOX_PORT=")
 
 
 def test_a_second_demo_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:

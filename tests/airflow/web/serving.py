@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.place import free_port
+from demo.ports import free_port
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
