@@ -32,6 +32,7 @@ the machine token of the option `api_token` in section `[jobmon]`, as `Authoriza
 def make_app() -> FastAPI:
     app = FastAPI(title="airflow_jobmon", description=DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=None)
     database, checks = Database(), Checks()
+    app.state.database = database
     app.add_exception_handler(HTTPException, refuse)
     app.add_exception_handler(RequestValidationError, refuse_parameters)
     for trouble in (JobmonError, psycopg.Error):

@@ -76,6 +76,13 @@ class Database:
             reached.cancel()
             answer.cancel()  # takes back what has not begun; what hangs is left to itself
 
+    def close(self) -> None:
+        """Let go of the connections; the next request makes new ones."""
+        with self._lock:
+            old, self._pool = self._pool, None
+        if old is not None:
+            old.close()
+
     async def _wait_for_turn(self, answer: asyncio.Future[Any], reached: asyncio.Future[None]) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + _QUEUE

@@ -22,6 +22,7 @@ def client(airflow_home) -> Iterator[tuple[Any, dict[str, str]]]:
         token = app.state.auth_manager.generate_jwt(SimpleAuthManagerUser(username="eva", role="viewer"))
         with TestClient(app) as made:
             yield made, {"Authorization": f"Bearer {token}"}
+        next(route.app for route in app.routes if route.path == "/jobmon").state.database.close()
 
 
 @pytest.fixture(autouse=True)
