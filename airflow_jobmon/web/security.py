@@ -64,8 +64,8 @@ def _is_machine_token(given: str) -> bool:
     return hmac.compare_digest(sha256(given.encode()).digest(), sha256(configured.encode()).digest())
 
 
-LOGIN = "../api/v2/auth/login"
-"""Airflow's own login, seen from our pages: relative, since Airflow may live under a path."""
+LOGIN = "api/v2/auth/login"
+"""Airflow's own login; led to by a relative address, since Airflow may live under a path."""
 
 
 async def show_the_login(request: Request, error: Exception) -> Response:
@@ -77,7 +77,8 @@ async def show_the_login(request: Request, error: Exception) -> Response:
         raise error
     if error.status_code == status.HTTP_401_UNAUTHORIZED and "text/html" in request.headers.get("Accept", ""):
         back = f"{request.url.path}?{request.url.query}".rstrip("?")
-        return RedirectResponse(f"{LOGIN}?{urlencode({'next': back})}", status_code=status.HTTP_302_FOUND)
+        up = "../" * request.url.path.removeprefix(request.scope["root_path"]).count("/")
+        return RedirectResponse(f"{up}{LOGIN}?{urlencode({'next': back})}", status_code=status.HTTP_302_FOUND)
     return await http_exception_handler(request, error)
 
 

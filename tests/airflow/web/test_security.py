@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urljoin
+
 import pytest
 
+from tests.airflow.web.deciding import CHANGES, DATA, LOCKED, OPEN, PAGES, kind_of, routes
 from tests.runs import log_run
 
 TOKEN = "a-machine-token-of-some-length"
 
-DATA = {("GET", "/check-job-health"), ("GET", "/job-metrics"), ("GET", "/metrics")}
-CHANGES = {("POST", "/check-job-health")}
-PAGES = {
-    ("GET", "/"),
-    ("GET", "/runbook"),
-    ("GET", "/openapi.json"),
-    ("GET", "/static/page.css"),
-    ("GET", "/static/page.js"),
-}
-"""What was decided of each route; a new one belongs into one of these."""
-
-OPEN, LOCKED = "let in", "kept out"
 DECISIONS = {
     "nobody": dict.fromkeys(["data", "change", "page"], LOCKED),
     "a wrong token": dict.fromkeys(["data", "change", "page"], LOCKED),
@@ -31,24 +22,6 @@ DECISIONS = {
     "a wrong token beside a user's cookie": dict.fromkeys(["data", "change", "page"], LOCKED),
     "a user without the right": dict.fromkeys(["data", "change", "page"], LOCKED),
 }
-
-
-def routes() -> list[tuple[str, str]]:
-    from fastapi.routing import APIRoute
-
-    from airflow_jobmon.web.app import make_app
-
-    found = []
-    for route in make_app().routes:
-        assert isinstance(route, APIRoute), f"{route} is no route that the decisions are made for"
-        found += [(method, route.path) for method in route.methods]
-    return sorted(found)
-
-
-def kind_of(route: tuple[str, str]) -> str:
-    found = [kind for kind, named in (("data", DATA), ("change", CHANGES), ("page", PAGES)) if route in named]
-    assert len(found) == 1, f"decide who may call {route}: data, change or page"
-    return found[0]
 
 
 def expired(made) -> str:
@@ -127,3 +100,11 @@ def test_a_person_is_led_back_by_the_path_alone(client):
     answer = made.get("/jobmon/?job_name=a%26b&q=", headers={"Accept": "text/html"}, follow_redirects=False)
     assert answer.status_code == 302
     assert answer.headers["location"] == "../api/v2/auth/login?next=%2Fjobmon%2F%3Fjob_name%3Da%2526b%26q%3D"
+
+
+@pytest.mark.parametrize("path", ["", "runbook", "static/page.css"])
+def test_the_login_is_found_from_wherever_one_was(client, path):
+    made, _ = client
+    answer = made.get(f"/jobmon/{path}", headers={"Accept": "text/html"}, follow_redirects=False)
+    login = urljoin(f"/air/jobmon/{path}", answer.headers["location"])
+    assert login == f"/air/api/v2/auth/login?next=%2Fjobmon%2F{path.replace('/', '%2F')}"
