@@ -14,19 +14,7 @@ from airflow_jobmon.judging import assess_jobs
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.settings import Settings
 
-_SUMMARY = (
-    "total_runs",
-    "successful_runs",
-    "failed_runs",
-    "success_rate",
-    "avg_duration_seconds",
-    "p50_duration_seconds",
-    "p95_duration_seconds",
-    "max_duration_seconds",
-    "total_records_updated",
-)
-_DAY = (
-    "date",
+_COUNTED = (
     "total_runs",
     "successful_runs",
     "failed_runs",
@@ -46,21 +34,28 @@ def job_metrics(
     """
     queries = load_queries("web")
     health = next(iter(assess_jobs(conn, settings, [job_name])), None)  # none: disabled in the registry
-    since = now - timedelta(days=days)
-    given = {"job_name": job_name, "since": since, "until": now, "first_day": since.date()}
-    summary = conn.execute(queries["summary"], given).fetchone() or ()
+    given = {"job_name": job_name, "since": now - timedelta(days=days), "until": now}
+    *daily, (_, *whole) = conn.execute(queries["window"], given).fetchall()
+    p50, p95 = conn.execute(queries["durations"], given).fetchone() or (None, None)
     return {
         "job_name": job_name,
         "window_days": days,
         "generated_at": iso(now),
         "health": health.as_json() if health else None,
-        "summary": dict(zip(_SUMMARY, summary, strict=True)),
-        "daily": [
-            {**dict(zip(_DAY, row, strict=True)), "date": row[0].isoformat()}
-            for row in conn.execute(queries["daily"], given)
-        ],
+        "summary": _summary(dict(zip(_COUNTED, whole, strict=True)), p50, p95),
+        "daily": [{"date": day.isoformat(), **dict(zip(_COUNTED, counted, strict=True))} for day, *counted in daily],
         "recent_runs": [_run(row) for row in conn.execute(queries["recent_runs"], given)],
         "recent_failures": [_run(row) for row in conn.execute(queries["recent_failures"], given)],
+    }
+
+
+def _summary(whole: dict[str, Any], p50: float | None, p95: float | None) -> dict[str, Any]:
+    records = whole.pop("records_updated")
+    return {
+        **whole,
+        "p50_duration_seconds": p50,
+        "p95_duration_seconds": p95,
+        "total_records_updated": records or 0,
     }
 
 

@@ -9,28 +9,42 @@ WHERE %(job_name)s::text IS NULL OR job_name = %(job_name)s
 -- name: disabled
 SELECT NOT coalesce((config ->> 'enabled')::boolean, true) FROM airflow_jobmon.jobs WHERE name = %(job_name)s
 
--- name: summary
-SELECT count(*)::integer,
-    (count(*) FILTER (WHERE status = 'success'))::integer,
-    (count(*) FILTER (WHERE status = 'failed'))::integer,
-    round(100.0 * count(*) FILTER (WHERE status = 'success')
-        / nullif(count(*) FILTER (WHERE status IN ('success', 'failed')), 0), 2)::float8,
-    avg(seconds), percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds), max(seconds), coalesce(sum(records), 0)::bigint
-FROM (
-    SELECT status,
-        CASE WHEN status = 'success' THEN extract(epoch FROM completed_at - started_at)::float8 END AS seconds,
-        CASE WHEN status = 'success' THEN records_updated END AS records
-    FROM airflow_jobmon.history
+-- name: window
+-- What started within a window, by UTC day, then all of it with no day: so the days add up to the whole. The first day and
+-- the last are cut where the window ends and counted from the log, those between are counted already.
+WITH counted AS (
+    SELECT day, total_runs, successful_runs, failed_runs, timed_runs, duration_sum, duration_max, records_sum
+    FROM airflow_jobmon.days
+    WHERE job_name = %(job_name)s
+        AND day > airflow_jobmon.day_of(%(since)s) AND day < airflow_jobmon.day_of(%(until)s)
+    UNION ALL
+    SELECT airflow_jobmon.day_of(started_at), 1, (status = 'success')::integer, (status = 'failed')::integer,
+        (seconds IS NOT NULL)::integer, seconds, seconds, records
+    FROM airflow_jobmon.history,
+        LATERAL (
+            SELECT CASE status WHEN 'success' THEN extract(epoch FROM completed_at - started_at)::float8 END,
+                CASE status WHEN 'success' THEN records_updated END
+        ) of_success (seconds, records)
     WHERE job_name = %(job_name)s AND NOT drill AND started_at > %(since)s AND started_at <= %(until)s
-) counted
+        AND (started_at < airflow_jobmon.day_start(airflow_jobmon.day_of(%(since)s) + 1)
+            OR started_at >= airflow_jobmon.day_start(airflow_jobmon.day_of(%(until)s)))
+)
+SELECT day, coalesce(sum(total_runs), 0)::integer, coalesce(sum(successful_runs), 0)::integer,
+    coalesce(sum(failed_runs), 0)::integer,
+    round(100.0 * sum(successful_runs) / nullif(sum(successful_runs + failed_runs), 0), 2)::float8,
+    sum(duration_sum) / nullif(sum(timed_runs), 0), max(duration_max), sum(records_sum)::bigint
+FROM counted
+GROUP BY GROUPING SETS ((day), ())
+ORDER BY day
 
--- name: daily
-SELECT date, total_runs, successful_runs, failed_runs, success_rate_percent::float8,
-    avg_duration_seconds, max_duration_seconds, records_updated::bigint
-FROM airflow_jobmon.daily_metrics
-WHERE job_name = %(job_name)s AND date >= %(first_day)s
-ORDER BY date
+-- name: durations
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds), percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)
+FROM (
+    SELECT extract(epoch FROM completed_at - started_at)::float8 AS seconds
+    FROM airflow_jobmon.history
+    WHERE job_name = %(job_name)s AND NOT drill AND status = 'success'
+        AND started_at > %(since)s AND started_at <= %(until)s
+) successes
 
 -- name: recent_runs
 SELECT id, job_name, started_at, completed_at, status, records_updated, left(error_message, 4000)

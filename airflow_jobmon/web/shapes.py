@@ -107,7 +107,7 @@ class Summary(BaseModel):
 
 
 class Day(BaseModel):
-    """One UTC day on which runs started."""
+    """One UTC day on which runs started; the first and the last are cut where the window ends, so that days add up."""
 
     date: date
     total_runs: int
