@@ -60,9 +60,8 @@ class Inbox:
         self._moments: dict[tuple[str, Expected], set[float]] = {}
         self._http = ThreadingHTTPServer(("127.0.0.1", http_port), partial(_Handler, self))
         self._http.daemon_threads = True
-        self._smtp = Controller(
-            _Mailbox(self), hostname="127.0.0.1", port=smtp_port or free_port()
-        )  # it cannot take 0 itself
+        smtp_port = smtp_port or free_port()  # it cannot take 0 itself
+        self._smtp = Controller(_Mailbox(self), hostname="127.0.0.1", port=smtp_port)
 
     @property
     def url(self) -> str:
