@@ -44,7 +44,7 @@ def make_report(
 ) -> MadeReport:
     """`daily` or `weekly`; the weekly one's page is kept in the directory `keep_at`, which browsers find at `page_url`.
 
-    Raises ConnectionProblem or SchemaProblem where the log cannot be read, ConfigurationError where the page cannot be
+    Raises ConnectionProblem or SchemaProblem where the log cannot be read, StorageProblem where the page cannot be
     kept.
     """
     with connect(conninfo) as conn:
@@ -74,7 +74,7 @@ def make_audit(
     """Export every monitoring query to a directory of its own below `keep_at`, and report it with what else was done.
 
     key: what it will be announced under, so that what an earlier try found is new still.
-    Raises ConfigurationError where the export cannot be kept, UnknownJob for a job that nobody knows.
+    Raises StorageProblem where the export cannot be kept, UnknownJob for a job that nobody knows.
     """
     at = datetime.now(UTC)
     directory = f"{(keep_at or audits_directory()).rstrip('/')}/{at:%Y-%m-%dT%H%M%SZ}"

@@ -52,7 +52,7 @@ def test_a_page_is_kept_and_its_place_said(jobmon, conn, tmp_path):
     [
         pytest.param(("daily", "--channels", "hook"), "add --send", id="channels without sending"),
         pytest.param(("daily", "--keep-at", "x"), "the daily report has none", id="a page of the digest"),
-        pytest.param(("weekly", "--keep-at", "nosuch://x"), "cannot write", id="a place that nobody knows"),
+        pytest.param(("weekly", "--keep-at", "nosuch://x"), "cannot open nosuch://x", id="a place that nobody knows"),
         pytest.param(("daily", "--send", "--channels", "nobody"), "channel nobody: ", id="a channel that is not there"),
     ],
 )
