@@ -21,7 +21,7 @@ REPORTS = ("daily", "weekly", "audit")
 
 
 class JobReportOperator(BaseOperator):
-    """Make the morning digest (`daily`), the weekly review (`weekly`) or the audit's (`audit`), send it, return it.
+    """Make the morning digest (`daily`), the weekly review (`weekly`) or the audit's (`audit`) and send it.
 
     :param report: `daily`, `weekly` or `audit`. Templated.
     :param channels: connection ids of the channels that get it, as a list or comma-separated; [jobmon] channels unless
@@ -34,6 +34,8 @@ class JobReportOperator(BaseOperator):
     :param archive: of an audit: what ArchiveJobsLogOperator returned, as `archive.output`.
     :param drills: of an audit: what each AlertDrillOperator returned, a list of them.
     :param conn_id: where the job log lives; default is [jobmon] conn_id.
+
+    Returns the report in numbers, below 200 kB however many jobs there are.
 
     An audit whose archive or drill did not finish or did not pass is sent, and then fails the task. So does a channel
     that refuses the report for good or cannot be opened, once all others have it. A channel that is down for now gets
@@ -93,12 +95,13 @@ class JobReportOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None
         self.log.info("%s: %s", made.title, made.summary)
         self.log.info("channels: %s", told.states or "none")
+        done = {**made.in_numbers(), "sent": told.states}
         problems = [f"channel {name}: {why}" for name, why in told.failed.items()]
         problems += made.details.get("problems", [])
         if problems:
-            context["ti"].xcom_push(key="return_value", value={**made.as_json(), "sent": told.states})
+            context["ti"].xcom_push(key="return_value", value=done)
             raise AirflowFailException("; ".join(problems))
-        return {**made.as_json(), "sent": told.states}
+        return done
 
     def _make(self, where: str, settings: Settings, key: str) -> Report:
         from airflow_jobmon.announcing import make_audit, make_report  # noqa: PLC0415

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from airflow_jobmon.core.health import Health
 from airflow_jobmon.core.times import iso
+
+_ROOM = 150_000
+"""Characters of JSON for the lists in a report's numbers, shared evenly by those that are not empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,31 @@ class Report:
             "links": [list(link) for link in self.links],
             "details": self.details,
         }
+
+    def in_numbers(self) -> dict[str, Any]:
+        """For what is kept of each run of a task, well below 200 kB: without the sections, which are for people, and
+        without a job's single days; of each list in the details as many rows, from the first, as there is room for.
+        `left_out`: how many more there were, by list.
+        """
+        lists = {name: rows for name, rows in self.details.items() if isinstance(rows, list) and rows}
+        kept = {name: list(_fitting(map(_without_days, rows), _ROOM // len(lists))) for name, rows in lists.items()}
+        return {
+            **{name: value for name, value in self.as_json().items() if name != "sections"},
+            "details": self.details | kept,
+            "left_out": {name: left for name, rows in lists.items() if (left := len(rows) - len(kept[name]))},
+        }
+
+
+def _fitting(rows: Iterable[Any], room: int) -> Iterator[Any]:
+    for row in rows:
+        room -= len(json.dumps(row))
+        if room < 0:
+            return
+        yield row
+
+
+def _without_days(row: Any) -> Any:
+    return {name: value for name, value in row.items() if name != "days"} if isinstance(row, dict) else row
 
 
 def _section_json(section: Section) -> dict[str, Any]:

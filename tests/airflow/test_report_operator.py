@@ -66,6 +66,21 @@ def test_the_review_is_kept_as_a_page_and_linked(run_dag, conn, jobmon_default, 
     assert f"https://files.example.com/r/{page.name}" in json.dumps(slack.requests[0].json)
 
 
+def test_the_xcom_of_many_jobs_is_no_burden_on_airflows_database(run_dag, conn, jobmon_default, slack):
+    conn.execute(
+        "INSERT INTO jobs_log (job_name, started_at, completed_at, status, error_message, records_updated)"
+        " SELECT 'a-job-of-many-' || n, at, at + interval '10 seconds',"
+        " CASE WHEN day = 1 THEN 'failed' ELSE 'success' END, CASE WHEN day = 1 THEN repeat('disk full ', 100) END, n"
+        " FROM generate_series(1, 500) AS n, generate_series(1, 13) AS day,"
+        " LATERAL (SELECT now() - day * interval '1 day') AS run (at)"
+    )
+    for report in ("daily", "weekly"):
+        state, told = run(run_dag, report=report)
+        assert (state, told["sent"]) == ("success", {"slack_ops": "sent"})
+        assert "sections" not in told
+        assert len(json.dumps(told)) < 200_000
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -115,3 +116,21 @@ def test_clock_changes_and_the_kept_page_are_named():
     )
     assert report.sections[0].heading == "Clock changes in the coming week"
     assert report.links[0] == ("The review with charts", "https://files.example.com/r")
+
+
+def test_what_a_task_hands_on_stays_small_however_many_jobs_there_are():
+    wrong = [finding(kind, "x" * 200) for kind in (Kind.FAILED, Kind.SLOW)]
+    made = review([week(f"a-job-with-a-long-name-{n}", 90, 100, *wrong) for n in range(500)], at=AT, page=PAGE)
+    told = made.in_numbers()
+    assert len(json.dumps(told)) < 200_000
+    assert len(told["details"]["jobs"]) + told["left_out"]["jobs"] == 500
+    assert len(told["details"]["jobs"]) > 50
+    assert told["details"]["jobs"][0]["week"]["success_rate"] == 90
+    assert {key: value for key, value in told.items() if key not in {"details", "left_out"}} == {
+        key: value for key, value in made.as_json().items() if key not in {"details", "sections"}
+    }
+
+
+def test_a_small_report_is_handed_on_without_a_row_left_out():
+    told = review([week("a", 90, 100)], at=AT, page=PAGE).in_numbers()
+    assert ([job["job_name"] for job in told["details"]["jobs"]], told["left_out"]) == (["a"], {})
