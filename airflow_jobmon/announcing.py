@@ -22,6 +22,11 @@ from airflow_jobmon.reporting import daily_report, weekly_review
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.storage import audits_directory, keep
 
+SENT_NOWHERE = (
+    "the report was sent nowhere, since no channel is configured; set [jobmon] channels (AIRFLOW__JOBMON__CHANNELS) to "
+    "the connection ids of channels, or name channels for this report"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class MadeReport:
@@ -37,6 +42,11 @@ class Announced:
 
     states: dict[str, str]
     failed: dict[str, str]
+
+    @property
+    def nowhere(self) -> bool:
+        """No channel was named or configured."""
+        return not (self.states or self.failed)
 
 
 def make_report(

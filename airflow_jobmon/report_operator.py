@@ -80,7 +80,7 @@ class JobReportOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keeps what a DAG file imports light
-        from airflow_jobmon.announcing import announce  # noqa: PLC0415
+        from airflow_jobmon.announcing import SENT_NOWHERE, announce  # noqa: PLC0415
         from airflow_jobmon.connections import conninfo  # noqa: PLC0415
 
         if self.report not in REPORTS:
@@ -94,7 +94,10 @@ class JobReportOperator(BaseOperator):
         except JobmonError as error:
             raise AirflowFailException(str(error)) from None
         self.log.info("%s: %s", made.title, made.summary)
-        self.log.info("channels: %s", told.states or "none")
+        if told.nowhere and self.channels is None:
+            self.log.warning(SENT_NOWHERE)
+        else:
+            self.log.info("channels: %s", told.states or "none")
         done = {**made.in_numbers(), "sent": told.states}
         problems = [f"channel {name}: {why}" for name, why in told.failed.items()]
         problems += made.details.get("problems", [])

@@ -15,7 +15,7 @@ from airflow_jobmon.settings import Settings
 
 @command()
 def audit(args: Namespace) -> Outcome:
-    from airflow_jobmon.announcing import announce, make_audit  # noqa: PLC0415 - psycopg, only when it runs
+    from airflow_jobmon.announcing import SENT_NOWHERE, announce, make_audit  # noqa: PLC0415 - psycopg, only when it runs
 
     if args.channels is not None and not args.send:
         raise ConfigurationError("--channels says where to send the report, and it is only printed; add --send")
@@ -39,6 +39,8 @@ def audit(args: Namespace) -> Outcome:
         failed = told.failed
         for name, state in (*told.states.items(), *failed.items()):
             say(f"channel {name}: {state}")
+        if told.nowhere:
+            say(f"warning: {SENT_NOWHERE}")
     text = report_text(report) if args.output in {"table", "plain"} else None
     return Outcome(value=report.as_json(), text=text, exit_code=1 if failed or report.details["problems"] else 0)
 

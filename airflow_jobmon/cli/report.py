@@ -12,7 +12,7 @@ from airflow_jobmon.errors import ConfigurationError
 
 @command()
 def report(args: Namespace) -> Outcome:
-    from airflow_jobmon.announcing import announce, make_report  # noqa: PLC0415 - psycopg, only when it runs
+    from airflow_jobmon.announcing import SENT_NOWHERE, announce, make_report  # noqa: PLC0415 - psycopg, only when it runs
 
     if args.channels is not None and not args.send:
         raise ConfigurationError("--channels says where to send it, and it is only printed; add --send")
@@ -30,8 +30,8 @@ def report(args: Namespace) -> Outcome:
             say(f"channel {name}: {_WORDS[state]}")
         for name, why in failed.items():
             say(f"channel {name}: {why}")
-        if not (told.states or failed):
-            say("sent nowhere: no channel is configured; set [jobmon] channels or give --channels")
+        if told.nowhere:
+            say(f"warning: {SENT_NOWHERE}")
     text = report_text(made.report) if args.output in {"table", "plain"} else None
     return Outcome(value=made.report.as_json(), text=text, exit_code=1 if failed else 0)
 

@@ -173,6 +173,12 @@ class TestCommand:
         assert json.loads(out)["details"]["archive"].startswith("2 runs of 1 job")
         assert not any("TEST ALERT" in request.body.decode() for request in watched.slack.requests)
 
+    def test_sent_nowhere_for_want_of_a_channel_is_a_warning(self, jobmon, conn, monkeypatch, tmp_path):
+        monkeypatch.delenv("AIRFLOW__JOBMON__CHANNELS", raising=False)
+        code, _, err = jobmon("--no-drill", "--keep-at", str(tmp_path), "--send")
+        assert code == 0, err
+        assert "warning: the report was sent nowhere, since no channel is configured; set [jobmon] channels" in err
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [

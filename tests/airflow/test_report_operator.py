@@ -102,6 +102,18 @@ def test_a_channel_that_is_down_for_now_does_not(run_dag, conn, jobmon_default, 
     assert (state, report["sent"]) == ("success", {"slack_ops": "open"})
 
 
+@pytest.mark.parametrize(
+    ("channels", "warns"),
+    [pytest.param(None, True, id="none is configured"), pytest.param([], False, id="none is wanted")],
+)
+def test_sent_nowhere_is_a_warning_unless_it_was_meant(run_dag, conn, jobmon_default, capsys, channels, warns):
+    state, report = run(run_dag, report="daily", channels=channels)
+    assert (state, report["sent"]) == ("success", {})
+    said = [line for line in capsys.readouterr().out.splitlines() if "sent nowhere" in line]
+    assert bool(said) == warns
+    assert all("[warning" in line and "set [jobmon] channels (AIRFLOW__JOBMON__CHANNELS)" in line for line in said)
+
+
 def test_a_channel_that_refuses_for_good_fails_it(run_dag, conn, jobmon_default, slack):
     slack.otherwise = reply(404, "no_team")
     assert run(run_dag, report="daily")[0] == "failed"

@@ -65,4 +65,5 @@ def test_bad_input_is_told_in_a_sentence(jobmon, conn, arguments, complaint):
 def test_without_any_channel_it_says_so(jobmon, conn):
     sent = jobmon("report", "daily", "--send")
     assert sent.code == 0
-    assert "sent nowhere" in sent.err
+    assert "warning: the report was sent nowhere" in sent.err
+    assert "set [jobmon] channels (AIRFLOW__JOBMON__CHANNELS)" in sent.err
