@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import psycopg
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from airflow_jobmon.errors import JobmonError, UnknownJob
+from airflow_jobmon.web.answers import describe
 from airflow_jobmon.web.checking import Checks
 from airflow_jobmon.web.configured import current_settings
 from airflow_jobmon.web.database import Database
@@ -25,7 +26,8 @@ from airflow_jobmon.web.trouble_page import refuse, refuse_parameters, say_troub
 
 DESCRIPTION = """\
 The health and the figures of jobs that run outside Airflow. Every route needs an Airflow user's token, or, for data,
-the machine token of the option `api_token` in section `[jobmon]`, as `Authorization: Bearer ...`.
+the machine token of the option `api_token` in section `[jobmon]`, as `Authorization: Bearer ...`. What goes wrong is
+told as JSON, and as a page to whoever sends an `Accept` with text/html.
 """
 
 
@@ -41,8 +43,8 @@ def make_app() -> FastAPI:
     app.include_router(metrics_routes(database))
 
     @app.get("/openapi.json", dependencies=[page_reader], include_in_schema=False)
-    async def openapi() -> JSONResponse:
-        return JSONResponse(app.openapi())
+    async def openapi(request: Request) -> JSONResponse:
+        return JSONResponse(describe(app, request.scope["root_path"]))
 
     @app.get("/", dependencies=[page_reader], include_in_schema=False)
     async def page_or_job(

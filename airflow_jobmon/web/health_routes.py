@@ -11,27 +11,23 @@ from fastapi.responses import JSONResponse
 from airflow_jobmon.core.health import Health
 from airflow_jobmon.judging import require_known
 from airflow_jobmon.postgres.verdicts import StoredHealth, stored_health, unjudged
+from airflow_jobmon.web.answers import OF_HEALTH
 from airflow_jobmon.web.checking import Checks
 from airflow_jobmon.web.configured import current_settings
 from airflow_jobmon.web.database import Database
 from airflow_jobmon.web.security import data_changer, data_reader
-from airflow_jobmon.web.shapes import NO_NUL, HealthReport, Problem
+from airflow_jobmon.web.shapes import NO_NUL
 
 JobName = Annotated[
     str | None,
     Query(min_length=1, max_length=2000, pattern=NO_NUL, description="Only this job", examples=["nightly-invoices"]),
 ]
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": HealthReport, "description": "nothing is critical"},
-    404: {"model": Problem, "description": "nobody knows that job"},
-    503: {"model": HealthReport | Problem, "description": "something is critical, or it cannot be told"},
-}
 
 
 def health_routes(database: Database, checks: Checks) -> APIRouter:
     router = APIRouter(tags=["health"])
 
-    @router.get("/check-job-health", dependencies=[data_reader], responses=_ANSWERS)
+    @router.get("/check-job-health", dependencies=[data_reader], responses=OF_HEALTH)
     async def check_job_health(job_name: JobName = None) -> JSONResponse:
         """The verdicts as they were stored last; changes nothing.
 
@@ -50,7 +46,7 @@ def health_routes(database: Database, checks: Checks) -> APIRouter:
         stored = await database.run(read)
         return _answer(stored.report, told=stored.complete)
 
-    @router.post("/check-job-health", dependencies=[data_changer], responses=_ANSWERS)
+    @router.post("/check-job-health", dependencies=[data_changer], responses=OF_HEALTH)
     async def check_job_health_now(job_name: JobName = None) -> JSONResponse:
         """Check now as the hourly DAG does: incidents are opened and closed, and alerts go out. Safe to call often."""
         await database.run(_reach)  # within a second, where a check would wait longer

@@ -6,16 +6,17 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from airflow_jobmon.core.exposition import CLASSIC, OPENMETRICS, wants_openmetrics, write_metrics
 from airflow_jobmon.metrics import job_metrics
 from airflow_jobmon.prometheus import gauges
+from airflow_jobmon.web.answers import OF_JOB_METRICS, OF_METRICS
 from airflow_jobmon.web.configured import current_settings
 from airflow_jobmon.web.database import Database
 from airflow_jobmon.web.security import data_reader
-from airflow_jobmon.web.shapes import NO_NUL, Metrics, Problem
+from airflow_jobmon.web.shapes import NO_NUL
 
 
 def metrics_routes(database: Database) -> APIRouter:
@@ -24,11 +25,7 @@ def metrics_routes(database: Database) -> APIRouter:
     @router.get(
         "/job-metrics",
         dependencies=[data_reader],
-        responses={
-            200: {"model": Metrics},
-            404: {"model": Problem, "description": "nobody knows that job"},
-            503: {"model": Problem, "description": "the database is away"},
-        },
+        responses=OF_JOB_METRICS,
     )
     async def job_metrics_of(
         job_name: Annotated[str, Query(min_length=1, max_length=2000, pattern=NO_NUL, examples=["nightly-invoices"])],
@@ -45,14 +42,11 @@ def metrics_routes(database: Database) -> APIRouter:
         "/metrics",
         dependencies=[data_reader],
         response_class=Response,
-        responses={
-            200: {"content": {"text/plain": {"example": _EXAMPLE}}, "description": "Prometheus text, or OpenMetrics"},
-            503: {"model": Problem, "description": "the database is away"},
-        },
+        responses=OF_METRICS,
     )
-    async def metrics(accept: Annotated[str, Header()] = "") -> Response:
+    async def metrics(request: Request) -> Response:
         """All jobs, incidents, deliveries and watchers for Prometheus; OpenMetrics where Accept asks for it."""
-        openmetrics = wants_openmetrics(accept)
+        openmetrics = wants_openmetrics(",".join(request.headers.getlist("Accept")))
 
         def read(conn: psycopg.Connection[Any]) -> bytes:
             return write_metrics(gauges(conn), openmetrics=openmetrics).encode()
@@ -65,10 +59,3 @@ def metrics_routes(database: Database) -> APIRouter:
         )
 
     return router
-
-
-_EXAMPLE = """\
-# HELP jobmon_job_health How the job is: 0 ok, 1 unknown, 2 warning, 3 critical.
-# TYPE jobmon_job_health gauge
-jobmon_job_health{job_name="update-installment-statuses"} 0.0
-"""

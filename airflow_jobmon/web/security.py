@@ -25,7 +25,11 @@ from airflow_jobmon.web.configured import current_settings
 page_reader = Depends(requires_access_view(AccessView.WEBSITE))
 """An Airflow user who may see the website: anonymous is 401, a bad token 403."""
 
-_bearer = HTTPBearer(auto_error=False, description="An Airflow token, or [jobmon] api_token for data routes.")
+_bearer = HTTPBearer(
+    auto_error=False,
+    description="An Airflow user's token (`POST /auth/token`), or the machine token `[jobmon] api_token`. What only "
+    "reads takes the cookie `_token` of Airflow's login too.",
+)
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 

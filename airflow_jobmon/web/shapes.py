@@ -5,46 +5,31 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from airflow_jobmon.web import examples
 
 Status = Literal["ok", "unknown", "warning", "critical"]
+FindingKind = Literal[
+    "failed",
+    "missed",
+    "stuck",
+    "late",
+    "slow",
+    "low_success_rate",
+    "rising_duration",
+    "falling_success_rate",
+    "zero_records",
+    "falling_records",
+    "unknown_status",
+]
 
 NO_NUL = r"^[^\x00]+$"
 """What a job name may be made of: Postgres holds every other character."""
 
-_RUN: dict[str, Any] = {
-    "id": "8f0c2b1e-5a7d-4a90-9a5e-0d7f2f1f6c11",
-    "started_at": "2025-11-13T07:00:02Z",
-    "completed_at": "2025-11-13T07:00:14Z",
-    "duration_seconds": 12.0,
-    "status": "success",
-    "records_updated": 41,
-    "error_message": None,
-}
-_JOB: dict[str, Any] = {
-    "job_name": "update-installment-statuses",
-    "status": "critical",
-    "last_run": _RUN,
-    "hours_since_last_run": 26.2,
-    "next_due_at": "2025-11-14T08:00:00Z",
-    "consecutive_failures": 0,
-    "success_rate": 96.7,
-    "findings": [
-        {
-            "kind": "missed",
-            "severity": "critical",
-            "message": "no run for 26.2 hours; one was expected at 2025-11-14T07:00:00Z",
-            "observed": 94320.0,
-            "threshold": 90000.0,
-        }
-    ],
-}
-
 
 class Run(BaseModel):
     """One row of the job log; times in UTC, duration in seconds."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_RUN]})
 
     id: str
     started_at: datetime
@@ -58,17 +43,17 @@ class Run(BaseModel):
 class Finding(BaseModel):
     """One thing wrong with a job now."""
 
-    kind: str
+    kind: FindingKind
     severity: Status
     message: str
-    observed: Any = Field(description="what was seen, in the kind's own unit: seconds, percent, or a count")
-    threshold: Any = Field(description="the bound it was held against, in the same unit")
+    observed: float | str | None = Field(
+        description="what was seen, in the kind's own unit: seconds, percent, or a count; of unknown_status, the word"
+    )
+    threshold: float | None = Field(description="the bound it was held against, in the same unit")
 
 
 class JobHealth(BaseModel):
     """The verdict on one job."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_JOB]})
 
     job_name: str
     status: Status
@@ -82,10 +67,6 @@ class JobHealth(BaseModel):
 
 class HealthReport(BaseModel):
     """All jobs, or the one asked for, worst first."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"status": "critical", "checked_at": "2025-11-14T09:12:00Z", "jobs": [_JOB]}]}
-    )
 
     status: Status
     checked_at: datetime
@@ -136,3 +117,34 @@ class Problem(BaseModel):
     """Why it could not be answered, in a sentence."""
 
     detail: str
+
+
+class WrongParameter(BaseModel):
+    """One parameter, and what is wrong with it."""
+
+    type: str
+    loc: list[str | int] = Field(description="where it is, from the outside in")
+    msg: str
+    input: Any = Field(None, description="what was sent")
+    ctx: dict[str, Any] | None = Field(None, description="the bounds, where there are some")
+
+
+class WrongParameters(BaseModel):
+    """Every parameter that cannot be."""
+
+    detail: list[WrongParameter]
+
+
+SHAPES: dict[type[BaseModel], list[dict[str, Any]]] = {
+    Run: examples.RUNS[1:3],
+    Finding: [examples.FINDING],
+    JobHealth: [examples.JOB],
+    HealthReport: [examples.HEALTH],
+    Summary: [examples.SUMMARY],
+    Day: examples.DAYS[:2],
+    Metrics: [examples.METRICS],
+    Problem: [examples.UNKNOWN_JOB],
+    WrongParameter: [examples.WRONG_PARAMETER],
+    WrongParameters: [{"detail": [examples.WRONG_PARAMETER]}],
+}
+"""Each of them, and what it looks like."""
