@@ -5,12 +5,16 @@ https://prometheus.io/docs/instrumenting/exposition_formats/ and the OpenMetrics
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 CLASSIC = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+_OPENMETRICS, _VERSION = "application/openmetrics-text", "1.0.0"
+_WEIGHT = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_BEYOND = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -36,8 +40,24 @@ def _label(value: str) -> str:
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Whether an Accept header names OpenMetrics; Prometheus does so first where it takes it."""
-    return "application/openmetrics-text" in accept
+    """Whether an Accept header names OpenMetrics 1.0.0, and likes plain text no better; any header is understood.
+
+    A wildcard alone does not ask for it: whoever sends no more than that gets what every reader knows.
+    """
+    liked: dict[str, float] = {}
+    for media_range in accept.split(","):
+        name, *given = (part.strip().lower() for part in media_range.split(";"))
+        parameters = dict(parameter.partition("=")[::2] for parameter in given)
+        if name == _OPENMETRICS and parameters.get("version", _VERSION).strip('"') != _VERSION:
+            continue
+        liked[name] = max(liked.get(name, 0.0), _weight(parameters.get("q", "1")))
+    of_text = next((liked[name] for name in ("text/plain", "text/*", "*/*") if name in liked), 0.0)
+    return 0.0 < liked.get(_OPENMETRICS, 0.0) >= of_text
+
+
+def _weight(text: str) -> float:
+    """Between 0 and 1; what is no weight counts as none given, as in Prometheus' own library."""
+    return min(float(text), 1.0) if _WEIGHT.fullmatch(text) else 1.0
 
 
 def write_metrics(families: Sequence[Family], *, openmetrics: bool) -> str:
@@ -45,9 +65,14 @@ def write_metrics(families: Sequence[Family], *, openmetrics: bool) -> str:
     return "".join(_lines(families, openmetrics=openmetrics))
 
 
+def _number(value: float) -> str:
+    text = repr(value)
+    return _BEYOND.get(text, text)
+
+
 def _lines(families: Sequence[Family], *, openmetrics: bool) -> Iterator[str]:
     for family in families:
-        samples = [f"{family.name}{labels} {value!r}\n" for labels, value in family.samples]
+        samples = [f"{family.name}{labels} {_number(value)}\n" for labels, value in family.samples]
         if not samples:
             continue
         yield f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} gauge\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
-from airflow_jobmon.core.exposition import Family, label_set, write_metrics
+from airflow_jobmon.core.exposition import Family, label_set, wants_openmetrics, write_metrics
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.settings import Settings
 from tests.db.channels import tell
@@ -94,10 +95,7 @@ def test_hostile_names_come_back_as_they_are(scrape, conn, accept, content_type,
     assert sorted(sample.labels["job_name"] for sample in health.samples) == sorted(names)
 
 
-finite = st.floats(allow_nan=False, allow_infinity=False)
-
-
-@given(st.lists(st.tuples(st.text(max_size=8), finite), max_size=5, unique_by=lambda pair: _encoded(pair[0])))
+@given(st.lists(st.tuples(st.text(max_size=8), st.floats()), max_size=5, unique_by=lambda pair: _encoded(pair[0])))
 def test_whatever_a_label_holds_is_parsed_back(pairs):
     family = Family(
         "jobmon_x_seconds", "What it is.", [(label_set({"a": text}), value) for text, value in pairs], "seconds"
@@ -105,7 +103,81 @@ def test_whatever_a_label_holds_is_parsed_back(pairs):
     for openmetrics, parse in ((False, parse_classic), (True, parse_openmetrics)):
         text = write_metrics([family], openmetrics=openmetrics)
         read = [(one.labels["a"], one.value) for found in parse(text) for one in found.samples]
-        assert read == [(_encoded(given), value) for given, value in pairs]
+        assert repr(read) == repr([(_encoded(given), value) for given, value in pairs])  # NaN is not equal to itself
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        pytest.param(math.inf, "+Inf", id="infinite"),
+        pytest.param(-math.inf, "-Inf", id="infinite and negative"),
+        pytest.param(math.nan, "NaN", id="no number"),
+        pytest.param(1.5, "1.5", id="a fraction"),
+        pytest.param(3, "3", id="a count"),
+    ],
+)
+def test_values_are_written_as_both_formats_spell_them(value, written):
+    for openmetrics in (False, True):
+        assert f"jobmon_x {written}\n" in write_metrics(
+            [Family("jobmon_x", "What it is.", [("", value)])], openmetrics=openmetrics
+        )
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        pytest.param("", False, id="nothing"),
+        pytest.param("*/*", False, id="anything"),
+        pytest.param("application/*", False, id="anything of the kind"),
+        pytest.param(
+            "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+            "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            True,
+            id="Prometheus 2",
+        ),
+        pytest.param(
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+            "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+            "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            True,
+            id="Prometheus 3",
+        ),
+        pytest.param("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", False, id="Prometheus told to take text"),
+        pytest.param("Application/OpenMetrics-Text; Version=1.0.0", True, id="in capitals"),
+        pytest.param('application/openmetrics-text; version="1.0.0"', True, id="a quoted version"),
+        pytest.param("application/openmetrics-text", True, id="any version"),
+        pytest.param("application/openmetrics-text; version=2.0.0", False, id="a version that is not written"),
+        pytest.param("application/openmetrics-text; q=0", False, id="refused"),
+        pytest.param("application/openmetrics-text; q=0.000, */*", False, id="refused in three digits"),
+        pytest.param("application/openmetrics-text;q=0.2, text/plain;q=0.3", False, id="liked less"),
+        pytest.param("application/openmetrics-text;q=0.2, */*;q=0.3", False, id="liked less than anything else"),
+        pytest.param("text/plain, application/openmetrics-text", True, id="liked as well"),
+        pytest.param("application/openmetrics-text;q=0.2, text/plain;q=0", True, id="text refused"),
+        pytest.param("application/openmetrics-text;q=high, text/plain;q=0.9", True, id="a weight that is none"),
+        pytest.param("application/openmetrics-text;q=nan, text/plain;q=1", True, id="a weight that is no number"),
+        pytest.param("text/html;note=application/openmetrics-text", False, id="named in another's parameter"),
+        pytest.param("application/openmetrics-textual", False, id="another type that begins alike"),
+    ],
+)
+def test_openmetrics_is_written_for_whom_it_is_wanted_by(accept, wanted):
+    assert wants_openmetrics(accept) is wanted
+
+
+_WORDS = st.sampled_from(
+    ["application/openmetrics-text", "text/plain", "*/*", ";", ",", "=", "q", "version", '"', "0.5"]
+)
+
+
+@given(st.one_of(st.text(), st.lists(_WORDS).map("".join)))
+def test_no_accept_header_is_beyond_understanding(accept):
+    assert wants_openmetrics(accept) in {True, False}
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_of_the_two_formats_the_better_liked_is_written(of_openmetrics, of_text):
+    accept = f"application/openmetrics-text;q={of_openmetrics / 1000}, text/plain;q={of_text / 1000}"
+    assert wants_openmetrics(accept) is (of_openmetrics > 0 and of_openmetrics >= of_text)
+    assert wants_openmetrics(", ".join(reversed(accept.split(", ")))) is wants_openmetrics(accept)
 
 
 def _encoded(text: str) -> str:
