@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from airflow_jobmon.doctor import channels, consumers, flow, job_log, metadata, noting, processes, server
+from airflow_jobmon.doctor import channels, consumers, counting, flow, job_log, metadata, noting, processes, server
 from airflow_jobmon.doctor.diagnosis import Diagnosis, not_checked, wrong
 from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.doctor.rounds import Check, Need, Result, Round, softened
@@ -28,6 +28,8 @@ DATABASE = (
     Check("prepared transactions", noting.prepared_transactions, Need.LOG),
     Check("notification queue", noting.notification_queue, Need.CONNECTION),
     Check("index", job_log.index, Need.LOG),
+    Check("change triggers", counting.change_triggers, Need.LOG),
+    Check("counted days", counting.counted_days, Need.SCHEMA),
     Check("watchers", flow.watchers, Need.SCHEMA),
     Check("events", flow.events, Need.SCHEMA),
     Check("deliveries", flow.pending, Need.SCHEMA),

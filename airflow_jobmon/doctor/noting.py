@@ -8,32 +8,16 @@ from datetime import timedelta
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.doctor.diagnosis import Diagnosis, listed, ok, quoted, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
+from airflow_jobmon.doctor.triggers import not_firing
 
 _LATE = "failed runs are found only by the watchers' sweep"
 _ORPHANED = timedelta(minutes=5)
 
-_NOT_FIRING = {
-    None: "is missing",
-    "D": "is disabled",
-    "R": "fires for replicated rows only (ENABLE REPLICA TRIGGER)",
-}
-
 
 def trigger(patient: Patient) -> Iterator[Diagnosis]:
-    silent = patient.ask("triggers")
-    if not silent:
-        yield ok("both triggers are on the job log and enabled")
-    for enabled, what in _NOT_FIRING.items():
-        found = [row for row in silent if row.enabled == enabled]
-        if not found:
-            continue
-        names = listed((f"{row.trigger} on {row.relation}" for row in found), most=2)
-        yield wrong(
-            f"trigger {what}: {names}; {_LATE}",
-            "run `airflow jobmon migrate` as the table's owner"
-            if enabled is None
-            else f"ALTER TABLE {found[0].relation} ENABLE TRIGGER {found[0].trigger} (each of them)",
-        )
+    names = ("airflow_jobmon_failed_insert", "airflow_jobmon_failed_update")
+    silent = list(not_firing(patient, names, function="note_failed_run", so=_LATE, say=wrong))
+    yield from silent or [ok("both triggers are on the job log and enabled")]
 
 
 def trigger_function(patient: Patient) -> Iterator[Diagnosis]:

@@ -55,8 +55,8 @@ class Patient:
         return f"{info.host}:{info.port}"
 
     def ask(self, query: str, **given: Any) -> list[Any]:
-        """Rows of a query of sql/doctor.sql, in a read-only transaction that neither runs nor waits for long."""
-        sql = load_queries("doctor")
+        """Rows of a query of sql/doctor*.sql, in a read-only transaction that neither runs nor waits for long."""
+        sql = {**load_queries("doctor"), **load_queries("doctor_under_way")}
         conn = self.connection
         with conn.transaction(), conn.cursor(row_factory=namedtuple_row) as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")

@@ -98,17 +98,16 @@ ORDER BY g.is_log DESC, relation
 LIMIT 20
 
 -- name: triggers
--- Triggers that should be there and do not fire for ordinary rows: missing (null), disabled (D), for replicated rows
--- only (R). On a partitioned table those of each partition count.
-SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, wanted.name AS trigger, t.tgenabled::text AS enabled,
-    count(*) OVER () AS total
+-- Triggers of these names that should be there and do not fire for ordinary rows: missing (null), disabled (D), for
+-- replicated rows only (R). On a partitioned table those of each partition count.
+SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, wanted.name AS trigger, t.tgenabled::text AS enabled
 FROM (SELECT %(log)s::oid AS oid UNION SELECT relid FROM pg_partition_tree(%(log)s::oid)) part
 JOIN pg_class c ON c.oid = part.oid AND c.relkind IN ('r', 'p')
 JOIN pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN (VALUES ('airflow_jobmon_failed_insert'), ('airflow_jobmon_failed_update')) AS wanted (name)
+CROSS JOIN unnest(%(names)s::text[]) AS wanted (name)
 LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = wanted.name
     AND t.tgfoid = (SELECT f.oid FROM pg_proc f
-        WHERE f.proname = 'note_failed_run' AND f.pronamespace = to_regnamespace('airflow_jobmon'))
+        WHERE f.proname = %(function)s AND f.pronamespace = to_regnamespace('airflow_jobmon'))
 WHERE coalesce(t.tgenabled, '-') NOT IN ('O', 'A')
 ORDER BY relation, trigger
 LIMIT 20
@@ -234,61 +233,3 @@ LEFT JOIN LATERAL (
     ORDER BY a.xact_start
     LIMIT 1
 ) holder ON true
-
--- name: events
--- Failed runs that were noted and nobody has judged; the count stops at 1000.
-SELECT (SELECT count(*) FROM (SELECT FROM airflow_jobmon.events LIMIT 1000) AS few) AS waiting,
-    (SELECT clock_timestamp() - at FROM airflow_jobmon.events ORDER BY id LIMIT 1) AS oldest
-
--- name: watchers
--- Who watches, newest heartbeat first.
-SELECT kind, host, pid, delivers, listens, clock_timestamp() - seen_at AS silent
-FROM airflow_jobmon.watchers
-ORDER BY seen_at DESC
-LIMIT 20
-
--- name: pending
--- What waits on each channel; the counts stop at 10,000 in all.
-SELECT d.channel, count(*) AS waiting, clock_timestamp() - min(a.created_at) AS oldest, max(d.last_error) AS error,
-    max(d.attempts) AS attempts
-FROM (SELECT alert_id, channel, last_error, attempts FROM airflow_jobmon.deliveries WHERE state = 'pending' LIMIT 10000) d
-JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
-GROUP BY d.channel
-ORDER BY oldest DESC
-
--- name: channel_names
--- Channels that jobs name for themselves, that have something pending, or that a task gave as a notifier lately; and
--- how many enabled jobs have no channel of their own.
-SELECT
-    ARRAY(
-        SELECT DISTINCT named.channel
-        FROM airflow_jobmon.jobs j
-        CROSS JOIN LATERAL jsonb_array_elements_text(
-            CASE jsonb_typeof(j.config -> 'channels') WHEN 'array' THEN j.config -> 'channels' ELSE '[]' END) AS named (channel)
-        UNION
-        SELECT channel FROM airflow_jobmon.deliveries WHERE state = 'pending'
-        ORDER BY 1
-    ) AS addressed,
-    ARRAY(
-        SELECT name FROM airflow_jobmon.channels
-        WHERE notifier_seen_at > clock_timestamp() - interval '30 days' ORDER BY name
-    ) AS notifiers,
-    (SELECT count(*) FROM airflow_jobmon.jobs WHERE jsonb_typeof(config -> 'channels') IS DISTINCT FROM 'array'
-        AND coalesce((config ->> 'enabled')::boolean, true)) AS without_own
-
--- name: channel_past
--- How the last deliveries on these channels went. dead: refused for good, among the alerts of the last 7 days.
-SELECT c.name, c.failures, c.last_error, clock_timestamp() - c.last_sent_at AS since_sent,
-    clock_timestamp() - c.last_error_at AS since_error,
-    coalesce(c.last_error_at > coalesce(c.last_sent_at, '-infinity'), false) AS last_failed,
-    dead.count AS dead, dead.error AS dead_error, coalesce(dead.newest > coalesce(c.last_sent_at, '-infinity'), false)
-        AS last_dead
-FROM airflow_jobmon.channels c
-CROSS JOIN LATERAL (
-    SELECT count(*) AS count, max(a.created_at) AS newest,
-        (array_agg(d.last_error ORDER BY a.id DESC))[1] AS error
-    FROM airflow_jobmon.alerts a
-    JOIN airflow_jobmon.deliveries d ON d.alert_id = a.id AND d.channel = c.name
-    WHERE a.created_at > clock_timestamp() - interval '7 days' AND d.state = 'dead'
-) dead
-WHERE c.name = ANY (%(names)s)
