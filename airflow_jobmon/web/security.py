@@ -68,8 +68,9 @@ def _is_machine_token(given: str) -> bool:
     return hmac.compare_digest(sha256(given.encode()).digest(), sha256(configured.encode()).digest())
 
 
-LOGIN = "api/v2/auth/login"
-"""Airflow's own login; led to by a relative address, since Airflow may live under a path."""
+def of_airflow(request: Request, path: str) -> str:
+    """Where something of Airflow's own is, from what was asked for: relative, since Airflow may live under a path."""
+    return "../" * request.url.path.removeprefix(request.scope["root_path"]).count("/") + path
 
 
 async def show_the_login(request: Request, error: Exception) -> Response:
@@ -81,8 +82,8 @@ async def show_the_login(request: Request, error: Exception) -> Response:
         raise error
     if error.status_code == status.HTTP_401_UNAUTHORIZED and "text/html" in request.headers.get("Accept", ""):
         back = f"{request.url.path}?{request.url.query}".rstrip("?")
-        up = "../" * request.url.path.removeprefix(request.scope["root_path"]).count("/")
-        return RedirectResponse(f"{up}{LOGIN}?{urlencode({'next': back})}", status_code=status.HTTP_302_FOUND)
+        login = of_airflow(request, "api/v2/auth/login")
+        return RedirectResponse(f"{login}?{urlencode({'next': back})}", status_code=status.HTTP_302_FOUND)
     return await http_exception_handler(request, error)
 
 

@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from airflow_jobmon.errors import BusyProblem, DatabaseAway, JobmonError, SchemaProblem, UnknownJob
 from airflow_jobmon.postgres.overview import all_names
 from airflow_jobmon.web.rendering import render, render_alone
-from airflow_jobmon.web.security import show_the_login
+from airflow_jobmon.web.security import of_airflow, show_the_login
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ async def refuse(request: Request, error: Exception) -> Response:
             advice="Sign in again, or ask an administrator for that right: docs/page.md says which one it is.",
             near=[],
             retry=False,
+            sign_in=of_airflow(request, "api/v2/auth/logout"),
         )
     return await show_the_login(request, error)
 
@@ -103,7 +104,9 @@ async def refuse_parameters(request: Request, error: Exception) -> Response:
 def _page(
     title: str, message: str, advice: str, status: int, *, near: Sequence[str] = (), retry: bool = False
 ) -> HTMLResponse:
-    return render("trouble", status=status, title=title, message=message, advice=advice, near=near, retry=retry)
+    return render(
+        "trouble", status=status, title=title, message=message, advice=advice, near=near, retry=retry, sign_in=""
+    )
 
 
 def _is_for_a_person(request: Request) -> bool:

@@ -16,16 +16,22 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests import conftest
-from tests.airflow.web.serving import Server, api_server
+from tests.airflow.web.framed import (
+    AROUND,
+    FRAME,
+    FRAMED,
+    INK,
+    PAPER,
+    brightness,
+    complaints,
+    press_menu_entry,
+    sign_in,
+)
+from tests.airflow.web.serving import Server, api_server, log_in
 from tests.browser import Tab, chromium
 from tests.runs import log_run
 
 HOSTILE = "<img src=x onerror=\"parent.document.title='taken'\"><script>document.title='taken'</script>"
-OF_AIRFLOW = "An iframe which has both allow-scripts and allow-same-origin"
-"""What Chromium says of how Airflow frames every plugin's page."""
-
-FRAME = "document.querySelector('iframe').contentDocument"
-FRAMED = "document.querySelector('iframe')?.contentDocument?.querySelector('h1')"
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +71,11 @@ def tab(browser, server) -> Iterator[Tab]:
     """Signed in, on a desktop, light; at the end nothing may have been complained of."""
     browser.size(1280, 860)
     browser.prefer("light")
-    browser.set_cookie(server.url, "_token", server.token)
+    browser.call("Network.clearBrowserCookies")
+    browser.set_cookie(server.url, "_token", log_in(server.url, "admin"))
     browser.complaints.clear()
     yield browser
-    assert [said for said in browser.complaints if not said.startswith(OF_AIRFLOW)] == []
+    assert complaints(browser) == []
 
 
 @pytest.fixture
@@ -83,29 +90,9 @@ def framed(tab, server):
     return open_page
 
 
-def brightness(tab: Tab, expression: str) -> float:
-    """Of a colour as the page computes it, 0 is black and 255 white."""
-    return tab.see(
-        f"""(() => {{
-            const canvas = new OffscreenCanvas(1, 1).getContext("2d");
-            canvas.fillStyle = {expression};
-            canvas.fillRect(0, 0, 1, 1);
-            const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
-            return (red + green + blue) / 3;
-        }})()"""
-    )
-
-
-PAPER = f"getComputedStyle({FRAME}.body).backgroundColor"
-INK = f"getComputedStyle({FRAME}.body).color"
-AROUND = "getComputedStyle(document.documentElement).backgroundColor"
-
-
 def test_the_menu_leads_to_the_page_which_says_how_the_jobs_are(tab, server):
     tab.open(f"{server.url}/")
-    tab.until("[...document.querySelectorAll('a')].find(link => link.textContent.includes('Jobmon'))")
-    tab.see("[...document.querySelectorAll('a')].find(link => link.textContent.includes('Jobmon')).click()")
-    assert tab.until(f"{FRAMED}?.textContent") == "2 of 3 jobs are critical"
+    assert press_menu_entry(tab) == "2 of 3 jobs are critical"
     names = tab.see(f"[...{FRAME}.querySelectorAll('tbody th > a')].map(link => link.textContent)")
     assert sorted(names) == sorted([HOSTILE, "load", "nightly-invoices"])
     assert names[-1] == "load"
@@ -156,7 +143,7 @@ def test_it_is_readable_on_a_phone(tab, server, query):
     tab.open(f"{server.url}/jobmon/{query}")
     tab.until("document.querySelector('h1')")
     assert tab.see("document.documentElement.scrollWidth") == 360
-    tab.complaints = [said for said in tab.complaints if "404 (Not Found)" not in said]
+    tab.complaints = complaints(tab, "404 (Not Found)")
 
 
 def test_everything_is_reached_by_keyboard(tab, server):
@@ -172,12 +159,20 @@ def test_everything_is_reached_by_keyboard(tab, server):
     assert any(found.startswith("Critical") for found in reached)
 
 
-def test_it_stays_fresh_and_says_when_it_cannot(tab, server, jobs):
+@pytest.fixture
+def hurried(tab, server) -> Iterator[Tab]:
+    """The page, on which a minute takes a third of a second."""
     hurry = "const real = setInterval; window.setInterval = (work, after) => real(work, after / 200);"
     script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=hurry)
+    tab.open(f"{server.url}/jobmon/")
+    tab.until("document.querySelector('h1')")
+    yield tab
+    tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+
+
+def test_it_stays_fresh_and_says_when_it_cannot(hurried, jobs):
+    tab = hurried
     try:
-        tab.open(f"{server.url}/jobmon/")
-        tab.until("document.querySelector('h1')")
         log_run(jobs[1], "appeared")
         check_and_record(jobs[1], Settings())
         tab.until("document.querySelector('h1').textContent == '2 of 4 jobs are critical'")
@@ -191,10 +186,48 @@ def test_it_stays_fresh_and_says_when_it_cannot(tab, server, jobs):
         )
         tab.until("document.getElementById('lost').hidden")
     finally:
-        tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
         jobs[1].execute("DELETE FROM public.jobs_log WHERE job_name = 'appeared'")
         jobs[1].execute("DELETE FROM airflow_jobmon.job_state WHERE job_name = 'appeared'")
-    tab.complaints = [said for said in tab.complaints if "ERR_INTERNET_DISCONNECTED" not in said]
+    tab.complaints = complaints(tab, "ERR_INTERNET_DISCONNECTED")
+
+
+def test_who_is_signed_out_meanwhile_is_told_so(hurried):
+    hurried.see("fetch('../api/v2/auth/logout', {redirect: 'manual'}).then(() => true)")
+    told = hurried.until("!document.getElementById('lost').hidden && document.getElementById('lost').textContent")
+    assert told.endswith("UTC: you are signed out; load the page again.")
+    assert hurried.see("document.querySelector('h1').textContent") == "2 of 3 jobs are critical"
+
+
+def test_who_follows_a_link_without_a_login_is_led_to_it_and_back(tab, server):
+    tab.call("Network.clearBrowserCookies")
+    tab.open(f"{server.url}/jobmon/?job_name=nightly-invoices")
+    sign_in(tab, "admin")
+    assert tab.until("document.querySelector('h1')?.textContent") == "nightly-invoices"
+    assert tab.see("location.href") == f"{server.url}/jobmon/?job_name=nightly-invoices"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_who_has_no_right_is_told_so_and_can_sign_in_as_somebody_else(tab, server, scheme):
+    tab.prefer(scheme)
+    tab.set_cookie(server.url, "_token", log_in(server.url, "guest"))
+    tab.open(f"{server.url}/jobmon/?job_name=nightly-invoices")
+    assert tab.see("document.querySelector('h1').textContent") == "You may not see this page"
+    assert "nightly-invoices" not in tab.see("document.body.textContent")
+    assert (brightness(tab, "getComputedStyle(document.body).backgroundColor") < 100) == (scheme == "dark")
+    tab.see("document.querySelector('main a').click()")
+    sign_in(tab, "admin")
+
+
+def test_a_list_that_is_on_its_way_says_so(framed, tab, jobs):
+    framed()
+    tab.see(f"{FRAME}.getElementById('q').focus()")
+    with jobs[1].transaction():
+        jobs[1].execute("LOCK TABLE public.jobs_log")
+        tab.type("INVOICES")
+        tab.until(f"{FRAME}.querySelector('main').getAttribute('aria-busy') == 'true'")
+        assert tab.see(f"{FRAME}.querySelectorAll('table.jobs tbody tr').length") == 3
+    tab.until(f"!{FRAME}.querySelector('main').hasAttribute('aria-busy')")
+    assert tab.see(f"{FRAME}.querySelectorAll('table.jobs tbody tr').length") == 1
 
 
 def test_commands_are_copied_and_the_runbook_opens_beside_airflow(framed, tab):
