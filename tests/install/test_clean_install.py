@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.install.environment import ROOT, Installed
+
 pytestmark = pytest.mark.install
 
-ROOT = Path(__file__).parents[2]
 PROBE = Path(__file__).with_name("probe.py")
-UV = Path(sys.executable).with_name("uv")
 
 VERSIONS = {
     # What is tested everywhere else.
@@ -24,49 +21,11 @@ VERSIONS = {
 }
 
 
-def uv(*args: str | Path) -> None:
-    done = subprocess.run([UV, *args], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(f"uv {args[0]} failed, is a package registry in reach?\n{done.stderr[-3000:]}")
-
-
-class Installed:
-    """An environment that has the wheel, and an AIRFLOW_HOME that has nothing."""
-
-    def __init__(self, directory: Path, airflow: str, wheel: Path) -> None:
-        self.bin = directory / "venv" / "bin"
-        self.home = directory / "home"
-        self.home.mkdir()
-        uv("venv", "--quiet", "--python", sys.executable, directory / "venv")
-        target = ["--quiet", "--python", str(self.bin / "python")]
-        uv("pip", "install", *target, *VERSIONS[airflow], f"apache-airflow=={airflow}", wheel)
-
-    def run(self, program: str, *args: str | Path) -> str:
-        environment = {
-            "PATH": f"{self.bin}:/usr/bin:/bin",
-            "HOME": os.environ.get("HOME", "/"),
-            "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "COLUMNS": "200",
-        }
-        done = subprocess.run(
-            [self.bin / program, *args], cwd=self.home, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    built = tmp_path_factory.mktemp("wheel")
-    uv("build", "--quiet", "--wheel", "--out-dir", built)
-    [found] = built.glob("*.whl")
-    return found
-
-
 @pytest.fixture(scope="module", params=VERSIONS)
 def installed(request, wheel, tmp_path_factory) -> Installed:
-    return Installed(tmp_path_factory.mktemp(f"airflow-{request.param}"), request.param, wheel)
+    airflow = request.param
+    directory = tmp_path_factory.mktemp(f"airflow-{airflow}")
+    return Installed(directory, wheel, *VERSIONS[airflow], f"apache-airflow=={airflow}")
 
 
 @pytest.fixture(scope="module")

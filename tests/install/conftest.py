@@ -1,0 +1,17 @@
+"""What is installed: the wheel, built once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.install.environment import uv
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    built = tmp_path_factory.mktemp("wheel")
+    uv("build", "--quiet", "--wheel", "--out-dir", built)
+    [found] = built.glob("*.whl")
+    return found
