@@ -6,6 +6,14 @@ from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, Arg, GroupCommand,
 
 from airflow_jobmon.cli.definitions.arguments import CONN_ID, ONLY_JOB
 
+_FILE_FORMAT = Arg(
+    ("-o", "--output"),
+    metavar="FORMAT",
+    choices=("yaml", "json"),
+    default="yaml",
+    help="yaml (default) or json, which has no comments",
+)
+
 _OF_SOURCE = Arg(
     ("--source",),
     metavar="SOURCE",
@@ -82,13 +90,7 @@ JOBS_EXPORT = ActionCommand(
     ),
     args=(
         _OF_SOURCE,
-        Arg(
-            ("-o", "--output"),
-            metavar="FORMAT",
-            choices=("yaml", "json"),
-            default="yaml",
-            help="yaml (default) or json",
-        ),
+        _FILE_FORMAT,
         CONN_ID,
     ),
 )
@@ -156,13 +158,7 @@ JOBS_SUGGEST = ActionCommand(
             default=[],
             help="A zone that jobs may be scheduled in, likelier than others; may be given several times",
         ),
-        Arg(
-            ("-o", "--output"),
-            metavar="FORMAT",
-            choices=("yaml", "json"),
-            default="yaml",
-            help="yaml (default) or json, which has no comments",
-        ),
+        _FILE_FORMAT,
         CONN_ID,
     ),
 )
