@@ -18,6 +18,7 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
 from airflow_jobmon.settings import Settings
 from tests.db.channels import Recorder, states, tell
+from tests.db.faults import let_time_pass
 from tests.runs import log_run
 
 SETTINGS = Settings(channels=("slack", "mail"))
@@ -67,12 +68,13 @@ def test_a_failing_channel_delays_no_other_and_is_tried_again_with_the_same_byte
 
 def test_what_was_certainly_not_taken_is_grouped_anew_with_what_came_meanwhile(conn, database):
     tell(conn, "job 0", "slack")
-    slack = Recorder("slack", lambda n: DeliveryError("429", rejected=True, retry_after=0.3) if n == 1 else Accepted())
+    slack = Recorder("slack", lambda n: DeliveryError("429", rejected=True, retry_after=60) if n == 1 else Accepted())
     deliver_due(database, {"slack": slack}, patience=0)
     with conn.transaction():
         for n in range(1, 9):
             tell(conn, f"job {n}", "slack")
-    deliver_due(database, {"slack": slack}, patience=5)
+    let_time_pass(conn, "slack")
+    deliver_due(database, {"slack": slack}, patience=0)
     assert [lines for _, lines, _ in slack.sent] == [["opened:job 0"], [f"opened:job {n}" for n in range(9)]]
     assert slack.sent[0][0] != slack.sent[1][0]
 
@@ -120,7 +122,7 @@ def test_two_channels_that_are_both_dead_do_not_tell_each_other_for_ever(conn, d
 
 
 def test_resolved_never_overtakes_its_opened_on_a_channel(conn, database):
-    slack = Recorder("slack", lambda n: DeliveryError("timed out") if n == 1 else Accepted())
+    slack = Recorder("slack", lambda n: DeliveryError("timed out", retry_after=60) if n == 1 else Accepted())
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '1 day'")
     log_run(conn, "load", status="failed", started_at=datetime.now(UTC) - timedelta(minutes=9))
     judge_events(conn, SETTINGS)
@@ -128,6 +130,7 @@ def test_resolved_never_overtakes_its_opened_on_a_channel(conn, database):
     log_run(conn, "load", status="success")
     judge_changed(conn, SETTINGS)
     assert Outbox(conn, "slack", uuid4()).lease(lambda *_: b"") is None
+    let_time_pass(conn, "slack")
     deliver_due(database, {"slack": slack}, patience=10)
     assert slack.told == ["opened:load", "opened:load", "resolved:load"]
 

@@ -16,6 +16,7 @@ from airflow_jobmon.postgres.alert_log import retry_dead
 from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
 from airflow_jobmon.settings import Settings
 from tests.db.channels import Recorder, states, tell
+from tests.db.faults import let_time_pass
 from tests.runs import log_run
 
 SETTINGS = Settings(channels=("slack", "mail"))
@@ -144,9 +145,10 @@ def test_a_dead_channel_with_nobody_else_to_tell_is_told_once_there_is_somebody(
 
 
 def test_a_repetition_waits_for_what_it_repeats(conn, database):
-    slack = Recorder("slack", lambda n: DeliveryError("timed out") if n == 1 else Accepted())
+    slack = Recorder("slack", lambda n: DeliveryError("timed out", retry_after=60) if n == 1 else Accepted())
     tell(conn, "load", "slack")
     deliver(database, slack)
     tell(conn, "load", "slack", event=AlertEvent.REPEATED)
+    let_time_pass(conn, "slack")
     deliver(database, slack, patience=5)
     assert slack.told == ["opened:load", "opened:load", "repeated:load"]

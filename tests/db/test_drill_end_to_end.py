@@ -32,7 +32,7 @@ PLAN = {
     "check_sql": "SELECT status FROM installments WHERE id = %(installment)s",
     "expected": "overdue",
     "cleanup_sql": "DELETE FROM installments WHERE id = %(installment)s",
-    "timeout": "20s",
+    "timeout": "60s",
 }
 BY_HTTP = {key: PLAN[key] for key in PLAN if key != "trigger_sql"} | {
     "http_conn_id": "edge_functions", "endpoint": "functions/v1/update-installment-statuses",
@@ -161,7 +161,7 @@ def test_what_is_not_as_expected_is_named_and_the_test_data_goes(conn, system, c
 )
 def test_a_function_that_does_not_take_the_call_is_quoted(conn, system, edge, answer, said):
     edge.otherwise = answer
-    result = hold(conn, system, BY_HTTP, timeout="500ms")
+    result = hold(conn, system, BY_HTTP, timeout="2s")
     assert said in failed(result)["job called"]
     assert nothing_is_left(conn)
 

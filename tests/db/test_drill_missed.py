@@ -20,7 +20,7 @@ from tests.servers import reply
 
 JOB = "update-installment-statuses"
 SETTINGS = Settings(channels=("slack", "mail", "hook"), sweep_interval=timedelta(seconds=1))
-TERMS = Terms(lambda _: timedelta(seconds=20))
+TERMS = Terms(lambda _: timedelta(minutes=1))
 
 
 @pytest.fixture

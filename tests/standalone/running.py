@@ -62,10 +62,10 @@ class RunningAirflow:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         return self._ask("GET", f"{path}?deserialize=true")["value"]
 
-    def until(self, condition: Callable[[], object], what: str, timeout: float = 60) -> None:
+    def until(self, condition: Callable[[], object], what: str, timeout: float = 120) -> None:
         self.standalone.wait_for(lambda: bool(condition()), timeout, lambda: what)
 
-    def until_arrived(self, sink: str, *words: str, after: int = 0, timeout: float = 60) -> dict[str, Any]:
+    def until_arrived(self, sink: str, *words: str, after: int = 0, timeout: float = 120) -> dict[str, Any]:
         """The first message in the inbox, after number `after`, whose title holds all these words."""
         deadline = time.monotonic() + timeout
         while True:

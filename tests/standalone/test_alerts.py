@@ -21,7 +21,7 @@ def test_a_failed_run_is_told_on_slack_and_by_email_and_so_is_that_it_recovered(
     finish_run(jobs, run, "failed", error_message="Connection timeout after 3 retries")
     began = datetime.now(UTC) - timedelta(seconds=5)
     for sink in SINKS:
-        told = airflow.until_arrived(sink, "Job Failed", "nightly-load", timeout=90)
+        told = airflow.until_arrived(sink, "Job Failed", "nightly-load")
         measured(f"failed row to {sink}, the DAG's first run", told["received"] - _ended(jobs, run))
     by_dag = {SLACK: 1, EMAIL: 1}
     airflow.until(lambda: airflow.delivered_by_dag(began) == by_dag, "runs of jobmon_alerts that say they sent it")
