@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 DIRECTORY = Path(__file__).parents[2] / "grafana"
 DASHBOARD: dict[str, Any] = json.loads((DIRECTORY / "dashboards" / "jobmon.json").read_text())
@@ -20,6 +21,7 @@ VARIABLES = {variable["name"]: variable for variable in DASHBOARD["templating"][
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::(\w+))?\}|\$(\w+)")
 _MACRO = re.compile(r"\$([_a-zA-Z0-9]+)\(([^)]*)\)")
+_FIELD = re.compile(r"\$\{__data\.fields\.(\w+):percentencode\}")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -44,6 +46,20 @@ class View:
 def sql_of(panel: dict[str, Any]) -> str:
     (target,) = panel["targets"]
     return str(target["rawSql"])
+
+
+def link_of(panel: dict[str, Any], column: str, row: dict[str, Any]) -> str:
+    """Where the one link in a row's cell leads, with the variables put in that its own text names."""
+    (links,) = [
+        prop["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for prop in override["properties"]
+        if override["matcher"] == {"id": "byName", "options": column} and prop["id"] == "links"
+    ]
+    url = _FIELD.sub(lambda found: quote(str(row[found[1]]), safe=""), links[0]["url"])
+    for name, value in (("datasource:queryparam", "var-datasource=jobmon"), ("__url_time_range", "from=now-7d&to=now")):
+        url = url.replace(f"${{{name}}}", value)
+    return url
 
 
 def expand(sql: str, view: View) -> str:

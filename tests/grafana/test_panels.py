@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -13,7 +14,7 @@ from psycopg.rows import dict_row
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.settings import Settings
 from tests.db.channels import tell
-from tests.grafana.expanding import PANELS, View, every_query, expand, sql_of
+from tests.grafana.expanding import PANELS, View, every_query, expand, link_of, sql_of
 from tests.hostile import NASTY
 from tests.runs import log_run
 
@@ -166,6 +167,22 @@ def test_a_job_can_be_chosen_whatever_it_is_called(hostile):
         for option in options
     ]
     assert sorted(found) == sorted([name, name] for name in HOSTILE)
+
+
+@pytest.mark.parametrize("title", ["Jobs", "Open incidents", "Recent runs", "Alerts and deliveries"])
+def test_the_link_beside_a_job_chooses_it_whatever_it_is_called(reader, title):
+    for name in HOSTILE:
+        log_run(reader, name, "failed", YESTERDAY)
+    check_and_record(reader, Settings(channels=("slack",)))
+    for name in HOSTILE:
+        tell(reader, name, "slack")
+    options = [row["replace"] for row in ask(reader, dict(every_query())["variable job"], View())]
+    rows = panel(reader, title)
+    assert {row["Job"] for row in rows} == set(HOSTILE)
+    for row in rows:
+        (chosen,) = parse_qs(urlsplit(link_of(PANELS[title], "Job", row)).query, strict_parsing=True)["var-job"]
+        assert chosen in options
+        assert {shown["Job"] for shown in panel(reader, title, View([chosen]))} == {row["Job"]}
 
 
 def test_all_chosen_one_by_one_is_the_same_as_all(hostile):
