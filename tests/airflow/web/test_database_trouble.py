@@ -14,8 +14,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.settings import Settings
+from demo.ports import free_port
 from tests.runs import log_run
-from tests.servers import closed_port, hang, http_server
+from tests.servers import hang, http_server
 from tests.wire import Wire, wire
 
 HEALTH = "/jobmon/check-job-health"
@@ -89,7 +90,7 @@ async def test_a_server_that_accepts_and_never_speaks_is_told(client, line, judg
 async def test_a_server_that_is_down_is_told_and_found_again_by_itself(
     client, postgres, database, airflow_connection, judged, method
 ):
-    port = closed_port()
+    port = free_port()
     airflow_connection("jobmon_default", f"{database} port={port}")
     async with calling(client) as calls:
         answer = await calls.request(method, HEALTH)

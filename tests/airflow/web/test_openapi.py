@@ -22,7 +22,7 @@ from airflow_jobmon.settings import Settings
 from airflow_jobmon.web import database, examples
 from airflow_jobmon.web.configured import forget
 from airflow_jobmon.web.shapes import FindingKind, Status
-from tests.airflow.web.test_security import CHANGES, DATA
+from tests.airflow.web.deciding import CHANGES, DATA
 from tests.runs import log_run
 
 ROUTES = sorted(DATA | CHANGES)
