@@ -24,7 +24,7 @@ from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.rhythms import learn_rhythms
 from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
 from airflow_jobmon.postgres.trends import note_trends, with_trends
-from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
+from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, Arrive, transaction
 from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.postgres.usual import note_full_check, refresh_durations
 from airflow_jobmon.settings import Settings
@@ -193,13 +193,13 @@ def assess_jobs(
     """The same verdicts, read only; `at` judges with today's registry what the log showed then."""
     names_wanted = _names(conn, settings, names)
     healths: list[JobHealth] = []
-    with transaction(conn, PLANNED_ONCE):
+    with transaction(conn, PLANNED_ONCE) as arrive:
         book = IncidentBook(conn)
         asked = (
             (book.ask_states(batch), facts_of_log.gather(conn, batch, at=at))
             for batch in _batches(names_wanted, _READ_AT_ONCE)
         )
-        for read, facts in _one_ahead(asked):
+        for read, facts in _one_ahead(asked, arrive):
             states = with_trends(
                 conn,
                 [state for state in read() if watched(state, settings, named=names is not None)],
@@ -215,11 +215,15 @@ def assess_jobs(
     return healths
 
 
-def _one_ahead(asked: Iterable[T]) -> Iterator[T]:
-    """The same questions, each once the next one is asked, so that the database answers that meanwhile."""
+def _one_ahead(asked: Iterable[T], arrive: Arrive) -> Iterator[T]:
+    """The same questions, each once the next one is asked, so that the database answers that meanwhile.
+
+    Each arrives before the next one is asked: who reads an answer waits for all that was asked until then.
+    """
     last: list[T] = []
     for question in asked:
         yield from last
+        arrive()
         last = [question]
     yield from last
 
