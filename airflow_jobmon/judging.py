@@ -17,11 +17,13 @@ import psycopg
 
 from airflow_jobmon.core.health import JobHealth
 from airflow_jobmon.errors import UnknownJob
+from airflow_jobmon.garbage import collected_later
 from airflow_jobmon.judgement import BEYOND_RECKONING, assess_state, facts_of, judge, survey, tell_drills, watched
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.days import seal_days
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.rhythms import learn_rhythms
+from airflow_jobmon.postgres.states import State
 from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
 from airflow_jobmon.postgres.trends import note_trends, with_trends
 from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, Arrive, transaction
@@ -200,19 +202,22 @@ def assess_jobs(
             for batch in _batches(names_wanted, _READ_AT_ONCE)
         )
         for read, facts in _one_ahead(asked, arrive):
-            states = with_trends(
-                conn,
-                [state for state in read() if watched(state, settings, named=names is not None)],
-                today=(at or facts.asked_at).date(),
-                stored=at is None,
-                unregistered=settings.unregistered_jobs == "defaults",
-            )
-            for state in states:
-                try:
-                    healths.append(assess_state(facts_of(facts, state), state, settings, at or facts.asked_at))
-                except BEYOND_RECKONING:
-                    log.exception("job %.200r cannot be judged; the others are", state.job.name)
+            with collected_later():
+                states = [state for state in read() if watched(state, settings, named=names is not None)]
+                healths += _assess_batch(conn, settings, states, facts, at)
     return healths
+
+
+def _assess_batch(
+    conn: Connection, settings: Settings, states: Sequence[State], facts: facts_of_log.Gathered, at: datetime | None
+) -> Iterator[JobHealth]:
+    now = at or facts.asked_at
+    unregistered = settings.unregistered_jobs == "defaults"
+    for state in with_trends(conn, states, today=now.date(), stored=at is None, unregistered=unregistered):
+        try:
+            yield assess_state(facts_of(facts, state), state, settings, now)
+        except BEYOND_RECKONING:
+            log.exception("job %.200r cannot be judged; the others are", state.job.name)
 
 
 def _one_ahead(asked: Iterable[T], arrive: Arrive) -> Iterator[T]:
@@ -243,7 +248,9 @@ def _each_batch(jobs: Iterable[J], judge_batch: Callable[[Sequence[J]], T]) -> I
     """Judge in batches; where the database cannot store one, judge its jobs one by one and leave out the culprit."""
     for batch in _batches(jobs):
         try:
-            yield judge_batch(batch)
+            with collected_later():
+                judged = judge_batch(batch)
+            yield judged
         except _UNSTORABLE:
             for job in batch:
                 try:
