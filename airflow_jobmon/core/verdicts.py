@@ -168,6 +168,8 @@ def _outcome(  # noqa: PLR0917 - one incident's whole context
     given: Circumstances,
 ) -> Outcome | None:
     finding = health.finding(kind)
+    if finding is None and incident is None:
+        return None  # as nearly always, five times a job
     failures = current if kind is Kind.FAILED and finding else ()
     quiet = finding is not None and _quiet(finding, facts, given, noted=noted)
     step = next_step(
