@@ -91,8 +91,9 @@ drip_body = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
 class HttpServer:
     """Answers each request with the next of `script`, then with `otherwise`; `requests` is what it got."""
 
-    def __init__(self, otherwise: Behaviour) -> None:
+    def __init__(self, otherwise: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.otherwise = otherwise
+        self._tls = tls
         self.script: list[Behaviour] = []
         self.requests: list[Request] = []
         self.finished = threading.Semaphore(0)
@@ -101,10 +102,19 @@ class HttpServer:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                outer._handle(self.rfile, self.connection)
+                with suppress(ssl.SSLError):  # from a client that does not trust us
+                    outer._handle(self.rfile, self.connection)
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+
+            def get_request(self) -> tuple[Any, Any]:
+                conn, address = super().get_request()
+                if tls is not None:
+                    conn = tls.wrap_socket(conn, server_side=True, do_handshake_on_connect=False)
+                return conn, address
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
 
@@ -114,7 +124,7 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
     def _handle(self, rfile: Any, conn: socket.socket) -> None:
         first = rfile.readline().decode("latin-1").split()
@@ -142,8 +152,8 @@ class HttpServer:
 
 
 @contextmanager
-def http_server(otherwise: Behaviour | None = None) -> Iterator[HttpServer]:
-    server = HttpServer(otherwise or reply(200, "ok"))
+def http_server(otherwise: Behaviour | None = None, *, tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
+    server = HttpServer(otherwise or reply(200, "ok"), tls)
     try:
         yield server
     finally:
