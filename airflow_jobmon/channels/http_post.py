@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -23,9 +23,6 @@ from airflow_jobmon import __version__
 from airflow_jobmon.channels.deadline import THREAD_NAME, Deadline, within
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
-
-if TYPE_CHECKING:
-    from requests.auth import AuthBase
 
 USER_AGENT = f"airflow-provider-jobmon/{__version__}"
 
@@ -49,10 +46,10 @@ class Answer:
         return f"{self.host} answered {self.status}" + (f": {said}" if said else "")
 
 
-def open_session(*, proxy: str | None = None, auth: AuthBase | None = None) -> requests.Session:
+def open_session(*, proxy: str | None = None) -> requests.Session:
     """A session that honours the environment's proxies and CA bundle but never takes a login from ~/.netrc."""
     session = requests.Session()
-    session.auth = auth or _no_auth
+    session.auth = _no_auth
     if proxy:
         session.proxies = {"http": proxy, "https": proxy}
     return session

@@ -21,8 +21,8 @@ CHANNEL_TYPES = {
 """Connection type to the module and class behind it, imported when one is opened."""
 
 
-def channel_for(connection: Connection, *, name: str | None = None) -> Channel:
-    """The channel for an Airflow connection, checked and ready; its name is the connection's id unless given.
+def channel_for(connection: Connection) -> Channel:
+    """The channel for an Airflow connection, checked and ready; its name is the connection's id.
 
     Raises ConfigurationError for a type that is no channel and for what the channel misses in the connection.
     """
@@ -34,5 +34,5 @@ def channel_for(connection: Connection, *, name: str | None = None) -> Channel:
         )
     module, class_name = found
     channel_class = getattr(import_module(f"airflow_jobmon.channels.{module}"), class_name)
-    channel: Channel = channel_class(connection.conn_id, name=name, connection=connection)
+    channel: Channel = channel_class(connection.conn_id, connection=connection)
     return channel

@@ -10,7 +10,8 @@ from airflow_jobmon.core.messages import CRITICAL_MARK, GOOD_MARK, WARNING_MARK,
 from airflow_jobmon.core.report import Report, Section, Table
 from airflow_jobmon.core.text import fit, one_line
 
-CELL = 40
+_CELL = 40
+_MOST_BUTTONS = 5
 """Columns of a fixed-width line that one cell takes at most."""
 
 _MARKS = {Health.OK: GOOD_MARK, Health.WARNING: WARNING_MARK, Health.CRITICAL: CRITICAL_MARK, Health.UNKNOWN: "❔"}
@@ -21,10 +22,10 @@ def report_title(report: Report, limit: int) -> str:
     return fit(f"{_MARKS[report.severity]} {one_line(report.title)}", limit)
 
 
-def buttons(report: Report, most: int = 5) -> list[tuple[str, str]]:
-    """Label and address of what may safely be a link."""
+def buttons(report: Report) -> list[tuple[str, str]]:
+    """Label and address of what may safely be a link, five at most."""
     usable = [(fit(one_line(label), 70) or "Open", url) for label, url in report.links if is_link(url)]
-    return usable[:most]
+    return usable[:_MOST_BUTTONS]
 
 
 def report_text(report: Report, *, most_rows: int = 1000) -> str:
@@ -46,9 +47,9 @@ def _section(section: Section, most_rows: int) -> str:
     return "\n".join(lines)
 
 
-def table_lines(table: Table, *, cell: int = CELL) -> list[str]:
-    """The header and a line per row, in columns; a cell is at most `cell` wide."""
-    cells = [[_cell(text, cell) for text in row] for row in (table.columns, *table.rows)]
+def table_lines(table: Table) -> list[str]:
+    """The header and a line per row, in columns; a cell is at most 40 wide."""
+    cells = [[_cell(text) for text in row] for row in (table.columns, *table.rows)]
     widths = [max(width(row[column]) for row in cells) for column in range(len(table.columns))]
     return [_line(row, widths, table.numbers) for row in cells]
 
@@ -61,8 +62,8 @@ def _line(row: Sequence[str], widths: Sequence[int], numbers: frozenset[int]) ->
     return "  ".join(padded).rstrip()
 
 
-def _cell(text: str, most: int) -> str:
-    return fit(one_line(text), most, lambda char: max(width(char), 0))
+def _cell(text: str) -> str:
+    return fit(one_line(text), _CELL, lambda char: max(width(char), 0))
 
 
 def width(text: str) -> int:

@@ -14,6 +14,6 @@ def note_full_check(conn: Connection[Any]) -> None:
     conn.execute(load_queries("gauges")["all_checked"])
 
 
-def refresh_durations(conn: Connection[Any]) -> int:
-    """Store each job's median and 95th percentile of the last 30 days; how many of them changed."""
-    return conn.execute(load_queries("gauges")["refresh_durations"]).rowcount
+def refresh_durations(conn: Connection[Any]) -> None:
+    """Store each job's median and 95th percentile of the last 30 days."""
+    conn.execute(load_queries("gauges")["refresh_durations"])
