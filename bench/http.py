@@ -1,14 +1,14 @@
-"""The data routes over 10,000 jobs, asked over HTTP, against the client library and the procedures' own queries."""
+"""Airflow's API server with our routes and page over 500 and 10,000 jobs, against the procedures' own queries."""
 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import psycopg
@@ -21,10 +21,11 @@ from airflow_jobmon.postgres.days import seal_days
 from airflow_jobmon.prometheus import gauges
 from airflow_jobmon.settings import Settings
 from bench.figures import Figure, milliseconds
-from bench.ground import BenchFailed, Ground, ground
+from bench.ground import BenchFailed, Ground, airflow_program, ground
 from demo.ports import free_port
 
-JOBS, RUNS = 10_000, 40
+JOBS, FEW, RUNS = 10_000, 500, 40
+"""FEW is also what one page shows."""
 TOKEN = "a-token-for-this-measurement"
 
 _LOAD = """
@@ -52,27 +53,21 @@ _PANELS = (
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
     with ground() as place:
-        conninfo = _prepared(place, say)
-        port = free_port()
-        serve: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "--factory",
-            "airflow_jobmon.web.app:make_app",
-            "--port",
-            str(port),
-        ]
-        env = place.environment("ours", AIRFLOW__JOBMON__API_TOKEN=TOKEN)
-        with place.running("uvicorn", serve, env), _client(port) as client, closing(connect(conninfo)) as conn:
-            _wait(client)
-            say("asking")
-            scrape = _median(lambda: _get(client, "/metrics"), 15)
-            of_one = _median(lambda: _get(client, "/job-metrics?job_name=job-77"), 50)
-            health = _median(lambda: _get(client, "/check-job-health?job_name=job-77"), 50)
-            all_jobs = _median(lambda: _get(client, "/check-job-health"), 10)
-            library = _median(lambda: generate_latest(_Collector(conn)), 3)
-            panels = _median(lambda: [conn.execute(panel, ["job-77"]).fetchall() for panel in _PANELS], 50)
+        place.airflow("db", "migrate", env=place.environment("ours"))
+        return [*_many_jobs(place, say), *_page(place, say, FEW)]
+
+
+def _many_jobs(place: Ground, say: Callable[[str], None]) -> list[Figure]:
+    conninfo = _prepared(place, say, JOBS)
+    with _served(place, JOBS, say) as server, closing(connect(conninfo)) as conn:
+        client = server.machine
+        scrape = _median(lambda: _get(client, "/metrics"), 15)
+        of_one = _median(lambda: _get(client, "/job-metrics?job_name=job-77"), 50)
+        health = _median(lambda: _get(client, "/check-job-health?job_name=job-77"), 50)
+        all_jobs = _median(lambda: _get(client, "/check-job-health"), 10)
+        library = _median(lambda: generate_latest(_Collector(conn)), 3)
+        panels = _median(lambda: _ask_panels(conn, ["job-77"]), 50)
+        page = _page_figure(server, conn, JOBS)
     return [
         Figure(
             f"GET /jobmon/metrics, {JOBS} jobs", "< 300 ms", milliseconds(scrape),
@@ -84,16 +79,41 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
         ),
         Figure("GET /jobmon/check-job-health, one job", "reported", milliseconds(health)),
         Figure(f"GET /jobmon/check-job-health, {JOBS} jobs", "reported", milliseconds(all_jobs)),
+        page,
     ]  # fmt: skip
 
 
-def _prepared(place: Ground, say: Callable[[str], None]) -> str:
-    conninfo = place.create_database("ours")
-    place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment("ours"))
-    say(f"loading {JOBS} jobs with {RUNS} runs each")
+def _page(place: Ground, say: Callable[[str], None], jobs: int) -> list[Figure]:
+    conninfo = _prepared(place, say, jobs)
+    with _served(place, jobs, say) as server, closing(connect(conninfo)) as conn:
+        return [_page_figure(server, conn, jobs)]
+
+
+def _page_figure(server: _Server, conn: psycopg.Connection, jobs: int) -> Figure:
+    """The first page, beside the procedures' panels for as many jobs as it shows."""
+    took = _median(lambda: _get(server.person, "/"), 10)
+    shown = [f"job-{number}" for number in range(1, min(jobs, FEW) + 1)]
+    panels = _median(lambda: _ask_panels(conn, shown), 3)
+    return Figure(
+        f"the page, {jobs} jobs", "< 1 s", milliseconds(took),
+        f"{milliseconds(panels)} (three panels for {len(shown)} jobs)", f"{panels / took:.1f} x faster", took < 1,
+    )  # fmt: skip
+
+
+def _ask_panels(conn: psycopg.Connection, jobs: Sequence[str]) -> None:
+    for job in jobs:
+        for panel in _PANELS:
+            conn.execute(panel, [job]).fetchall()
+
+
+def _prepared(place: Ground, say: Callable[[str], None], jobs: int) -> str:
+    name = _database(jobs)
+    conninfo = place.create_database(name)
+    place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment(name))
+    say(f"loading {jobs} jobs with {RUNS} runs each")
     with closing(connect(conninfo)) as conn:
         conn.execute("SET session_replication_role = replica")
-        conn.execute(_LOAD, {"runs": RUNS, "jobs": JOBS})
+        conn.execute(_LOAD, {"runs": RUNS, "jobs": jobs})
         conn.execute("RESET session_replication_role")
         conn.execute("INSERT INTO airflow_jobmon.dirty DEFAULT VALUES")
         conn.execute("VACUUM ANALYZE public.jobs_log")
@@ -105,21 +125,55 @@ def _prepared(place: Ground, say: Callable[[str], None]) -> str:
     return conninfo
 
 
+def _database(jobs: int) -> str:
+    return f"jobs_{jobs}"
+
+
+class _Server(NamedTuple):
+    """Two clients of one API server: by the machine token, and by a signed-in user's."""
+
+    machine: httpx.Client
+    person: httpx.Client
+
+
+@contextmanager
+def _served(place: Ground, jobs: int, say: Callable[[str], None]) -> Iterator[_Server]:
+    """Airflow's own API server, one worker, with a database of so many jobs."""
+    port = free_port()
+    env = place.environment(
+        _database(jobs),
+        AIRFLOW__JOBMON__API_TOKEN=TOKEN,
+        AIRFLOW__API__HOST="127.0.0.1",
+        AIRFLOW__API__PORT=str(port),
+        AIRFLOW__API__WORKERS="1",
+        AIRFLOW__API_AUTH__JWT_SECRET=TOKEN * 3,
+        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+    )
+    serve: list[str | Path] = [airflow_program(), "api-server"]
+    with place.running(f"api-server-{jobs}", serve, env), _client(port) as machine, _client(port) as person:
+        _wait(machine)
+        signed_in = person.get(f"http://127.0.0.1:{port}/auth/token").raise_for_status().json()
+        person.headers = httpx.Headers({"Authorization": f"Bearer {signed_in['access_token']}", "Accept": "text/html"})
+        say(f"asking, {jobs} jobs")
+        yield _Server(machine, person)
+
+
 def _client(port: int) -> httpx.Client:
     return httpx.Client(
-        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60, trust_env=False
+        base_url=f"http://127.0.0.1:{port}/jobmon",
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=60,
+        trust_env=False,
     )
 
 
 def _wait(client: httpx.Client) -> None:
-    for _ in range(600):
-        try:
+    for _ in range(1200):
+        with suppress(httpx.TransportError):
             if client.get("/metrics").status_code == 200:
                 return
-        except httpx.TransportError:
-            pass
         time.sleep(0.1)
-    raise BenchFailed("the app does not answer in a minute")
+    raise BenchFailed("the API server does not answer in two minutes")
 
 
 def _get(client: httpx.Client, path: str) -> None:
