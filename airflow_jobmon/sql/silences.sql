@@ -1,8 +1,12 @@
 -- Silences, as people make, list and lift them; the judges' own look at them is in judging.sql.
 
 -- name: lock
--- One at a time, so that a name never has two silences in force; judges go on reading.
-LOCK TABLE airflow_jobmon.silences IN SHARE ROW EXCLUSIVE MODE
+-- One at a time, so that a name never has two silences in force; others go on reading. And when every judge at work is
+-- done: what he, who saw the silences as they were, is about to record would not be seen here, nor told before the
+-- hourly check. Judges wait meanwhile, though not for a machine that vanishes in the middle: see claim_events.
+SELECT set_config('idle_in_transaction_session_timeout', '20s', true);
+LOCK TABLE airflow_jobmon.silences IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE airflow_jobmon.job_state IN EXCLUSIVE MODE
 
 -- name: list
 SELECT name, starts_at, ends_at, reason, silenced_by, lifted_by, ends_at > clock_timestamp() AS in_force
@@ -43,11 +47,6 @@ SELECT
     (SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL AND job_name LIKE %(like)s)
 
 -- name: judge_soon
--- Whose open incidents may be told, or told no more, from now on. In order of name, as everybody locks states.
+-- Whose open incidents may be told, or told no more, from now on.
 UPDATE airflow_jobmon.job_state SET judge_at = clock_timestamp()
-WHERE job_name IN (
-    SELECT job_name FROM airflow_jobmon.job_state
-    WHERE job_name IN (
-        SELECT job_name FROM airflow_jobmon.incidents WHERE resolved_at IS NULL AND job_name LIKE %(like)s)
-    ORDER BY job_name
-    FOR UPDATE)
+WHERE job_name IN (SELECT job_name FROM airflow_jobmon.incidents WHERE resolved_at IS NULL AND job_name LIKE %(like)s)

@@ -21,6 +21,7 @@ from airflow_jobmon.postgres.silences import list_silences, silence, unsilence
 from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.settings import Settings
 from tests.runs import log_run
+from tests.waiting import wait_until
 
 SETTINGS = Settings(channels=("slack", "mail"), realert_interval=timedelta(minutes=15))
 HOUR = timedelta(hours=1)
@@ -249,6 +250,36 @@ def test_what_has_ended_already_silences_nobody(conn, until):
 def test_the_database_matches_names_as_the_judges_do(conn, glob, name):
     [found] = conn.execute("SELECT %s::text LIKE %s", [name, like_pattern(glob)]).fetchone()
     assert found == matches(glob, name)
+
+
+def test_lifting_waits_for_a_judge_who_still_saw_the_silence(conn, database):
+    """What he is about to record as silenced is not there yet for whoever lifts, and would not be told for an hour."""
+    hush(conn)
+    log_run(conn, "load", status="failed", started_at=ago(minutes=1), error_message="disk full")
+
+    def judge():
+        with connect(database) as own:
+            judge_events(own, SETTINGS)
+
+    def lift():
+        with connect(database) as own:
+            unsilence(own, "load", by="anna")
+
+    def waits_for(table: str) -> bool:
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+        return conn.execute(query, [f"airflow_jobmon.{table}"]).fetchone() != (0,)
+
+    judging, lifting = threading.Thread(target=judge), threading.Thread(target=lift)
+    with connect(database) as holder, holder.transaction():
+        holder.execute("LOCK TABLE airflow_jobmon.incidents IN SHARE MODE")
+        judging.start()
+        wait_until(lambda: waits_for("incidents"))
+        lifting.start()
+        wait_until(lambda: waits_for("job_state") or not lifting.is_alive())
+    judging.join()
+    lifting.join()
+    judge_changed(conn, SETTINGS)
+    assert [event for _, event, state in told(conn) if state == "pending"] == ["opened"]
 
 
 def test_silencing_and_lifting_beside_judges_loses_no_telling(conn, database):
