@@ -93,6 +93,12 @@ def _judge_events(conn: Connection, settings: Settings, now: datetime | None, *,
         return Judged(len(events), len(healths), alerts + more)
 
 
+def warm_up(conn: Connection) -> None:
+    """Ask of no job all that is asked of one that failed, so that the first failure need not wait for plans."""
+    with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
+        survey(IncidentBook(conn, arrive), (), count_window=False)
+
+
 def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Iterator[Judged]:
     """Judge every job whose newest runs changed or whose time has come since its stored verdict, a batch at each step.
 

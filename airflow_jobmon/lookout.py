@@ -19,7 +19,7 @@ from uuid import uuid4
 import psycopg
 
 from airflow_jobmon.garbage import collected_later
-from airflow_jobmon.judging import BATCH, full_check, judge_due, judge_events, keep_up, sweep
+from airflow_jobmon.judging import BATCH, full_check, judge_due, judge_events, keep_up, sweep, warm_up
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.days import seal_days
 from airflow_jobmon.postgres.migrate import check_schema
@@ -85,7 +85,8 @@ class Lookout:
 
     def begin(self) -> None:
         """The first heartbeat, once it is known whether LISTEN arrives."""
-        self._connection.prepare_threshold = 2 if self._pulse.listens else None
+        self._connection.prepare_threshold = 0 if self._pulse.listens else None
+        warm_up(self._connection)
         self._beat()
 
     def notify(self) -> None:
