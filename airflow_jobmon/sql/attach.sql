@@ -61,8 +61,15 @@ DECLARE
     payload text;
     told bigint;
 BEGIN
-    BEGIN
 $head$
+-- Old rows that are loaded in bulk are not news. The trigger's condition could say so, but each run that succeeds would
+-- pay for that.
+|| '    IF TG_OP = ''INSERT'' AND coalesce(' || format(mapped ->> 'completed_at', 'NEW') || ', '
+|| format(mapped ->> 'started_at', 'NEW') || ', now()) <= now() - interval ''24 hours'' THEN' || E'\n'
+|| $recent$        RETURN NULL;
+    END IF;
+    BEGIN
+$recent$
 || '        run_key := to_json(' || format(mapped ->> 'id_raw', 'NEW') || ');' || E'\n'
 || '        run_id := ' || format(mapped ->> 'id', 'NEW') || '::text;' || E'\n'
 || '        run_job := ' || format(mapped ->> 'job_name', 'NEW') || ';' || E'\n'
@@ -196,18 +203,15 @@ BEGIN
     UPDATE airflow_jobmon.installation SET triggers = digest WHERE triggers IS DISTINCT FROM digest;
 END $$;
 
--- The WHEN clauses keep everything else out: a run that succeeds calls no function of ours. Old rows that are loaded
--- in bulk are not news. Dropped first, since an older one had other columns.
+-- The WHEN clauses keep everything else out: a run that succeeds calls no function of ours. They are short, since the
+-- server reads them anew for each statement of a job. Dropped first, since an older one had other columns.
 DROP FUNCTION IF EXISTS airflow_jobmon.trigger_definitions(regclass, jsonb);
 CREATE OR REPLACE FUNCTION airflow_jobmon.trigger_definitions(jobs_log regclass, mapped jsonb)
 RETURNS TABLE (relation regclass, name text, definition text, function text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     VALUES (
         jobs_log, 'airflow_jobmon_failed_insert',
-        format('AFTER INSERT ON %s FOR EACH ROW'
-            ' WHEN (%s AND coalesce(%s, %s, now()) > now() - interval ''24 hours'')',
-            jobs_log, format(mapped ->> 'failed', 'NEW'),
-            format(mapped ->> 'completed_at', 'NEW'), format(mapped ->> 'started_at', 'NEW')),
+        format('AFTER INSERT ON %s FOR EACH ROW WHEN (%s)', jobs_log, format(mapped ->> 'failed', 'NEW')),
         'airflow_jobmon.note_failed_run'
     ), (
         jobs_log, 'airflow_jobmon_failed_update',

@@ -12,9 +12,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'airflow_jobmon.mark_days'
     UNION ALL
     SELECT jobs_log, 'airflow_jobmon_days_update',
-        format('AFTER UPDATE ON %s FOR EACH ROW WHEN (%s OR %s)',
-            jobs_log, format(mapped ->> 'started_at', 'OLD') || ' < clock_timestamp() - interval ''23 hours''',
-            format(mapped ->> 'started_at', 'NEW') || ' < clock_timestamp() - interval ''23 hours'''),
+        format('AFTER UPDATE ON %s FOR EACH ROW WHEN (least(%s, %s) < clock_timestamp() - interval ''23 hours'')',
+            jobs_log, format(mapped ->> 'started_at', 'OLD'), format(mapped ->> 'started_at', 'NEW')),
         'airflow_jobmon.mark_days'
     UNION ALL
     -- What the archive takes is still counted: from there, or in a frozen day.
