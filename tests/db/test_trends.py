@@ -28,7 +28,7 @@ def dry(conn: Conn) -> Conn:
         log_run(
             conn,
             "sync",
-            started_at=datetime.combine(TODAY - timedelta(days=ago), datetime.min.time(), UTC) + timedelta(hours=20),
+            started_at=datetime.combine(TODAY - timedelta(days=ago), datetime.min.time(), UTC) + timedelta(hours=23),
             seconds=30 if ago <= 4 else 10,
             records_updated=0 if ago <= 4 else 50,
         )
