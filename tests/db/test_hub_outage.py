@@ -23,7 +23,7 @@ MIDNIGHT = datetime(2025, 11, 13, tzinfo=UTC)
 
 @pytest.fixture
 def server() -> Iterator[Postgres]:
-    with temporary_postgres() as server:
+    with temporary_postgres(synchronous_commit="on") as server:  # or what was just committed may die with it
         with connect(server.conninfo()) as conn:
             migrate(conn, Settings(), create_jobs_log=True)
         yield server
