@@ -33,11 +33,15 @@ class FailedRuns:
 
 @dataclass(frozen=True, slots=True)
 class MissedRun:
-    """A run that did not come by its deadline. came_at: when one started after all, None where none did."""
+    """A run that did not come by its deadline. came_at: when one started after all, None where none did.
+
+    over_at: since when none is missed any more; also without one, where nobody expects it now.
+    """
 
     job_name: str
     due_at: datetime
     came_at: datetime | None
+    over_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def _heading(morning: Morning) -> str:
 
 def _summary(morning: Morning, sections: Sequence[Section]) -> str:
     if not morning.healths:
-        return "No job is registered and none has logged a run; say what you expect: airflow jobmon jobs apply FILE."
+        return "No job is watched; say what you expect of which: airflow jobmon jobs apply FILE."
     nobody = "" if morning.watched else _NOBODY
     if not sections:
         return f"Every run that was due came, and none failed in the last 24 hours.{nobody}"
@@ -179,7 +183,10 @@ def _failure_line(found: FailedRuns) -> str:
 
 
 def _missed_line(found: MissedRun) -> str:
-    came = f"came at {to_the_second(found.came_at)}" if found.came_at else "has not come yet"
+    if found.came_at:
+        came = f"came at {to_the_second(found.came_at)}"
+    else:
+        came = f"is not missed any more since {to_the_second(found.over_at)}" if found.over_at else "has not come yet"
     return f"{one_line(found.job_name, 400)} was due by {to_the_second(found.due_at)}, {came}"
 
 

@@ -21,8 +21,13 @@ FROM (
 ORDER BY failed.last_at DESC, failed.job_name
 
 -- name: missed
--- Runs that had not come by their deadline, where that deadline or its end was in the period; when one came after all.
-SELECT i.job_name, i.opened_at, CASE WHEN i.resolved_at <= %(at)s THEN i.resolved_at END
+-- Runs that had not come by their deadline, where that deadline or its end was in the period; when one came after all,
+-- and when it was over: also without one, where the job was disabled or another schedule written down.
+SELECT i.job_name, i.opened_at,
+    (SELECT min(r.started_at) FROM airflow_jobmon.runs r
+        WHERE r.job_name = i.job_name AND NOT r.drill AND r.started_at > i.opened_at AND r.started_at <= i.resolved_at
+            AND i.resolved_at <= %(at)s),
+    CASE WHEN i.resolved_at <= %(at)s THEN i.resolved_at END
 FROM airflow_jobmon.incidents i
 WHERE i.kind = 'missed' AND i.opened_at <= %(at)s
     AND (i.resolved_at IS NULL OR i.resolved_at > %(at)s - %(period)s)

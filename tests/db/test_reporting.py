@@ -82,6 +82,23 @@ def test_the_digest_tells_what_did_not_run_and_when_it_came_after_all(conn):
     assert "came at" in sections(daily_report(conn, SETTINGS))["Did not run in time"][0]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"every": "1h", "enabled": False}, id="the job was disabled"),
+        pytest.param({"every": "1d"}, id="it is to run less often"),
+    ],
+)
+def test_the_digest_does_not_say_that_a_run_came_where_it_is_only_expected_no_more(conn, changed):
+    apply_jobs(conn, [MonitoredJob(name="load", every="1h")], source="file:x")
+    log_run(conn, "load", started_at=ago(hours=4))
+    check_and_record(conn, SETTINGS)
+    apply_jobs(conn, [MonitoredJob(name="load", **changed)], source="file:x")
+    check_and_record(conn, SETTINGS)
+    [line] = sections(daily_report(conn, SETTINGS))["Did not run in time"]
+    assert ", is not missed any more since " in line
+
+
 def test_the_digest_names_channels_that_did_not_take_their_alerts(conn):
     tell(conn, "load", "mail")
     conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = '550 no such user'")
