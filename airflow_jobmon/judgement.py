@@ -78,6 +78,7 @@ def judge(
     gathered = {state.job.name: facts_of(asked.facts, state) for state in states}
     incidents, silences = asked.incidents(), asked.silences()
     new_failures = _new_failures(book, asked, gathered.values())
+    in_a_row = _failures_in_a_row(book, states, gathered, new_failures)
     noted = {run.job_name for run in asked.events}
     rulings: list[Ruling] = []
     healths: list[JobHealth] = []
@@ -106,6 +107,7 @@ def judge(
                 failures,
                 noted=name in noted,
                 given=given,
+                in_a_row=in_a_row.get(name, {}),
             )
             late = _ran_late(asked.facts.passed(name), state, settings, health, open_ones, given)
         except BEYOND_RECKONING:
@@ -176,6 +178,26 @@ def _new_failures(book: IncidentBook, asked: Survey, gathered: Iterable[JobFacts
     for run in found.values():
         by_job[run.job_name].append(run)
     return by_job
+
+
+def _failures_in_a_row(
+    book: IncidentBook,
+    states: Iterable[State],
+    gathered: Mapping[str, JobFacts],
+    new_failures: Mapping[str, Sequence[Run]],
+) -> dict[str, dict[str, int]]:
+    """By job and run id, of new failures that are over: it takes several in a row, and the verdict counts none of them."""
+    over = [
+        run
+        for state in states
+        if state.job.failures_to_alert > 1 and (success := gathered[state.job.name].last_success) is not None
+        for run in new_failures.get(state.job.name, ())
+        if run.started_at <= success.started_at
+    ]
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for (name, run_id), count in book.failures_in_a_row(over).items():
+        found[name][run_id] = count
+    return found
 
 
 def _key(run: Run) -> tuple[str, str, datetime]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from airflow_jobmon.core.alerts import Alert, AlertEvent
 from airflow_jobmon.core.health import ALERTING, Finding, Health, JobFacts, JobHealth, Kind
@@ -91,11 +92,13 @@ def rule(
     *,
     noted: bool,
     given: Circumstances,
+    in_a_row: Mapping[str, int] = MappingProxyType({}),
 ) -> Ruling:
     """Decide what `health` changes about the open `incidents` of a job, by kind.
 
     `new_failures` are failed runs not counted before, `noted` says that an event told of one; those that a later
-    success overtook are told as recovered. A run that ended after a newer one had already finished changes nothing.
+    success overtook are told as recovered, where by one of them as many had failed in a row as alert: `in_a_row` says how
+    many, by run id (default: it alone). A run that ended after a newer one had already finished changes nothing.
     """
     in_time = [run for run in new_failures if not _finished_late(run, facts.last_finished)]
     current, overtaken = _split(in_time, facts.last_success)
@@ -109,7 +112,7 @@ def rule(
         )
     ]
     if not any(outcome.kind == Kind.FAILED for outcome in outcomes):
-        outcomes += _recovered(overtaken, job, facts, given)
+        outcomes += _recovered(overtaken, in_a_row, job, facts, given)
     counted = {id(run) for outcome in outcomes for run in outcome.failures}
     return Ruling(
         job,
@@ -261,13 +264,15 @@ def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime
     return cured if incident.opened_at <= cured <= now else now
 
 
-def _recovered(overtaken: Sequence[Run], job: MonitoredJob, facts: JobFacts, given: Circumstances) -> Iterator[Outcome]:
+def _recovered(
+    overtaken: Sequence[Run], in_a_row: Mapping[str, int], job: MonitoredJob, facts: JobFacts, given: Circumstances
+) -> Iterator[Outcome]:
     success = facts.last_success
     if success is None:
         return
     late = [run for run in overtaken if _end(run) < _end(success) and not given.was_so(_end(run), run)]
-    if len(late) >= job.failures_to_alert:
-        alert = tell_recovered(late[-1], success, job, given.base_url)
+    if alerting := [run for run in late if in_a_row.get(run.id, 1) >= job.failures_to_alert]:
+        alert = tell_recovered(alerting[-1], success, job, given.base_url)
         yield Outcome(
             Kind.FAILED.value,
             Change.OPEN,

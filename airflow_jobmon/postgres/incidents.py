@@ -160,13 +160,15 @@ class IncidentBook:
     def _matching(self, query: str, runs: Sequence[Run]) -> Answer[set[RunKey]]:
         if not runs:
             return set
-        given = {
-            "job_names": [run.job_name for run in runs],
-            "run_ids": [run.id for run in runs],
-            "started_at": [run.started_at for run in runs],
-        }
-        asked = self.conn.execute(self._sql[query], given)
+        asked = self.conn.execute(self._sql[query], _named(runs))
         return lambda: set(self._rows(asked))
+
+    def failures_in_a_row(self, runs: Sequence[Run]) -> dict[RunKey, int]:
+        """How many failures in a row each of these failed runs was the last of."""
+        if not runs:
+            return {}
+        asked = self.conn.execute(self._sql["failures_in_a_row"], _named(runs))
+        return {(job_name, run_id): in_a_row for job_name, run_id, in_a_row in self._rows(asked)}
 
     def draw_ids(self, count: int) -> None:
         """Draw ids for incidents that may be opened, so that opening them need not wait for theirs; the rest lapses."""
@@ -255,6 +257,14 @@ class IncidentBook:
     def _execute(self, query: str, rows: Sequence[Row], **given: Any) -> None:
         if rows:
             self.conn.execute(self._sql[query], {"rows": Jsonb(rows, dumps=_dumps), **given})
+
+
+def _named(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    return {
+        "job_names": [run.job_name for run in runs],
+        "run_ids": [run.id for run in runs],
+        "started_at": [run.started_at for run in runs],
+    }
 
 
 def _dumps(value: Any) -> str:

@@ -171,6 +171,27 @@ def test_with_failures_to_alert_as_many_that_recovered_before_they_were_judged_a
     assert told(conn) == alerts
 
 
+def test_failures_that_were_none_in_a_row_are_not_told_where_they_are_judged_late(conn):
+    register(conn, failures_to_alert=2)
+    for n in range(3):
+        log_run(conn, "load", status="failed", started_at=ago(minutes=50 - 10 * n))
+        log_run(conn, "load", started_at=ago(minutes=45 - 10 * n))
+    judge_events(conn, SETTINGS)
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == []
+
+
+def test_failures_in_a_row_count_where_only_the_last_one_is_judged_late(conn):
+    register(conn, failures_to_alert=3)
+    fail(conn, 30)
+    fail(conn, 20)
+    log_run(conn, "load", status="failed", started_at=ago(minutes=10))
+    log_run(conn, "load", started_at=ago(minutes=5))
+    judge_events(conn, SETTINGS)
+    judge_changed(conn, SETTINGS)
+    assert told(conn) == [("failed", "opened")]
+
+
 def test_a_failed_run_without_an_end_that_recovered_is_told_as_such(conn):
     log_run(conn, "load", status="running", started_at=ago(minutes=30))
     conn.execute("UPDATE jobs_log SET status = 'failed'")
