@@ -186,7 +186,7 @@ def _failures_in_a_row(
     gathered: Mapping[str, JobFacts],
     new_failures: Mapping[str, Sequence[Run]],
 ) -> dict[str, dict[str, int]]:
-    """By job and run id, of new failures that are over: it takes several in a row, and the verdict counts none of them."""
+    """By job and run id, of new failures that are over, which no verdict counts, where it takes several in a row."""
     over = [
         run
         for state in states

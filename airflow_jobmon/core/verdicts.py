@@ -97,8 +97,8 @@ def rule(
     """Decide what `health` changes about the open `incidents` of a job, by kind.
 
     `new_failures` are failed runs not counted before, `noted` says that an event told of one; those that a later
-    success overtook are told as recovered, where by one of them as many had failed in a row as alert: `in_a_row` says how
-    many, by run id (default: it alone). A run that ended after a newer one had already finished changes nothing.
+    success overtook are told as recovered, where as many had failed in a row as alert: `in_a_row` says by run id how
+    many with it (default: it alone). A run that ended after a newer one had already finished changes nothing.
     """
     in_time = [run for run in new_failures if not _finished_late(run, facts.last_finished)]
     current, overtaken = _split(in_time, facts.last_success)
@@ -282,6 +282,6 @@ def _recovered(
             alert,
             given.silence,
             late,
-            opened_at=_end(late[0]),
-            resolved_at=_end(success),
+            opened_at=min(_end(late[0]), given.now),
+            resolved_at=min(_end(success), given.now),
         )

@@ -200,6 +200,14 @@ def test_a_failed_run_without_an_end_that_recovered_is_told_as_such(conn):
     assert told(conn) == [("failed", "opened")]
 
 
+def test_what_recovered_by_a_run_of_a_clock_that_is_ahead_is_over_now_and_not_later(conn):
+    log_run(conn, "load", started_at=ago(days=-2))
+    fail(conn, 5)
+    assert told(conn) == [("failed", "opened")]
+    query = "SELECT opened_at < resolved_at, resolved_at <= now() FROM airflow_jobmon.incidents"
+    assert conn.execute(query).fetchall() == [(True, True)]
+
+
 def test_a_cure_that_no_run_brought_is_dated_now(conn):
     log_run(conn, "load", started_at=ago(days=4))
     run_id = log_run(conn, "load", status="failed", started_at=ago(hours=20))
