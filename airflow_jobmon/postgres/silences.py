@@ -7,12 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import dict_row
 
 from airflow_jobmon.core.silences import like_pattern, matches
 from airflow_jobmon.core.times import to_the_second
-from airflow_jobmon.errors import UnknownSilence
+from airflow_jobmon.errors import BusyProblem, UnknownSilence
 from airflow_jobmon.postgres.queries import load_queries
+
+_PATIENCE = "25s"
+"""Longer than it takes until the session of a judge whose machine has vanished is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ def silence(conn: Connection[Any], name: str, until: datetime | timedelta, *, re
     """Keep a job, or all that a glob means, quiet until a moment, or for so long.
 
     A silence of that very name that is in force is changed: its end, earlier or later, its reason and who wants it.
+    Raises BusyProblem, and nothing is changed, where judges or somebody else hold the jobs' states for too long.
     """
     queries = load_queries("silences")
     given = {
@@ -48,7 +53,7 @@ def silence(conn: Connection[Any], name: str, until: datetime | timedelta, *, re
         "by": by,
     }
     with conn.transaction():
-        conn.execute(queries["lock"])
+        _lock(conn)
         row = conn.execute(queries["change"], given).fetchone() or conn.execute(queries["add"], given).fetchone()
         jobs, open_incidents = _touch(conn, name)
     if row is None:
@@ -59,11 +64,11 @@ def silence(conn: Connection[Any], name: str, until: datetime | timedelta, *, re
 def unsilence(conn: Connection[Any], name: str, *, by: str) -> Lifted:
     """End the silence of this very name now; one that has ended by itself is left as it is.
 
-    Raises UnknownSilence where there was never one, naming those that do keep such a job quiet.
+    Raises UnknownSilence where there was never one, naming those that do keep such a job quiet; BusyProblem as above.
     """
     queries = load_queries("silences")
     with conn.transaction():
-        conn.execute(queries["lock"])
+        _lock(conn)
         row = conn.execute(queries["lift"], {"name": name, "by": by}).fetchone()
         if row is not None:
             return Lifted(row[0], now=True, open_incidents=_touch(conn, name)[1])
@@ -78,6 +83,18 @@ def list_silences(conn: Connection[Any], *, job: str | None = None, ended: bool 
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(load_queries("silences")["list"], {"ended": ended}).fetchall()
     return [row for row in rows if job is None or row["name"] == job or matches(row["name"], job)]
+
+
+def _lock(conn: Connection[Any]) -> None:
+    queries = load_queries("silences")
+    conn.execute(queries["patience"], {"patience": _PATIENCE})
+    try:
+        conn.execute(queries["lock"])
+    except LockNotAvailable:
+        raise BusyProblem(
+            f"airflow_jobmon.silences or job_state was held by others for {_PATIENCE}, so nothing was changed; try again, "
+            "or see in pg_locks who holds them"
+        ) from None
 
 
 def _touch(conn: Connection[Any], name: str) -> tuple[int, int]:

@@ -1,10 +1,14 @@
 -- Silences, as people make, list and lift them; the judges' own look at them is in judging.sql.
 
+-- name: patience
+-- Judges wait while this waits: so not for long for whoever holds what it needs, nor they for a machine that vanishes in
+-- the middle (see claim_events).
+SELECT set_config('lock_timeout', %(patience)s, true), set_config('idle_in_transaction_session_timeout', '20s', true)
+
 -- name: lock
 -- One at a time, so that a name never has two silences in force; others go on reading. And when every judge at work is
 -- done: what he, who saw the silences as they were, is about to record would not be seen here, nor told before the
--- hourly check. Judges wait meanwhile, though not for a machine that vanishes in the middle: see claim_events.
-SELECT set_config('idle_in_transaction_session_timeout', '20s', true);
+-- hourly check.
 LOCK TABLE airflow_jobmon.silences IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE airflow_jobmon.job_state IN EXCLUSIVE MODE
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.silences import like_pattern, matches
-from airflow_jobmon.errors import UnknownIncident, UnknownSilence
+from airflow_jobmon.errors import BusyProblem, UnknownIncident, UnknownSilence
 from airflow_jobmon.judging import judge_changed, judge_events, judge_jobs
-from airflow_jobmon.postgres import schema
+from airflow_jobmon.postgres import schema, silences
 from airflow_jobmon.postgres.acknowledging import Meant, acknowledge, withdraw
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -280,6 +280,18 @@ def test_lifting_waits_for_a_judge_who_still_saw_the_silence(conn, database):
     lifting.join()
     judge_changed(conn, SETTINGS)
     assert [event for _, event, state in told(conn) if state == "pending"] == ["opened"]
+
+
+def test_whoever_holds_a_jobs_state_does_not_keep_judges_waiting_behind_a_silence(conn, database, monkeypatch):
+    monkeypatch.setattr(silences, "_PATIENCE", "100ms")
+    fail(conn)
+    with connect(database) as holder, holder.transaction():
+        holder.execute("SELECT FROM airflow_jobmon.job_state WHERE job_name = 'load' FOR UPDATE")
+        with pytest.raises(BusyProblem, match="held by others for 100ms, so nothing was changed"):
+            hush(conn)
+        fail(conn, job="another")
+    assert list_silences(conn) == []
+    assert [job for job, *_ in told(conn)] == ["load", "another"]
 
 
 def test_silencing_and_lifting_beside_judges_loses_no_telling(conn, database):
