@@ -261,7 +261,7 @@ def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime
         cured = newest.completed_at or now if newest else now
     else:
         cured = _end(success) if success else now
-    return cured if incident.opened_at <= cured <= now else now
+    return cured if incident.opened_at < cured <= now else now
 
 
 def _recovered(

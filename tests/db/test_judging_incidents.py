@@ -218,6 +218,24 @@ def test_a_cure_that_no_run_brought_is_dated_now(conn):
     assert message.startswith("it lasted 20.0 h")
 
 
+def test_what_another_limit_ended_is_over_now(conn):
+    register(conn, max_duration="1m")
+    log_run(conn, "load", started_at=ago(hours=2), seconds=600)
+    judge_changed(conn, SETTINGS)
+    register(conn, max_duration="1h")
+    judge_changed(conn, SETTINGS)
+    message = conn.execute("SELECT details ->> 'message' FROM airflow_jobmon.alerts ORDER BY id DESC").fetchone()[0]
+    assert message.startswith("it lasted 1.8 h")
+
+
+def test_what_an_edit_of_the_run_itself_ended_is_over_now(conn):
+    run_id = fail(conn, 60)
+    conn.execute("UPDATE jobs_log SET status = 'success' WHERE id = %s", [run_id])
+    judge_changed(conn, SETTINGS)
+    message = conn.execute("SELECT details ->> 'message' FROM airflow_jobmon.alerts ORDER BY id DESC").fetchone()[0]
+    assert message.startswith("it lasted 59 min 50 s")
+
+
 @pytest.mark.parametrize("way", ["disabled", "ignored"])
 def test_a_job_that_is_no_longer_watched_is_closed_and_nobody_is_told(conn, way):
     if way == "disabled":
