@@ -11,8 +11,9 @@ from airflow_jobmon.core.report import Report, Section, Table
 from airflow_jobmon.core.text import fit, one_line
 
 _CELL = 40
-_MOST_BUTTONS = 5
 """Columns of a fixed-width line that one cell takes at most."""
+
+_MOST_BUTTONS = 5
 
 _MARKS = {Health.OK: GOOD_MARK, Health.WARNING: WARNING_MARK, Health.CRITICAL: CRITICAL_MARK, Health.UNKNOWN: "❔"}
 
