@@ -92,8 +92,8 @@ def _lock(conn: Connection[Any]) -> None:
         conn.execute(queries["lock"])
     except LockNotAvailable:
         raise BusyProblem(
-            f"airflow_jobmon.silences or job_state was held by others for {_PATIENCE}, so nothing was changed; try again, "
-            "or see in pg_locks who holds them"
+            f"airflow_jobmon.silences or job_state was held by others for {_PATIENCE}, so nothing was changed; "
+            "try again, or see in pg_locks who holds them"
         ) from None
 
 
