@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from threading import Lock
+from time import monotonic
 from typing import Any, TypeVar
 
 import psycopg
@@ -103,7 +104,7 @@ class Database:
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
         pool = self._current_pool()
         try:
-            conn = pool.getconn(timeout=_PATIENCE)
+            conn = _live(pool)
         except (PoolTimeout, PoolClosed):
             raise DatabaseAway(_AWAY) from None
         self._held.append(conn)
@@ -133,6 +134,23 @@ def _tell(reached: asyncio.Future[None]) -> None:
         reached.set_result(None)
 
 
+def _live(pool: ConnectionPool[psycopg.Connection[Any]]) -> psycopg.Connection[Any]:
+    """A connection that the server still answers on.
+
+    The pool's own check waits a second after the second dead one, and after a restart of the server all are dead.
+    """
+    until = monotonic() + _PATIENCE
+    while True:
+        conn = pool.getconn(timeout=until - monotonic())
+        try:
+            pool.check_connection(conn)
+        except psycopg.Error:
+            conn.close()
+            pool.putconn(conn)
+        else:
+            return conn
+
+
 def _make_pool(conninfo: str) -> ConnectionPool[psycopg.Connection[Any]]:
     return ConnectionPool(
         prepared_conninfo(conninfo),
@@ -140,7 +158,6 @@ def _make_pool(conninfo: str) -> ConnectionPool[psycopg.Connection[Any]]:
         max_size=_AT_ONCE,
         kwargs={"autocommit": True, "prepare_threshold": None},
         configure=_configure,
-        check=ConnectionPool.check_connection,
         max_idle=60,
         reconnect_timeout=5,
         open=True,

@@ -115,6 +115,27 @@ async def test_a_locked_log_keeps_neither_airflow_nor_who_comes_later(client, jo
         assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
 
 
+async def test_after_a_restart_of_the_server_the_first_to_ask_is_answered(
+    client, conn, jobmon_default, database, judged, monkeypatch
+):
+    from airflow_jobmon.web import database as pool
+
+    monkeypatch.setattr(pool, "_PATIENCE", 5)
+    async with calling(client) as calls:
+        await until(lambda: calls.get(HEALTH), 200)
+        with locked(database, "airflow_jobmon.job_state") as holder:
+            waiting = [asyncio.create_task(calls.get(HEALTH)) for _ in range(4)]
+            while holder.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() != (4,):
+                await asyncio.sleep(0.01)
+        await asyncio.gather(*waiting)
+        (cut_off,) = conn.execute(
+            "SELECT count(pg_terminate_backend(pid, 20_000)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchone()
+        assert cut_off == 4
+        assert (await calls.get(HEALTH)).status_code == 200
+
+
 async def test_who_is_many_waits_for_his_turn(client, jobmon_default, judged, monkeypatch):
     from airflow_jobmon.web import database
 
