@@ -24,6 +24,12 @@ from airflow_jobmon.web.rendering import NOTHING, render
 
 _RUNS, _INCIDENTS, _ALERTS = 25, 30, 25
 
+_UNREGISTERED = {
+    "learn": "no: its failures, stuck and missing runs are told, by the rhythm of its own",
+    "defaults": "no: it is judged by the defaults",
+    "ignore": "no: unregistered jobs are ignored, so nobody is told of it",
+}
+
 
 def job_page(conn: psycopg.Connection[Any], settings: Settings, job_name: str) -> HTMLResponse:
     """Judged now, recording nothing.
@@ -47,7 +53,7 @@ def job_page(conn: psycopg.Connection[Any], settings: Settings, job_name: str) -
         health=health,
         findings=[found for found in health.findings if found.kind not in told] if health else [],
         watch=reading.watch(conn),
-        expectations=_expectations(source, job),
+        expectations=_expectations(source, job, settings.unregistered_jobs),
         silence=silence,
         silencing=silence_command(job_name),
         lifting=unsilence_command(silence.name) if silence else None,
@@ -61,16 +67,17 @@ def job_page(conn: psycopg.Connection[Any], settings: Settings, job_name: str) -
     )
 
 
-def _expectations(source: str | None, job: MonitoredJob) -> list[tuple[str, str]]:
+def _expectations(source: str | None, job: MonitoredJob, unregistered: str) -> list[tuple[str, str]]:
     """What is expected of it, as label and value."""
-    if source is None:
-        return [("Registered", "no: its failures, stuck and missing runs are told, by the rhythm of its own")]
+    registered = ("Registered by", source) if source else ("Registered", _UNREGISTERED[unregistered])
+    if source is None and unregistered != "defaults":
+        return [registered]
     rhythm = f"{job.schedule} ({job.timezone})" if job.schedule else f"every {format_duration(job.every)}"
     found = [
         ("Schedule", f"{rhythm}, grace {format_duration(job.grace)}"),
         ("Limits", f"slow over {format_duration(job.max_duration)}, stuck over {format_duration(job.timeout)}"),
         ("Success rate", f"at least {job.min_success_rate:g} % over {job.window_days} days"),
-        ("Registered by", source),
+        registered,
     ]
     if job.owner:
         found.insert(0, ("Owner", job.owner))

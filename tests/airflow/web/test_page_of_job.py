@@ -168,6 +168,22 @@ def test_what_is_expected_of_it_is_told(page, conn):
     assert "Nobody was alerted about it." in text
 
 
+@pytest.mark.parametrize(
+    ("unregistered", "told", "scheduled"),
+    [
+        ("learn", "by the rhythm of its own", False),
+        ("defaults", "it is judged by the defaults", True),
+        ("ignore", "nobody is told of it", False),
+    ],
+)
+def test_how_a_job_that_nobody_registered_is_judged_is_told(page, conn, monkeypatch, unregistered, told, scheduled):
+    monkeypatch.setenv("AIRFLOW__JOBMON__UNREGISTERED_JOBS", unregistered)
+    log_run(conn, "load")
+    text = page()
+    assert re.search(rf"<dt>Registered</dt><dd>no: [^<]*{told}</dd>", text)
+    assert ("every 1d, grace 1h" in text) is scheduled
+
+
 def test_a_job_that_is_disabled_says_so(page, conn):
     apply_jobs(conn, [MonitoredJob(name="load", enabled=False)], source="file:x")
     assert "This job is not watched" in page()
