@@ -35,7 +35,7 @@ WHERE coalesce((j.config ->> 'enabled')::boolean, true)
 CREATE OR REPLACE VIEW airflow_jobmon.job_health AS
 SELECT
     job_name,
-    CASE WHEN checked_at > clock_timestamp() - interval '2 hours' THEN health ELSE 'unknown' END AS health,
+    CASE WHEN fresh THEN health ELSE 'unknown' END AS health,
     checked_at,
     (verdict #>> '{last_run,started_at}')::timestamptz AS last_run_started_at,
     verdict #>> '{last_run,status}' AS last_run_status,
@@ -46,12 +46,9 @@ SELECT
     (verdict ->> 'success_rate')::double precision AS success_rate_percent,
     (SELECT string_agg(found ->> 'message', '; ' ORDER BY place)
         FROM jsonb_array_elements(verdict -> 'findings') WITH ORDINALITY AS listed (found, place)) AS problems
-FROM airflow_jobmon.job_state st
-WHERE checked_at IS NOT NULL  -- a job that is never judged is ignored, unless nobody has judged any yet
-    OR EXISTS (SELECT FROM airflow_jobmon.jobs j WHERE j.name = st.job_name)
-    OR NOT EXISTS (SELECT FROM airflow_jobmon.job_state judged WHERE judged.checked_at IS NOT NULL);
+FROM airflow_jobmon.stored_verdicts;
 COMMENT ON VIEW airflow_jobmon.job_health IS
-    'The stored verdict on each job; unknown where it is older than two hours, since then nobody is watching';
+    'The stored verdict on each watched job; unknown where it is older than two hours, since then nobody is watching';
 
 -- To the microsecond: the day in which the window begins is counted from the log, what is sealed after it is not.
 CREATE OR REPLACE VIEW airflow_jobmon.success_rate AS

@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 from psycopg.rows import dict_row
 
+from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.judging import check_and_record, judge_changed
+from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.settings import Settings
 from tests.db.noting import Conn
 from tests.runs import log_run
 
@@ -103,6 +107,20 @@ def test_job_health_stands_a_verdict_that_was_never_written(conn):
     conn.execute("INSERT INTO airflow_jobmon.job_state (job_name) VALUES ('sync')")
     (row,) = rows(conn, "SELECT * FROM airflow_jobmon.job_health")
     assert (row["health"], row["problems"], row["hours_since_last_run"]) == ("unknown", None, None)
+
+
+def test_job_health_shows_the_jobs_that_are_watched_and_none_that_was_renamed_or_disabled(conn):
+    settings = Settings()
+    apply_jobs(conn, [MonitoredJob(name="kept"), MonitoredJob(name="resting", enabled=False)], source="file:x")
+    for name in ("kept", "resting", "old name"):
+        log_run(conn, name)
+    check_and_record(conn, settings)
+    conn.execute("UPDATE public.jobs_log SET job_name = 'new name' WHERE job_name = 'old name'")
+    judge_changed(conn, settings)
+    conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at - interval '3 hours'")
+    check_and_record(conn, settings)
+    shown = conn.execute("SELECT job_name, health FROM airflow_jobmon.job_health ORDER BY job_name").fetchall()
+    assert shown == [("kept", "ok"), ("new name", "ok")]
 
 
 @pytest.mark.parametrize(
