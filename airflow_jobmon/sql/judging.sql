@@ -71,33 +71,29 @@ JOIN airflow_jobmon.runs r
 
 -- name: failures_in_a_row
 -- How many failures in a row each of these failed runs was the last of, as far as the newest 2,000 runs of its job tell.
--- As in `facts`, one that ended after a newer run had ended is none of them.
-SELECT given.job_name, given.run_id, counted.in_a_row
-FROM (SELECT DISTINCT job_name FROM unnest(%(job_names)s::text[]) AS given (job_name)) j
-CROSS JOIN LATERAL (
-    SELECT run.id, run.started_at, count(*) OVER (
-        PARTITION BY run.successes, run.failed ORDER BY run.started_at, run.ended_at) AS in_a_row
-    FROM (
-        SELECT ended.*, ended.status = 'failed' AS failed,
-            count(*) FILTER (WHERE ended.status = 'success') OVER (ORDER BY ended.started_at, ended.ended_at) AS successes
-        FROM (
-            SELECT recent.*, min(recent.ended_at) OVER (
-                ORDER BY recent.started_at DESC, recent.ended_at DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ) AS newer_ended_at
-            FROM (
-                SELECT r.id, r.started_at, coalesce(r.completed_at, r.started_at) AS ended_at, r.status
-                FROM airflow_jobmon.runs r
-                WHERE r.job_name = j.job_name AND NOT r.drill
-                ORDER BY r.started_at DESC
-                LIMIT 2000
-            ) recent
-            WHERE recent.status IN ('success', 'failed')
-        ) ended
-        WHERE ended.status = 'success' OR ended.ended_at <= coalesce(ended.newer_ended_at, 'infinity')
-    ) run
-) counted
-JOIN unnest(%(job_names)s::text[], %(run_ids)s::text[], %(started_at)s::timestamptz[]) AS given (job_name, run_id, started_at)
-    ON given.job_name = j.job_name AND given.run_id = counted.id AND given.started_at = counted.started_at
+-- As in `facts`, one that ended after it had ended is none of them.
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(%(job_names)s::text[], %(run_ids)s::text[], %(started_at)s::timestamptz[])
+        AS given (job_name, run_id, started_at)
+), run AS MATERIALIZED (
+    SELECT j.job_name, recent.*, count(*) FILTER (WHERE recent.status = 'success') OVER (
+        PARTITION BY j.job_name ORDER BY recent.started_at, recent.ended_at) AS successes
+    FROM (SELECT DISTINCT job_name FROM given) j
+    CROSS JOIN LATERAL (
+        SELECT r.id, r.started_at, coalesce(r.completed_at, r.started_at) AS ended_at, r.status
+        FROM airflow_jobmon.runs r
+        WHERE r.job_name = j.job_name AND NOT r.drill
+        ORDER BY r.started_at DESC
+        LIMIT 2000
+    ) recent
+    WHERE recent.status IN ('success', 'failed')
+)
+SELECT last.job_name, last.id, count(*)
+FROM given
+JOIN run last ON last.job_name = given.job_name AND last.id = given.run_id AND last.started_at = given.started_at
+JOIN run ON run.job_name = last.job_name AND run.status = 'failed' AND run.successes = last.successes
+    AND (run.started_at, run.ended_at) <= (last.started_at, last.ended_at) AND run.ended_at <= last.ended_at
+GROUP BY last.job_name, last.id, last.started_at
 
 -- name: insert_occurrences
 INSERT INTO airflow_jobmon.occurrences (job_name, run_id, started_at, incident_id)

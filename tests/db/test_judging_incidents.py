@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from airflow_jobmon.core.health import Health
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, judge_jobs
+from airflow_jobmon.postgres.facts import gather
+from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.runs import finish_run, install_now, log_run
@@ -190,6 +193,22 @@ def test_failures_in_a_row_count_where_only_the_last_one_is_judged_late(conn):
     judge_events(conn, SETTINGS)
     judge_changed(conn, SETTINGS)
     assert told(conn) == [("failed", "opened")]
+
+
+def test_failures_in_a_row_are_counted_as_the_verdict_counts_them(conn):
+    """Whatever overlaps: of the run that a job is judged by, both say the same."""
+    chance = random.Random(7)
+    names = [f"job {n}" for n in range(100)]
+    for name in names:
+        for _ in range(chance.randint(1, 7)):
+            status, started_at = chance.choice(["failed", "failed", "success"]), ago(minutes=chance.randint(10, 20))
+            log_run(conn, name, status, started_at, seconds=60 * chance.randint(0, 8))
+    facts = gather(conn, names, count_window=False)
+    found = [facts.of(MonitoredJob(name=name), ago(days=1)) for name in names]
+    failed = {one.last_finished: one.failed_in_a_row for one in found if one.last_finished.status == "failed"}
+    assert IncidentBook(conn).failures_in_a_row(list(failed)) == {
+        (run.job_name, run.id): in_a_row for run, in_a_row in failed.items()
+    }
 
 
 def test_a_failed_run_without_an_end_that_recovered_is_told_as_such(conn):
