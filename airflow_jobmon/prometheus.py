@@ -1,6 +1,6 @@
 """What Prometheus scrapes: gauges over the stored verdicts, incidents, deliveries and watchers.
 
-Series: up to fourteen per watched job, one per open incident, up to six per channel, five of the monitor itself.
+Series: up to twelve per watched job, one per open incident, up to six per channel, five of the monitor itself.
 """
 
 from __future__ import annotations

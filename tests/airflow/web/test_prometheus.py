@@ -7,6 +7,7 @@ import math
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +17,16 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
 from airflow_jobmon.core.exposition import Family, label_set, wants_openmetrics, write_metrics
+from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.db.channels import tell
 from tests.hostile import NASTY
 from tests.runs import log_run
 
 _OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+DOCUMENTED = (Path(__file__).parents[3] / "docs" / "prometheus.md").read_text()
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"}
 
 
@@ -65,6 +69,15 @@ def test_a_job_is_shown_with_all_its_figures(scrape, conn):
     assert shown["jobmon_deliveries", None] == 1
     assert shown["jobmon_watchers", None] == 0
     assert shown["jobmon_check_age_seconds", None] < 60
+
+
+def test_a_job_has_as_many_series_as_is_said(scrape, conn):
+    apply_jobs(conn, [MonitoredJob(name="load")], source="file:x")
+    log_run(conn, "load", seconds=12, records_updated=7)
+    check_and_record(conn, Settings())
+    series = [one for family in parse_classic(scrape().text) for one in family.samples if "job_name" in one.labels]
+    assert len(series) == 12
+    assert "up to twelve series a\njob" in DOCUMENTED
 
 
 def test_an_empty_database_can_be_scraped(scrape, conn):
