@@ -8,15 +8,14 @@ from hashlib import sha256
 
 import pytest
 
+from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.settings import Settings
 from tests.runs import log_run
 
 HTML = {"Accept": "text/html"}
 
 
 def test_a_job_nobody_knows_is_404_with_names_that_look_like_it(client, conn, jobmon_default):
-    from airflow_jobmon.judging import check_and_record
-    from airflow_jobmon.settings import Settings
-
     made, headers = client
     log_run(conn, "nightly-invoices")
     log_run(conn, "load")
@@ -25,6 +24,17 @@ def test_a_job_nobody_knows_is_404_with_names_that_look_like_it(client, conn, jo
     assert answer.status_code == 404
     assert 'href="?job_name=nightly-invoices"' in answer.text
     assert ">load<" not in answer.text
+
+
+def test_a_job_whose_runs_were_deleted_is_not_offered_in_its_own_place(client, conn, jobmon_default):
+    for name in ("load-old", "load-new"):
+        log_run(conn, name)
+    check_and_record(conn, Settings())
+    conn.execute("DELETE FROM public.jobs_log WHERE job_name = 'load-old'")
+    made, headers = client
+    answer = made.get("/jobmon/", params={"job_name": "load-old"}, headers={**headers, **HTML})
+    assert answer.status_code == 404
+    assert re.findall(r'href="\?job_name=([^"]*)"', answer.text) == ["load-new"]
 
 
 @pytest.mark.parametrize("params", [{}, {"job_name": "load"}], ids=["the first page", "a job's page"])
