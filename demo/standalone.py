@@ -60,9 +60,11 @@ def environment(
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
-        # The first task may start before the API server listens; by default it gives up after a few seconds.
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "20",
+        # The first task may start long before the API server listens, and its first answers are slow on a busy machine;
+        # by default a task gives up after a few seconds.
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "80",
         "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "3",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__JOBMON__CHANNELS": f"{SLACK},{EMAIL}",

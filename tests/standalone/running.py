@@ -168,7 +168,7 @@ def running_airflow(directory: Path) -> Iterator[RunningAirflow]:
         standalone.wait_until_healthy(240, lambda _: None)
         airflow.until(lambda: airflow.watchers() == 1, "the watcher in the triggerer", 120)
         # Runs once when it is first seen, and delivers: not while a test looks at who does.
-        airflow.until(lambda: standalone.has_run("jobmon_hourly_health_check"), "the first hourly check", 120)
+        airflow.until(lambda: standalone.has_run("jobmon_hourly_health_check"), "the first hourly check", 240)
         yield airflow
 
 
