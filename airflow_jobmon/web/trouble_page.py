@@ -71,9 +71,8 @@ def _theirs(error: Exception) -> _Trouble:
 
 def unknown_job(conn: psycopg.Connection[Any], job_name: str, error: UnknownJob) -> HTMLResponse:
     """404, with names that look alike."""
-    others = [
-        name for name in all_names(conn) if name != job_name
-    ]  # a job whose runs were deleted is listed for a while
+    # A job whose runs were deleted is still listed for a while.
+    others = [name for name in all_names(conn) if name != job_name]
     near = get_close_matches(job_name[:200], others, n=5, cutoff=0.5)
     return _page("There is no such job", str(error), "", status=404, near=near)
 
