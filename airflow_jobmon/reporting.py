@@ -101,7 +101,7 @@ def _clock_changes(job: MonitoredJob, at: datetime) -> Iterator[str]:
 
 
 def _job_weeks(conn: Connection, settings: Settings, at: datetime, now: datetime | None) -> list[JobWeek]:
-    """Every watched job's two weeks; one that was silent for both is left out unless it is registered."""
+    """Every watched job's two weeks; where no run finished in them, only if it is registered or in trouble."""
     registered = {entry.job.name: entry.job for entry in list_jobs(conn)}
     spans: dict[str, dict[int, Span]] = {}
     for name, place, *figures in conn.execute(load_queries("reporting")["spans"], {"at": at}):
@@ -109,7 +109,9 @@ def _job_weeks(conn: Connection, settings: Settings, at: datetime, now: datetime
     return [
         _job_week(registered.get(health.job_name) or job_by_defaults(health.job_name), health, found)
         for health in assess_jobs(conn, settings, at=now)
-        if (found := spans.get(health.job_name, {})) or health.job_name in registered
+        if (found := spans.get(health.job_name, {}))
+        or health.job_name in registered
+        or any(finding.alerts for finding in health.findings)
     ]
 
 

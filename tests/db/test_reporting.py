@@ -123,6 +123,15 @@ def test_the_review_holds_each_week_beside_the_one_before(conn):
     assert tables(report)["Records updated per day"][0][1:3] == ("70.0", "140.0")
 
 
+def test_the_review_acts_on_a_job_in_trouble_although_no_run_of_it_ended(conn):
+    log_run(conn, "load", "running", ago(hours=3))
+    log_run(conn, "retired", "failed", ago(days=20))
+    report = weekly_review(conn, SETTINGS).report()
+    assert [row[:2] for row in tables(report)["Success"]] == [("load", "no run")]
+    [line] = sections(report)["Action items"]
+    assert line.startswith("load: Follow the runbook (running for 3.0 h")
+
+
 def test_a_clock_change_of_the_coming_week_that_touches_a_schedule_is_told(conn):
     job = MonitoredJob(name="load", schedule="30 2 * * *", timezone="Europe/Berlin")
     apply_jobs(conn, [job, MonitoredJob(name="noon", schedule="0 12 * * *", timezone="Europe/Berlin")], source="file:x")
