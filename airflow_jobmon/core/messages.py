@@ -144,7 +144,7 @@ def statement(alert: Alert) -> str:
 def _as_sentence(said: str, job_name: str) -> str:
     """With a capital where it starts with a word, which a job's name is not."""
     first = said.partition(" ")[0]
-    return said[:1].upper() + said[1:] if first.isalpha() and not job_name.startswith(first) else said
+    return said[:1].upper() + said[1:] if first.isalpha() and first != job_name.partition(" ")[0] else said
 
 
 def error_of(alert: Alert) -> str:

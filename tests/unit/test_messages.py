@@ -174,6 +174,12 @@ def test_a_statement_starts_with_a_capital_unless_with_a_name(message, said):
     assert messages.statement(an_alert(job_name="load", message=message)) == said
 
 
+@pytest.mark.parametrize("job_name", ["nothing-yet", "notify the office"])
+def test_a_statement_starts_with_a_capital_although_the_jobs_name_starts_with_the_same_letters(job_name):
+    said = messages.statement(an_alert(job_name=job_name, message="not a run for 5 hours"))
+    assert said == "Not a run for 5 hours"
+
+
 def test_plain_text_tells_everything():
     text = messages.plain_text([an_alert(error="line 1\nline 2")])
     for part in (
