@@ -71,7 +71,7 @@ def audit_report(audit: Audit, *, at: datetime, page: str | None) -> Report:
     problems = audit.problems
     return Report(
         kind="audit",
-        title="Monthly audit: " + (f"{len(problems)} not done" if problems else "all done and proven"),
+        title=_title(audit),
         severity=Health.CRITICAL if problems else Health.WARNING if audit.errors else Health.OK,
         at=at,
         summary=_summary(audit),
@@ -81,6 +81,12 @@ def audit_report(audit: Audit, *, at: datetime, page: str | None) -> Report:
     )
 
 
+def _title(audit: Audit) -> str:
+    if audit.problems:
+        return f"Monthly audit: {len(audit.problems)} not done"
+    return "Monthly audit: " + ("all done and proven" if audit.drill.rows else "done, without an alert drill")
+
+
 def archive_step(done: Mapping[str, Any] | None) -> Step:
     """From what archiving returned; None: it did not finish."""
     if not done:
@@ -88,7 +94,7 @@ def archive_step(done: Mapping[str, Any] | None) -> Step:
     runs, jobs = done["runs"], done["job_count"]
     what = "would be archived (dry run)" if done["dry_run"] else "archived"
     where = f" to {done['to']}" if done.get("to") else ""
-    said = f"{runs:,} runs of {jobs} job{'' if jobs == 1 else 's'} from before {done['before']} {what}{where}"
+    said = f"{_count(runs, 'run')} of {_count(jobs, 'job')} from before {done['before']} {what}{where}"
     refused = "; ".join(f"{count:,} were refused: {one_line(why, 200)}" for why, count in done["refused"].items())
     return Step(said, problem=refused)
 
@@ -122,7 +128,11 @@ def drill_step(
     tried = {step["step"].removeprefix(_ACCEPTED) for step in steps if step["step"].startswith(_ACCEPTED)}
     failed += [f"no drill tried {channel}; see the logs of that task" for channel in sorted(channels - tried)]
     accepted = sum(step["step"].startswith(_ACCEPTED) and step["ok"] for step in steps)
-    said = f"{accepted} alert{'' if accepted == 1 else 's'} arrived, each accepted by its channel's server"
+    said = (
+        f"{_count(accepted, 'alert')} arrived, each accepted by its channel's server"
+        if accepted
+        else "no alert arrived"
+    )
     return Step(said, rows, problem=fit(one_line("; ".join(failed)), 500))
 
 
@@ -148,12 +158,16 @@ def covering(reached: Mapping[str, frozenset[str]], usual: frozenset[str], first
 def _summary(audit: Audit) -> str:
     critical = sum(health.status is Health.CRITICAL for health in audit.healths)
     since = f"since the last audit, {to_the_second(audit.since)}" if audit.since else "(this is the first audit)"
-    errors = f"{len(audit.errors)} new error text{'' if len(audit.errors) == 1 else 's'} {since}"
+    errors = f"{_count(len(audit.errors), 'new error text')} {since}"
     problems = f" Not done: {'; '.join(audit.problems)}." if audit.problems else ""
     return (
-        f"{len(audit.healths)} jobs, {critical} critical; {len(audit.files)} files exported; {audit.archive.said}; "
-        f"{audit.drill.said}; {errors}.{problems}"
+        f"{_count(len(audit.healths), 'job')}, {critical} critical; {len(audit.files)} files exported; "
+        f"{audit.archive.said}; {audit.drill.said}; {errors}.{problems}"
     )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _sections(audit: Audit) -> Iterator[Section]:
@@ -165,7 +179,7 @@ def _sections(audit: Audit) -> Iterator[Section]:
     yield Section(
         "For the runbook: error texts that are new",
         [
-            f"{one_line(found.job_name, 400)}, {found.runs} run{'' if found.runs == 1 else 's'} since "
+            f"{one_line(found.job_name, 400)}, {_count(found.runs, 'run')} since "
             f"{to_the_second(found.first_at)}: {fit(one_line(found.error), 300)}"
             for found in audit.errors[:_MOST_ERRORS]
         ]

@@ -89,8 +89,13 @@ def test_what_was_not_done_or_not_proven_is_critical_and_named_first(changes, sa
     assert report.details["problems"]
 
 
-def test_a_drill_that_nobody_wanted_is_no_problem():
-    assert drill_step(None, wanted=False).problem == ""
+def test_a_drill_that_nobody_wanted_is_no_problem_and_proves_nothing():
+    report = audit_report(an_audit(drill=drill_step(None, wanted=False)), at=AT, page=None)
+    assert (report.title, report.details["problems"]) == ("Monthly audit: done, without an alert drill", [])
+
+
+def test_a_drill_without_an_answer_says_that_no_alert_arrived():
+    assert drill_step([[step("accepted by a channel", ok=False)]]).said == "no alert arrived"
 
 
 channels = st.frozensets(st.sampled_from("abcdef"), max_size=4)
