@@ -62,7 +62,7 @@ def _plan(path: Path) -> EndToEndPlan:
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:  # a date of month 13 is a ValueError
         raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())[:300]}") from None
     return read_plan(fields, source=str(path))

@@ -115,6 +115,8 @@ def test_an_end_to_end_drill_by_command(jobmon, empty_database, airflow_connecti
     [
         pytest.param("- a list", "a plan is a mapping of", id="a list"),
         pytest.param("trigger_sql: [", "is no YAML", id="no YAML"),
+        pytest.param("[" * 100_000, "is no YAML", id="nested too deep"),
+        pytest.param("trigger_sql: 2026-13-01", "is no YAML", id="a date that there is not"),
         pytest.param("check: x", "check: no such field; did you mean 'check_sql'?", id="a field misspelt"),
         pytest.param("expected: x", "either trigger_sql or http_conn_id", id="no call"),
         pytest.param("{trigger_sql: a, http_conn_id: b}", "either trigger_sql or http_conn_id", id="two calls"),
@@ -144,7 +146,9 @@ def test_a_plan_that_cannot_be_held_is_refused_with_what_is_wrong(jobmon, conn, 
         pytest.param(["failure", "--job", "a", "--within", "2d"], "is no time to wait; give at most 1h", id="too long"),
         pytest.param(["missed", "--job", "a"], "neither registered nor in public.jobs_log", id="unknown job"),
         pytest.param(["missed", "--job", "a", "--cron-job", "b"], "it goes with --unschedule", id="cron job alone"),
-        pytest.param(["end-to-end", "--job", "a", "--plan", "/no/such"], "/no/such: No such file", id="no file"),
+        pytest.param(
+            ["end-to-end", "--job", "a", "--plan", "/no/such"], "/no/such: cannot be read (No such file", id="no file"
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_line(jobmon, arguments, said):
