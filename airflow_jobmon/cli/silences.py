@@ -54,7 +54,7 @@ def lift(args: Namespace) -> Outcome:
         "ended_at": lifted.ended_at,
         "open_incidents": lifted.open_incidents,
     }
-    note = "it had ended by itself" if not lifted.now else "what is still open is told by the next sweep of a watcher"
+    note = "it had ended already" if not lifted.now else "what is still open is told by the next sweep of a watcher"
     if others:
         note += f"; still silenced by {', '.join(repr(other['name']) for other in others)}"
     return Outcome([row], note=note)

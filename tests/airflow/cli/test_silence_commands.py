@@ -35,7 +35,7 @@ def test_a_silence_is_made_changed_listed_and_lifted(jobmon, failing):
     assert (lifted.code, json.loads(lifted.out)[0]["change"]) == (0, "lifted")
     assert jobmon("silence", "--list").err == "no silences in force\n"
     again = jobmon("unsilence", "night*")
-    assert (again.code, again.err) == (0, "it had ended by itself\n")
+    assert (again.code, again.err) == (0, "it had ended already\n")
     assert "lifted_by" in json.loads(jobmon("silence", "--all", "-o", "json").out)[0]
 
 
