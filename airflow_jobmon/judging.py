@@ -285,5 +285,5 @@ def require_known(
         if name not in known:
             raise UnknownJob(
                 f"job {name[:100]!r} is neither registered nor in {settings.jobs_log_table}; "
-                "see the names with: airflow jobmon jobs list"
+                "see the names with: airflow jobmon check"
             )

@@ -23,7 +23,7 @@ def check(args: Namespace) -> Outcome:
 
     if args.record and args.at is not None:
         raise ConfigurationError("--record records what is true now, so it cannot go with --at; leave one of them out")
-    at = parse_moment(args.at) if args.at is not None else None
+    at = _moment(args.at) if args.at is not None else None
     names = args.jobs or None
     with database(args) as (conn, settings):
         if args.record:
@@ -36,6 +36,14 @@ def check(args: Namespace) -> Outcome:
         note=_left_out(jobs, args.jobs),
         exit_code=EXIT_CODES[worst([job.status for job in jobs])],
     )
+
+
+def _moment(text: str) -> datetime:
+    """A time that a month can be taken from, and a zone's offset added to, without leaving the calendar."""
+    at = parse_moment(text)
+    if not 1900 <= at.year < 9000:
+        raise ConfigurationError(f"--at {text[:60]} is out of bounds; give a time between the years 1900 and 9000")
+    return at
 
 
 def _left_out(jobs: Sequence[JobHealth], asked_for: Sequence[str]) -> str | None:

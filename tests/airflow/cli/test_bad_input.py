@@ -132,6 +132,14 @@ def test_a_role_that_may_only_read_is_told_which_role_may_do_more(jobmon, conn, 
     assert "grant the connection's login the role jobmon_operator" in failed.err
 
 
+def test_a_job_log_that_may_not_be_read_is_for_the_doctor_to_explain(jobmon, conn):
+    conn.execute("DO $$ BEGIN CREATE ROLE blind; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    conn.execute("GRANT USAGE, CREATE ON SCHEMA airflow_jobmon TO blind; ALTER VIEW airflow_jobmon.runs OWNER TO blind")
+    failed = jobmon("check")
+    assert_one_line(failed, 3, "permission denied for table jobs_log")
+    assert "for the job log itself, run airflow jobmon doctor" in failed.err
+
+
 def test_a_wrong_password_is_told_without_showing_it(jobmon, postgres, database, airflow_connection):
     with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
         admin.execute("CREATE ROLE careful LOGIN PASSWORD 'right'")
@@ -157,7 +165,10 @@ def test_a_wrong_password_is_told_without_showing_it(jobmon, postgres, database,
     [
         pytest.param(["check", "\udcff"], 3, "'\\udcff' cannot be written as utf", id="a name that is no UTF-8"),
         pytest.param(["check", "nobody"], 3, "job 'nobody' is neither registered nor", id="an unknown job"),
+        pytest.param(["check", "nobody"], 3, "names with: airflow jobmon check", id="where to find all jobs"),
         pytest.param(["check", "--at", "noon"], 3, "'noon' is no time; write it in ISO 8601", id="a bad time"),
+        pytest.param(["check", "--at", "0001-01-01"], 3, "between the years 1900 and 9000", id="before the calendar"),
+        pytest.param(["check", "--at", "9999-12-31T23:59-12:00"], 3, "is out of bounds", id="after the calendar"),
         pytest.param(["check", "--at", "2025-11-13", "--record"], 3, "leave one of them out", id="recording the past"),
         pytest.param(["alerts", "--limit", "0"], 1, "--limit 0 shows nothing", id="no rows"),
         pytest.param(["listen"], 1, "name channels in [jobmon] channels", id="no channel"),
