@@ -107,7 +107,8 @@ def _title(weeks: Sequence[JobWeek], actions: Sequence[str]) -> str:
     jobs = f"{len(weeks)} job{'' if len(weeks) == 1 else 's'}"
     if not weeks:
         return "Weekly review: there are no jobs"
-    return f"Weekly review: {jobs}, " + (f"{len(actions)} to act on" if actions else "nothing to act on")
+    items = f"{len(actions)} action item{'' if len(actions) == 1 else 's'}"
+    return f"Weekly review: {jobs}, {items if actions else 'nothing to act on'}"
 
 
 def _summary(weeks: Sequence[JobWeek]) -> str:

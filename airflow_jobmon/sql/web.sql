@@ -38,12 +38,22 @@ GROUP BY GROUPING SETS ((day), ())
 ORDER BY day
 
 -- name: durations
+-- Of runs that have left the database those of whole days are remembered.
+WITH frozen AS MATERIALIZED (
+    SELECT day, durations
+    FROM airflow_jobmon.job_days
+    WHERE job_name = %(job_name)s AND frozen AND durations IS NOT NULL
+        AND day > airflow_jobmon.day_of(%(since)s) AND day < airflow_jobmon.day_of(%(until)s)
+)
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds), percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)
 FROM (
     SELECT extract(epoch FROM completed_at - started_at)::float8 AS seconds
     FROM airflow_jobmon.history
     WHERE job_name = %(job_name)s AND NOT drill AND status = 'success'
         AND started_at > %(since)s AND started_at <= %(until)s
+        AND airflow_jobmon.day_of(started_at) NOT IN (SELECT day FROM frozen)
+    UNION ALL
+    SELECT unnest(durations) FROM frozen
 ) successes
 
 -- name: recent_runs

@@ -10,7 +10,7 @@ import io
 import json
 import resource
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, StorageProblem
 from airflow_jobmon.exporting import count_rows
 from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.metrics import job_metrics
 from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.days import seal_days
@@ -301,14 +302,23 @@ def test_daily_figures_and_rates_stay_when_their_runs_leave_the_database(conn, t
 
     def shown() -> Any:
         figures = [sorted(conn.execute(f"SELECT * FROM airflow_jobmon.{view}").fetchall(), key=str) for view in views]
-        return figures, [job.success_rate for job in assess_jobs(conn, Settings())]
+        metrics = job_metrics(conn, Settings(), "sync", days=365, now=now)
+        return (
+            figures,
+            [job.success_rate for job in assess_jobs(conn, Settings())],
+            metrics["summary"],
+            metrics["daily"],
+        )
 
+    now = datetime.now(UTC)
     before = shown()
     assert len(before[0][0]) > 60
     assert export(conn, tmp_path).runs > 100
     assert shown() == before
     seal_days(conn, most=timedelta(seconds=20))
     assert shown() == before
+    log_days(conn, "sync", 298.005, seconds=1)  # a run put back on such a day is counted already
+    assert shown()[2:] == before[2:]
 
 
 def test_two_exports_at_once_share_the_rows(conn, database, tmp_path):
