@@ -27,6 +27,7 @@ JobName = Annotated[
 def health_routes(database: Database, checks: Checks) -> APIRouter:
     router = APIRouter(tags=["health"])
 
+    @router.head("/check-job-health", dependencies=[data_reader], include_in_schema=False)  # as uptime services ask
     @router.get("/check-job-health", dependencies=[data_reader], responses=OF_HEALTH)
     async def check_job_health(job_name: JobName = None) -> JSONResponse:
         """The verdicts as they were stored last; changes nothing.

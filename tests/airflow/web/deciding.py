@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DATA = {("GET", "/check-job-health"), ("GET", "/job-metrics"), ("GET", "/metrics")}
+DATA = {("GET", "/check-job-health"), ("HEAD", "/check-job-health"), ("GET", "/job-metrics"), ("GET", "/metrics")}
 CHANGES = {("POST", "/check-job-health")}
 PAGES = {
     ("GET", "/"),

@@ -46,6 +46,16 @@ def test_health_is_what_was_stored_and_reads_only(get, conn):
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.events").fetchone() == (1,)
 
 
+def test_uptime_services_may_ask_by_head(client, jobmon_default, conn):
+    made, headers = client
+    log_run(conn, "fine")
+    log_run(conn, "load", "failed", error_message="disk full")
+    check_and_record(conn, Settings())
+    for job_name, status in (("fine", 200), ("load", 503), ("lost", 404)):
+        answer = made.head("/jobmon/check-job-health", params={"job_name": job_name}, headers=headers)
+        assert (answer.status_code, answer.content) == (status, b"")
+
+
 def test_what_is_critical_makes_curl_fail(get, conn):
     log_run(conn, "fine")
     log_run(conn, "load", "failed", error_message="disk full")

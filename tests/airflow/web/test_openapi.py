@@ -25,7 +25,7 @@ from airflow_jobmon.web.shapes import FindingKind, Status
 from tests.airflow.web.deciding import CHANGES, DATA
 from tests.runs import log_run
 
-ROUTES = sorted(DATA | CHANGES)
+ROUTES = sorted(route for route in DATA | CHANGES if route[0] != "HEAD")  # which is GET without a body
 
 
 @pytest.fixture(scope="module")
