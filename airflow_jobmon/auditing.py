@@ -125,10 +125,11 @@ def audit(
     drilled: whether a drill was to be held. key: that of this audit's earlier tries, which are no last audit.
     """
     at = now or datetime.now(UTC)
-    last = latest_report(conn, "audit", but=key)
+    last = latest_report(conn, "audit", but=key, job_name=job_name)
     channels = frozenset(settings.channels).union(*_reached(conn, settings).values())
     exported = export_queries(conn, keep, job_name=job_name, now=at)
     made = Audit(
+        job_name=job_name,
         healths=assess_jobs(conn, settings, [job_name] if job_name else None),
         since=last.created_at if last else None,
         files=exported.files,

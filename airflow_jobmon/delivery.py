@@ -255,9 +255,11 @@ class DeliveryService:
             except (psycopg.Error, ConnectionProblem) as error:
                 failures += 1
                 wait = backoff(failures, jitter=random.random(), longest=min(LONGEST, timedelta(seconds=15)))  # noqa: S311
+                away = isinstance(error, (psycopg.OperationalError, ConnectionProblem))
                 log.warning(
-                    "channel %s: database is away (%s); next try in %.1f s",
+                    "channel %s: the database %s (%s); next try in %.1f s",
                     channel.name,
+                    "is away" if away else "refuses what delivering takes",
                     str(error).splitlines()[0],
                     wait.total_seconds(),
                 )

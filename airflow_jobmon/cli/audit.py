@@ -33,14 +33,13 @@ def audit(args: Namespace) -> Outcome:
         drilled=not args.no_drill,
     )
     say(f"kept at {report.details['kept_at']}")
-    failed: dict[str, str] = {}
-    if args.send:
-        told = announce(target, report, settings, args.channels)
-        failed = told.failed
-        for name, state in (*told.states.items(), *failed.items()):
-            say(f"channel {name}: {state}")
-        if told.nowhere:
-            say(f"warning: {SENT_NOWHERE}")
+    # Also where it is only printed, since the next audit goes on from this one.
+    told = announce(target, report, settings, args.channels if args.send else ())
+    failed = told.failed
+    for name, state in (*told.states.items(), *failed.items()):
+        say(f"channel {name}: {state}")
+    if args.send and told.nowhere:
+        say(f"warning: {SENT_NOWHERE}")
     text = report_text(report) if args.output in {"table", "plain"} else None
     return Outcome(value=report.as_json(), text=text, exit_code=1 if failed or report.details["problems"] else 0)
 

@@ -18,6 +18,8 @@ from airflow_jobmon.cli.running import command, read_target, ready_target
 from airflow_jobmon.delivery import SEND_TIMEOUT, DeliveryService
 from airflow_jobmon.dispatch import channels_to_serve
 from airflow_jobmon.errors import ConfigurationError, JobmonError
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.outbox import register_channels
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.watcher import Watcher, Where
 
@@ -55,6 +57,8 @@ def listen(args: Namespace) -> Outcome:
         raise ConfigurationError("; ".join(wrong))
     if not first.channels:
         raise ConfigurationError("no alert could go anywhere: name channels in [jobmon] channels")
+    with connect(first.target) as conn:  # who may only read is told so here, where somebody looks
+        register_channels(conn, sorted(first.channels))
     _log_to_stderr()
     for name, problem in first.problems.items():
         log.error("channel %s: %s", name, problem)

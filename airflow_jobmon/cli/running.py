@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from airflow_jobmon.settings import Settings
 
+_MOST = 1_000_000
+"""Rows that a command may be asked for."""
+
 
 def command(*, failure: int = 1) -> Callable[[Callable[[Namespace], Outcome]], Callable[[Namespace], None]]:
     """Make a function from arguments to an Outcome into a command; `failure` is its exit code when it cannot answer."""
@@ -82,6 +85,8 @@ def ready_target(args: Namespace) -> tuple[str, Settings]:
 def wanted_limit(args: Namespace) -> int:
     if args.limit < 1:
         raise ConfigurationError(f"--limit {args.limit} shows nothing; give 1 or more")
+    if args.limit > _MOST:
+        raise ConfigurationError(f"--limit {args.limit} is more than can be shown; give {_MOST} or less")
     return int(args.limit)
 
 

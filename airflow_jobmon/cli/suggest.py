@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 _PROGRESS = 500
 """Jobs after which a person who waits is told how far it is."""
 
+_MOST_DAYS = 36_500
+
 
 @command()
 def suggest_jobs(args: Namespace) -> Outcome:
     if args.days < 1:
         raise ConfigurationError(f"--days {args.days} shows no run; give 1 or more")
+    if args.days > _MOST_DAYS:
+        raise ConfigurationError(f"--days {args.days} is longer than any log; give {_MOST_DAYS} or less")
     for zone in args.timezone:
         try:
             check_zone(zone)

@@ -49,8 +49,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the audit is made of. since: the last audit, None for the first. kept_at: where the export is, as a URI."""
+    """What the audit is made of.
 
+    job_name: the job that it is about, None for all. since: the last audit, None for the first. kept_at: where the
+    export is, as a URI.
+    """
+
+    job_name: str | None
     healths: Sequence[JobHealth]
     since: datetime | None
     files: Sequence[ExportedFile]
@@ -191,6 +196,7 @@ def _sections(audit: Audit) -> Iterator[Section]:
 
 def _details(audit: Audit) -> dict[str, Any]:
     return {
+        "job_name": audit.job_name,
         "since": iso(audit.since),
         "kept_at": audit.kept_at,
         "files": [{"name": found.name, "rows": found.rows, "sha256": found.sha256} for found in audit.files],

@@ -86,7 +86,7 @@ def review(
     return Report(
         kind="weekly",
         title=_title(ordered, actions),
-        severity=Health.WARNING if actions else Health.OK,
+        severity=Health.WARNING if actions else Health.OK if weeks else Health.UNKNOWN,
         at=at,
         summary=_summary(ordered),
         sections=list(filter(_filled, _sections(ordered, actions, clock_changes, deliveries, page))),

@@ -167,7 +167,7 @@ def explain(conn: Connection[TupleRow], settings: Settings, error: DatabaseError
         case "42501":
             return SchemaProblem(
                 f"role {conn.info.user!r} has not the rights to migrate: {what}; "
-                "run it as the owner of the job log, or let that role run `airflow jobmon migrate --sql`"
+                "run it as the owner of the job log, or have that role run the output of `airflow jobmon migrate --sql`"
             )
         case "25006":
             return SchemaProblem(f"{conn.info.host}:{conn.info.port} is read-only ({what}); migrate on the primary")

@@ -68,7 +68,13 @@ def messages_of(conn: Connection[Any], report_id: int) -> list[ReportMessage]:
     return [ReportMessage(*row) for row in rows]
 
 
-def latest_report(conn: Connection[Any], kind: str, *, but: str | None = None) -> StoredReport | None:
-    """The newest report of a kind, the one with the key `but` left out; None where there was none."""
-    row = conn.execute(load_queries("reports")["latest"], {"kind": kind, "but": but}).fetchone()
+def latest_report(
+    conn: Connection[Any], kind: str, *, but: str | None = None, job_name: str | None = None
+) -> StoredReport | None:
+    """The newest report of a kind, the one with the key `but` left out; None where there was none.
+
+    It is of all jobs, or of `job_name` alone.
+    """
+    given = {"kind": kind, "but": but, "job_name": job_name}
+    row = conn.execute(load_queries("reports")["latest"], given).fetchone()
     return StoredReport(*row) if row else None

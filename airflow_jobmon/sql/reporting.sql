@@ -75,7 +75,7 @@ GROUP BY GROUPING SETS ((job_name, slice_week), (job_name, slice_week, slice))
 HAVING grouping(slice) = 1 OR slice < 7
 
 -- name: arrivals
--- How the alerts of the week arrived, by channel.
+-- How the alerts of the week arrived, by channel; drills are none of them.
 SELECT d.channel,
     (count(*) FILTER (WHERE d.state = 'sent'))::integer,
     (count(*) FILTER (WHERE d.state = 'dead'))::integer,
@@ -83,7 +83,7 @@ SELECT d.channel,
         FILTER (WHERE d.state = 'sent')
 FROM airflow_jobmon.deliveries d
 JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
-WHERE a.created_at > %(at)s - interval '7 days' AND a.created_at <= %(at)s
+WHERE a.event <> 'test' AND a.created_at > %(at)s - interval '7 days' AND a.created_at <= %(at)s
 GROUP BY d.channel
 ORDER BY d.channel
 

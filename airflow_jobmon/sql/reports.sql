@@ -24,10 +24,11 @@ WHERE report_id = %(report_id)s
 ORDER BY channel, created_at DESC
 
 -- name: latest
--- The newest report of a kind, leaving out the one with this key.
+-- The newest report of a kind, of all jobs or of this one alone, leaving out the one with this key.
 SELECT id, created_at, details
 FROM airflow_jobmon.reports
 WHERE kind = %(kind)s AND (%(but)s::text IS NULL OR key IS DISTINCT FROM %(but)s)
+    AND (details #>> '{details,job_name}' IS NULL OR details #>> '{details,job_name}' = %(job_name)s)
 ORDER BY created_at DESC, id DESC
 LIMIT 1
 

@@ -173,6 +173,18 @@ class TestCommand:
         assert json.loads(out)["details"]["archive"].startswith("2 runs of 1 job")
         assert not any("TEST ALERT" in request.body.decode() for request in watched.slack.requests)
 
+    def test_the_next_one_goes_on_from_the_last_of_all_jobs_or_of_its_own(self, jobmon, logged, tmp_path):
+        def new_errors(*arguments):
+            code, out, err = jobmon("--no-drill", "--keep-at", str(tmp_path), "-o", "json", *arguments)
+            assert code == 0, err
+            return sorted(found["error"] for found in json.loads(out)["details"]["new_errors"])
+
+        assert new_errors("--job", "load") == ["disk full"]
+        assert new_errors("--job", "load") == []
+        assert new_errors() == ["=1+1", "disk full"]
+        assert new_errors() == []
+        assert new_errors("--job", HOSTILE) == []
+
     def test_sent_nowhere_for_want_of_a_channel_is_a_warning(self, jobmon, conn, monkeypatch, tmp_path):
         monkeypatch.delenv("AIRFLOW__JOBMON__CHANNELS", raising=False)
         code, _, err = jobmon("--no-drill", "--keep-at", str(tmp_path), "--send")

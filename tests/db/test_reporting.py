@@ -108,6 +108,14 @@ def test_the_digest_names_channels_that_did_not_take_their_alerts(conn):
     )
 
 
+def test_the_review_counts_how_alerts_arrived_and_drills_are_none(conn):
+    tell(conn, "load", "mail")
+    conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'sent', sent_at = clock_timestamp()")
+    assert [(found.channel, found.sent) for found in weekly_review(conn, SETTINGS).deliveries] == [("mail", 1)]
+    conn.execute("UPDATE airflow_jobmon.alerts SET event = 'test'")
+    assert weekly_review(conn, SETTINGS).deliveries == []
+
+
 def test_the_review_holds_each_week_beside_the_one_before(conn):
     for day in range(7):
         log_run(conn, "load", started_at=ago(days=day, hours=1), seconds=20, records_updated=70)

@@ -28,6 +28,7 @@ def step(name: str, *, ok: bool = True, seconds: float | None = 0.2) -> dict[str
 
 def an_audit(**changes: object) -> Audit:
     fields = {
+        "job_name": None,
         "healths": [],
         "since": datetime(2026, 11, 1, 9, tzinfo=UTC),
         "files": [ExportedFile("success_rate.csv", 3, "ab" * 32)],

@@ -106,7 +106,7 @@ def test_a_job_without_a_run_is_listed_as_such():
 
 def test_without_any_job_it_says_so():
     report = review([], at=AT, page=None)
-    assert report.title == "Weekly review: there are no jobs"
+    assert (report.title, report.severity) == ("Weekly review: there are no jobs", Health.UNKNOWN)
     assert report.sections == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, Arg, lazy_load_command
 
-from airflow_jobmon.cli.definitions.arguments import CONN_ID, LIMIT, ONLY_JOB
+from airflow_jobmon.cli.definitions.arguments import CONN_ID, LIMIT, ONLY_JOB, incident_number
 
 ALERTS = ActionCommand(
     name="alerts",
@@ -49,7 +49,7 @@ INCIDENTS = ActionCommand(
     ),
     args=(
         Arg(("--all",), action="store_true", help="Resolved ones too"),
-        Arg(("--id",), metavar="N", type=int, help="The history of this one"),
+        Arg(("--id",), metavar="N", type=incident_number, help="The history of this one"),
         ONLY_JOB,
         LIMIT,
         ARG_OUTPUT,

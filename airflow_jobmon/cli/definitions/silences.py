@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, Arg, lazy_load_command
 
-from airflow_jobmon.cli.definitions.arguments import CONN_ID
+from airflow_jobmon.cli.definitions.arguments import CONN_ID, incident_number
 
 _BY = Arg(("--by",), metavar="WHO", help="Who wants it (default: the login that runs this)")
 
@@ -74,7 +74,12 @@ ACK = ActionCommand(
     ),
     args=(
         Arg(("name",), metavar="NAME", nargs="?", help="A job, or a glob: * is any characters, ? is one (quote it)"),
-        Arg(("--id",), metavar="N", type=int, help="Only this incident, as `incidents` numbers them; instead of NAME"),
+        Arg(
+            ("--id",),
+            metavar="N",
+            type=incident_number,
+            help="Only this incident, as `incidents` numbers them; instead of NAME",
+        ),
         Arg(
             ("--kind",),
             metavar="KIND",

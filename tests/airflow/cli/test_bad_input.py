@@ -122,12 +122,17 @@ def test_a_table_of_ours_that_is_gone_is_told_in_the_databases_words(jobmon, con
     assert_one_line(jobmon("alerts"), 1, 'the database says: relation "airflow_jobmon.alerts" does not exist')
 
 
-def test_a_role_that_may_only_read_is_told_which_role_may_do_more(jobmon, conn, database, airflow_connection):
+@pytest.mark.parametrize("command", ["alerts --retry", "listen"])
+def test_a_role_that_may_only_read_is_told_which_role_may_do_more(
+    jobmon, conn, database, airflow_connection, monkeypatch, command
+):
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", "http://127.0.0.1:9")
+    monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "hook")
     conn.execute("DO $$ BEGIN CREATE ROLE onlooker LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     conn.execute("GRANT USAGE ON SCHEMA airflow_jobmon TO onlooker")
     conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA airflow_jobmon TO onlooker")
     airflow_connection("jobmon_default", make_conninfo(database, user="onlooker"))
-    failed = jobmon("alerts", "--retry")
+    failed = jobmon(*command.split())
     assert_one_line(failed, 1, "the database says: permission denied for ")
     assert "grant the connection's login the role jobmon_operator" in failed.err
 
@@ -171,6 +176,8 @@ def test_a_wrong_password_is_told_without_showing_it(jobmon, postgres, database,
         pytest.param(["check", "--at", "9999-12-31T23:59-12:00"], 3, "is out of bounds", id="after the calendar"),
         pytest.param(["check", "--at", "2025-11-13", "--record"], 3, "leave one of them out", id="recording the past"),
         pytest.param(["alerts", "--limit", "0"], 1, "--limit 0 shows nothing", id="no rows"),
+        pytest.param(["alerts", "--limit", "1" + 20 * "0"], 1, "give 1000000 or less", id="more rows than there are"),
+        pytest.param(["jobs", "suggest", "--days", "1" + 20 * "0"], 1, "give 36500 or less", id="a long history"),
         pytest.param(["listen"], 1, "name channels in [jobmon] channels", id="no channel"),
         pytest.param(["jobs", "apply", "/nowhere.yaml"], 1, "/nowhere.yaml: cannot be read", id="no file"),
         pytest.param(["jobs", "list", "--conn-id", "other"], 1, "no connection 'other'", id="another connection"),
@@ -178,6 +185,15 @@ def test_a_wrong_password_is_told_without_showing_it(jobmon, postgres, database,
 )
 def test_a_bad_argument_is_told_in_one_line(jobmon, command, code, says):
     assert_one_line(jobmon(*command), code, says)
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1" + 20 * "0", "x"])
+@pytest.mark.parametrize("command", ["incidents", "ack"])
+def test_what_is_no_incidents_number_is_told(parser, capsys, command, number):
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["jobmon", command, f"--id={number}"])
+    assert ended.value.code == 2
+    assert "is no incident's number; `airflow jobmon incidents` shows them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
