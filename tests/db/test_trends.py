@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +16,9 @@ from airflow_jobmon.settings import Settings
 from tests.db.noting import Conn
 from tests.runs import log_run
 
-NOW = datetime.now(UTC)
-TODAY = NOW.date()
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def dry(conn: Conn) -> Conn:
         log_run(
             conn,
             "sync",
-            started_at=datetime.combine(TODAY - timedelta(days=ago), datetime.min.time(), UTC) + timedelta(hours=23),
+            # Within the last 24 hours, however late it is.
+            started_at=datetime.combine(today() - timedelta(days=ago), time(23, 59, 59), UTC),
             seconds=30 if ago <= 4 else 10,
             records_updated=0 if ago <= 4 else 50,
         )
@@ -49,7 +51,7 @@ def test_the_full_check_tells_them_and_sweeps_and_readers_keep_them(dry):
     (health,) = judge_jobs(dry, Settings())
     assert [found.kind for found in health.findings] == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
     assert health.status is Health.WARNING
-    assert stored(dry) == (["rising_duration", "zero_records"], TODAY)
+    assert stored(dry) == (["rising_duration", "zero_records"], today())
     dry.execute("UPDATE airflow_jobmon.job_state SET judge_at = now() - interval '1 s'")
     assert judge_changed(dry, Settings()).jobs == 1
     problems = dry.execute("SELECT health, problems FROM airflow_jobmon.job_health").fetchone()
@@ -65,9 +67,9 @@ def test_they_open_no_incident_and_alert_nobody(dry):
 
 
 def test_they_are_told_once_a_day(dry):
-    assert note_trends(dry, ["sync"], today=TODAY) == 1
-    assert note_trends(dry, ["sync"], today=TODAY) == 0
-    assert note_trends(dry, ["sync"], today=TODAY + timedelta(days=1)) == 1
+    assert note_trends(dry, ["sync"], today=today()) == 1
+    assert note_trends(dry, ["sync"], today=today()) == 0
+    assert note_trends(dry, ["sync"], today=today() + timedelta(days=1)) == 1
 
 
 def test_who_only_reads_reckons_what_nobody_stored(dry):
@@ -83,7 +85,7 @@ def test_what_was_stored_is_not_reckoned_again(dry):
 
 def test_the_past_is_judged_by_the_days_before_it(dry):
     judge_jobs(dry, Settings())
-    (health,) = assess_jobs(dry, Settings(), at=NOW - timedelta(days=10))
+    (health,) = assess_jobs(dry, Settings(), at=datetime.now(UTC) - timedelta(days=10))
     assert health.findings == ()
 
 
@@ -99,7 +101,7 @@ def test_a_changed_registry_entry_has_them_told_anew(dry):
     apply_jobs(dry, [MonitoredJob(name="sync", every="36h", zero_records_days=0)], source="test")
     assert findings(dry) == [Kind.RISING_DURATION]
     judge_jobs(dry, Settings())
-    assert stored(dry) == (["rising_duration"], TODAY)
+    assert stored(dry) == (["rising_duration"], today())
 
 
 def test_jobs_that_nobody_registered_are_told_of_only_where_defaults_hold(dry):
@@ -109,4 +111,4 @@ def test_jobs_that_nobody_registered_are_told_of_only_where_defaults_hold(dry):
     assert findings(dry) == []
     assert findings(dry, unregistered_jobs="defaults") == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
     judge_jobs(dry, Settings(unregistered_jobs="defaults"))
-    assert stored(dry) == (["rising_duration", "zero_records"], TODAY)
+    assert stored(dry) == (["rising_duration", "zero_records"], today())
