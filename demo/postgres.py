@@ -20,8 +20,16 @@ from demo.ports import free_port
 BIN_VARIABLE = "JOBMON_TEST_PGBIN"
 """Directory with initdb and postgres to use instead of the wheel's, e.g. /usr/lib/postgresql/15/bin."""
 
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_wal_size": "256MB",
+}
 """Settings for a cluster whose data may be lost: for tests only."""
+
+_SHM, _ROOM = "/dev/shm", 4 * 2**30
 
 # The server is a child of this shell, and the shell waits on a pipe that only we hold open: however we end (also by
 # kill -9), the pipe closes and the server is told to stop. Its own session keeps the terminal's Ctrl-C away from it.
@@ -276,10 +284,22 @@ def _last_line(text: str, prefer: str = "") -> str:
     return (preferred or lines or ["no output"])[-1]
 
 
+def _roomy_memory() -> str | None:
+    """Where files are kept in memory, if that has room for some clusters.
+
+    A disk will do, but ext4 looks at every file that was deleted within minutes before it makes a new one, and each
+    test's database is some hundred files.
+    """
+    try:
+        return _SHM if shutil.disk_usage(_SHM).free >= _ROOM and os.access(_SHM, os.W_OK) else None
+    except OSError:
+        return None
+
+
 @contextmanager
 def temporary_postgres(**settings: str) -> Iterator[Postgres]:
     """A fast, unsafe cluster in a temporary directory, removed at the end."""
-    directory = Path(mkdtemp(prefix="jobmon-pg-"))
+    directory = Path(mkdtemp(prefix="jobmon-pg-", dir=_roomy_memory()))
     server = Postgres(directory, {**FAST, **settings})
     try:
         server.start()

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
+import demo.postgres
 from demo.postgres import FAST, Postgres, PostgresUnavailable, temporary_postgres
 
 
@@ -87,3 +89,10 @@ def test_a_server_that_died_by_itself_starts_again():
         server.start()
         with psycopg.connect(server.conninfo()) as conn:
             assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("place", ["/nowhere", "/proc"], ids=["there is none", "there is no room"])
+def test_a_temporary_cluster_is_on_disk_where_memory_has_no_room(monkeypatch, place):
+    monkeypatch.setattr(demo.postgres, "_SHM", place)
+    with temporary_postgres() as server:
+        assert server.directory.parent == Path(tempfile.gettempdir())
