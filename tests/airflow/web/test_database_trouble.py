@@ -66,6 +66,14 @@ async def until(ask, status: int):
     return answer
 
 
+async def occupy(calls, holder) -> list[asyncio.Task]:
+    """A request on each of the four connections, all of them waiting by now for the lock that `holder` has."""
+    waiting = [asyncio.create_task(calls.get(HEALTH)) for _ in range(4)]
+    while holder.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() != (4,):
+        await asyncio.sleep(0.01)
+    return waiting
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_silent_network_is_told_and_forgotten_by_itself(client, line, judged, method):
     async with calling(client) as calls:
@@ -103,9 +111,7 @@ async def test_a_locked_log_keeps_neither_airflow_nor_who_comes_later(client, jo
     async with calling(client) as calls:
         await until(lambda: calls.get(HEALTH), 200)
         with locked(database, "airflow_jobmon.job_state") as holder:
-            waiting = [asyncio.create_task(calls.get(HEALTH)) for _ in range(4)]
-            while holder.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() != (4,):
-                await asyncio.sleep(0.01)
+            waiting = await occupy(calls, holder)
             late = [asyncio.create_task(calls.get(HEALTH)) for _ in range(60)]
             assert (await calls.get("/api/v2/version")).status_code == 200
             assert (await calls.get("/api/v2/monitor/health")).status_code == 200
@@ -124,9 +130,7 @@ async def test_after_a_restart_of_the_server_the_first_to_ask_is_answered(
     async with calling(client) as calls:
         await until(lambda: calls.get(HEALTH), 200)
         with locked(database, "airflow_jobmon.job_state") as holder:
-            waiting = [asyncio.create_task(calls.get(HEALTH)) for _ in range(4)]
-            while holder.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() != (4,):
-                await asyncio.sleep(0.01)
+            waiting = await occupy(calls, holder)
         await asyncio.gather(*waiting)
         (cut_off,) = conn.execute(
             "SELECT count(pg_terminate_backend(pid, 20_000)) FROM pg_stat_activity"
