@@ -255,7 +255,7 @@ class DeliveryService:
             except (psycopg.Error, ConnectionProblem) as error:
                 failures += 1
                 wait = backoff(failures, jitter=random.random(), longest=min(LONGEST, timedelta(seconds=15)))  # noqa: S311
-                away = isinstance(error, (psycopg.OperationalError, ConnectionProblem))
+                away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | ConnectionProblem)
                 log.warning(
                     "channel %s: the database %s (%s); next try in %.1f s",
                     channel.name,
