@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_jobmon.core.text import counted
 from airflow_jobmon.core.times import format_duration, iso, parse_duration, roughly, to_the_second
 from airflow_jobmon.errors import ConfigurationError
 
@@ -44,11 +45,11 @@ class ArchiveReport:
     @property
     def summary(self) -> str:
         """One line for people."""
-        counted = f"{self.runs:,} {'run' if self.runs == 1 else 'runs'} from before {to_the_second(self.before)}"
+        moved = f"{counted(self.runs, 'run', ',')} from before {to_the_second(self.before)}"
         if self.dry_run:
-            return f"{counted} would be archived"
+            return f"{moved} would be archived"
         took = f" in {roughly(timedelta(seconds=self.seconds))}"
-        return f"{counted} archived{took}" + (f", see {self.manifest}" if self.manifest else "")
+        return f"{moved} archived{took}" + (f", see {self.manifest}" if self.manifest else "")
 
     def as_json(self, *, most_jobs: int | None = None) -> dict[str, Any]:
         """JSON-native; with `most_jobs` only those with the most runs are listed."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_jobmon.core.health import Health, JobHealth
 from airflow_jobmon.core.report import Report, Section, Table
-from airflow_jobmon.core.text import fit, one_line
+from airflow_jobmon.core.text import counted, fit, one_line
 from airflow_jobmon.core.times import iso, to_the_second
 
 _ACCEPTED = "accepted by "
@@ -99,7 +99,7 @@ def archive_step(done: Mapping[str, Any] | None) -> Step:
     runs, jobs = done["runs"], done["job_count"]
     what = "would be archived (dry run)" if done["dry_run"] else "archived"
     where = f" to {done['to']}" if done.get("to") else ""
-    said = f"{_count(runs, 'run')} of {_count(jobs, 'job')} from before {done['before']} {what}{where}"
+    said = f"{counted(runs, 'run', ',')} of {counted(jobs, 'job', ',')} from before {done['before']} {what}{where}"
     refused = "; ".join(f"{count:,} were refused: {one_line(why, 200)}" for why, count in done["refused"].items())
     return Step(said, problem=refused)
 
@@ -134,7 +134,7 @@ def drill_step(
     failed += [f"no drill tried {channel}; see the logs of that task" for channel in sorted(channels - tried)]
     accepted = sum(step["step"].startswith(_ACCEPTED) and step["ok"] for step in steps)
     said = (
-        f"{_count(accepted, 'alert')} arrived, each accepted by its channel's server"
+        f"{counted(accepted, 'alert', ',')} arrived, each accepted by its channel's server"
         if accepted
         else "no alert arrived"
     )
@@ -163,16 +163,12 @@ def covering(reached: Mapping[str, frozenset[str]], usual: frozenset[str], first
 def _summary(audit: Audit) -> str:
     critical = sum(health.status is Health.CRITICAL for health in audit.healths)
     since = f"since the last audit, {to_the_second(audit.since)}" if audit.since else "(this is the first audit)"
-    errors = f"{_count(len(audit.errors), 'new error text')} {since}"
+    errors = f"{counted(len(audit.errors), 'new error text', ',')} {since}"
     problems = f" Not done: {'; '.join(audit.problems)}." if audit.problems else ""
     return (
-        f"{_count(len(audit.healths), 'job')}, {critical} critical; {len(audit.files)} files exported; "
+        f"{counted(len(audit.healths), 'job', ',')}, {critical} critical; {len(audit.files)} files exported; "
         f"{audit.archive.said}; {audit.drill.said}; {errors}.{problems}"
     )
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _sections(audit: Audit) -> Iterator[Section]:
@@ -184,7 +180,7 @@ def _sections(audit: Audit) -> Iterator[Section]:
     yield Section(
         "For the runbook: error texts that are new",
         [
-            f"{one_line(found.job_name, 400)}, {_count(found.runs, 'run')} since "
+            f"{one_line(found.job_name, 400)}, {counted(found.runs, 'run', ',')} since "
             f"{to_the_second(found.first_at)}: {fit(one_line(found.error), 300)}"
             for found in audit.errors[:_MOST_ERRORS]
         ]

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_jobmon.core.alerts import KIND_TITLES
 from airflow_jobmon.core.health import Health, JobHealth, worst
 from airflow_jobmon.core.report import Report, Section
-from airflow_jobmon.core.text import fit, one_line
+from airflow_jobmon.core.text import counted, fit, one_line
 from airflow_jobmon.core.times import iso, roughly, to_the_second
 
 PERIOD = timedelta(hours=24)
@@ -108,8 +108,8 @@ def _heading(morning: Morning) -> str:
         for status in (Health.CRITICAL, Health.UNKNOWN, Health.WARNING)
     )
     parts = [f"{critical} critical"] * bool(critical) + [f"{unknown} unknown"] * bool(unknown)
-    parts += [f"{_count(warning, 'warning')}"] * bool(warning)
-    return f"{', '.join(parts)} of {_count(jobs, 'job')}" if parts else f"{_count(jobs, 'job')}, all well"
+    parts += [f"{counted(warning, 'warning')}"] * bool(warning)
+    return f"{', '.join(parts)} of {counted(jobs, 'job')}" if parts else f"{counted(jobs, 'job')}, all well"
 
 
 def _summary(morning: Morning, sections: Sequence[Section]) -> str:
@@ -121,8 +121,8 @@ def _summary(morning: Morning, sections: Sequence[Section]) -> str:
     late, problems = len(morning.missed), len(morning.open)
     said = [
         _failed(morning.failures),
-        f"{_count(late, 'run')} did not come in time" if late else "every run that was due came",
-        f"{_count(problems, 'problem')} open" if problems else "no problem is open",
+        f"{counted(late, 'run')} did not come in time" if late else "every run that was due came",
+        f"{counted(problems, 'problem')} open" if problems else "no problem is open",
     ]
     sentence = "; ".join(said)
     return f"Last 24 hours: {sentence}.{nobody}"
@@ -132,8 +132,8 @@ def _failed(failures: Sequence[FailedRuns]) -> str:
     if not failures:
         return "no run failed"
     recovered = sum(found.recovered_at is not None for found in failures)
-    runs = _count(sum(found.count for found in failures), "run")
-    return f"{runs} of {_count(len(failures), 'job')} failed" + (f", {recovered} recovered" if recovered else "")
+    runs = counted(sum(found.count for found in failures), "run")
+    return f"{runs} of {counted(len(failures), 'job')} failed" + (f", {recovered} recovered" if recovered else "")
 
 
 def _sections(morning: Morning, at: datetime) -> Iterator[Section]:
@@ -155,7 +155,7 @@ def _sections(morning: Morning, at: datetime) -> Iterator[Section]:
     yield Section(
         "Alerts that did not arrive",
         [
-            f"{one_line(found.channel)}: {_count(found.alerts, 'alert')}"
+            f"{one_line(found.channel)}: {counted(found.alerts, 'alert')}"
             + (f"; it said: {fit(one_line(found.error), 200)}" if found.error else "")
             + "; mend it, then run airflow jobmon alerts --retry"
             for found in morning.undelivered
@@ -227,7 +227,3 @@ def _details(morning: Morning, bad: Sequence[JobHealth], at: datetime) -> dict[s
 
 def _name(health: JobHealth) -> str:
     return one_line(health.job_name, 400)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -12,7 +12,7 @@ from airflow_jobmon.core.health import Health, JobHealth
 from airflow_jobmon.core.jobs import MonitoredJob
 from airflow_jobmon.core.report import Report, Section, Table
 from airflow_jobmon.core.report_text import sparkline
-from airflow_jobmon.core.text import one_line
+from airflow_jobmon.core.text import counted, one_line
 from airflow_jobmon.core.times import iso, roughly
 
 WEEK = timedelta(days=7)
@@ -104,11 +104,10 @@ def review(
 
 
 def _title(weeks: Sequence[JobWeek], actions: Sequence[str]) -> str:
-    jobs = f"{len(weeks)} job{'' if len(weeks) == 1 else 's'}"
     if not weeks:
         return "Weekly review: there are no jobs"
-    items = f"{len(actions)} action item{'' if len(actions) == 1 else 's'}"
-    return f"Weekly review: {jobs}, {items if actions else 'nothing to act on'}"
+    items = counted(len(actions), "action item") if actions else "nothing to act on"
+    return f"Weekly review: {counted(len(weeks), 'job')}, {items}"
 
 
 def _summary(weeks: Sequence[JobWeek]) -> str:

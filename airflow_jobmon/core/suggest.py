@@ -11,6 +11,7 @@ from math import ceil
 from airflow_jobmon.core.cron import read_cron
 from airflow_jobmon.core.cron_fit import Fit, fit_cron
 from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.text import counted
 from airflow_jobmon.core.times import format_duration, roughly, to_the_second
 from airflow_jobmon.core.zone_fit import fit_zones, is_the_same_anywhere, what_tells_the_zone
 from airflow_jobmon.errors import ConfigurationError
@@ -106,9 +107,9 @@ def _too_little(starts: Sequence[datetime]) -> str | None:
     if not starts:
         return "no run in the time looked at: retired?"
     if len(starts) < FEWEST_RUNS:
-        return f"{_runs(len(starts))} only; a rhythm takes {FEWEST_RUNS}"
+        return f"{counted(len(starts), 'run')} only; a rhythm takes {FEWEST_RUNS}"
     span = starts[-1] - starts[0]
-    return f"its {_runs(len(starts))} span {roughly(span)} only; a rhythm takes a day" if span < _DAY else None
+    return f"its {counted(len(starts), 'run')} span {roughly(span)} only; a rhythm takes a day" if span < _DAY else None
 
 
 def _over(starts: Sequence[datetime], rhythm: _Rhythm | str, now: datetime) -> str | None:
@@ -134,7 +135,7 @@ def _rhythm(history: History, zones: Sequence[str], until: datetime) -> _Rhythm 
                 return _by_cron(fits, zones, starts, size, until)
             return every
         if size == FEWEST_RUNS:
-            return moved or every or f"{_runs(len(starts))} since {_date(starts)}, and no rhythm in them"
+            return moved or every or f"{counted(len(starts), 'run')} since {_date(starts)}, and no rhythm in them"
         size = max(size // 2, FEWEST_RUNS)
 
 
@@ -157,11 +158,11 @@ def _by_cron(
         del fields["timezone"]
     most = max(abs(lateness) for lateness in fit.lateness)
     near = f"{fit.kept} within {roughly(_sensible(most))} of {_slot(fit)}"
-    evidence = [f"{_runs(size)} since {_date(newest)}, {near}; p99 lateness {roughly(late)}"]
+    evidence = [f"{counted(size, 'run')} since {_date(newest)}, {near}; p99 lateness {roughly(late)}"]
     if fit.missed:
         evidence.append(f"{fit.missed} of {fit.kept + fit.missed} slots had no run")
     if fit.extra:
-        evidence.append(f"{_runs(fit.extra)} came out of turn, by hand perhaps")
+        evidence.append(f"{counted(fit.extra, 'run')} came out of turn, by hand perhaps")
     if len(zones) > 1 and not is_the_same_anywhere(fit):
         evidence.append(what_tells_the_zone(fits, zones, starts[-shown], until))
     return _Rhythm(fields, tuple(evidence), _usual(_gaps(newest)), size)
@@ -189,7 +190,7 @@ def _every(starts: Sequence[datetime]) -> _Rhythm | None:
     late = max(_p99(gaps) - every, timedelta(0))
     fields = {"every": format_duration(every), "grace": format_duration(_grace(late))}
     apart = f"{roughly(typical)} apart (median), {roughly(_p99(gaps))} (p99)"
-    evidence = f"{_runs(len(starts))} since {_date(starts)}, {apart}, and at no time of day"
+    evidence = f"{counted(len(starts), 'run')} since {_date(starts)}, {apart}, and at no time of day"
     return _Rhythm(fields, (evidence,), _usual(gaps), len(starts))
 
 
@@ -242,10 +243,6 @@ def _slot(fit: Fit) -> str:
     """What runs were late for: the time of day, where there is one."""
     times = read_cron(fit.expression).times
     return f"{times[0] // 60:02}:{times[0] % 60:02} {fit.zone}" if len(times) == 1 else "their slot"
-
-
-def _runs(count: int) -> str:
-    return f"{count} run" if count == 1 else f"{count} runs"
 
 
 def _date(starts: Sequence[datetime]) -> str:

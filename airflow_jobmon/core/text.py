@@ -138,3 +138,8 @@ def plain_json(value: str, limit: int) -> str:
     """For a machine: masked, cut, otherwise as it is, but for the lone surrogates that strict JSON readers refuse."""
     masked = fit(mask_secrets(value[: 2 * limit]), limit)
     return masked if masked.isascii() else masked.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def counted(number: int, noun: str, digits: str = "") -> str:
+    """`1 alert`, `2 alerts`. digits: the format of the number; `,` groups thousands."""
+    return f"{number:{digits}} {noun}{'' if number == 1 else 's'}"

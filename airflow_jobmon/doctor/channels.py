@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from airflow_jobmon.connections import open_channel
-from airflow_jobmon.core.text import fit, one_line
+from airflow_jobmon.core.text import counted, fit, one_line
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.diagnosis import Diagnosis, counted, explained, listed, ok, reason, warning, wrong
+from airflow_jobmon.doctor.diagnosis import Diagnosis, explained, listed, ok, reason, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.errors import JobmonError
 

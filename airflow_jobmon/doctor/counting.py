@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from airflow_jobmon.core.text import counted
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.diagnosis import Diagnosis, counted, ok, warning
+from airflow_jobmon.doctor.diagnosis import Diagnosis, ok, warning
 from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.doctor.triggers import not_firing
 

@@ -76,11 +76,6 @@ def quoted(name: str) -> str:
     return name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 alert`, `2 alerts`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def listed(names: Iterable[str], most: int = 5) -> str:
     """`a, b and 3 more`."""
     shown = list(names)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from airflow_jobmon.core.text import fit, one_line
+from airflow_jobmon.core.text import counted, fit, one_line
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.diagnosis import Diagnosis, counted, listed, ok, warning, wrong
+from airflow_jobmon.doctor.diagnosis import Diagnosis, listed, ok, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
 
 ALIVE = timedelta(seconds=15)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from psycopg import errors
 
-from airflow_jobmon.doctor.diagnosis import Diagnosis, counted, listed, not_checked, ok, quoted, reason, warning, wrong
+from airflow_jobmon.core.text import counted
+from airflow_jobmon.doctor.diagnosis import Diagnosis, listed, not_checked, ok, quoted, reason, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
 from airflow_jobmon.postgres.script import mapping_json
 
