@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.core.archive import YOUNGEST, YOUNGEST_EXPORTED, ArchiveReport, cutoff
+from airflow_jobmon.core.model.archive import YOUNGEST, YOUNGEST_EXPORTED, ArchiveReport, cutoff
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, JobmonError, UnknownJob
 from airflow_jobmon.exporting import Exporter, OpenFolder, finish_interrupted
 from airflow_jobmon.log_walk import LogWalk, Mover, Pace

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from airflow.sdk import Asset, AssetWatcher
 
-from airflow_jobmon.core.waits import check_job_name
+from airflow_jobmon.core.model.waits import check_job_name
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.triggers import DEFAULT_CONN_ID, JobAlertTrigger, JobRunTrigger
 

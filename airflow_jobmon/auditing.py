@@ -12,10 +12,18 @@ from typing import Any
 import psycopg
 
 from airflow_jobmon import __version__
-from airflow_jobmon.core.audit import Audit, ExportedFile, NewError, archive_step, audit_report, covering, drill_step
-from airflow_jobmon.core.incidents import fingerprint
-from airflow_jobmon.core.report import Report
-from airflow_jobmon.core.spreadsheet import csv_text
+from airflow_jobmon.core.model.incidents import fingerprint
+from airflow_jobmon.core.model.report import Report
+from airflow_jobmon.core.rendering.csv_export import csv_text
+from airflow_jobmon.core.reports.audit import (
+    Audit,
+    ExportedFile,
+    NewError,
+    archive_step,
+    audit_report,
+    covering,
+    drill_step,
+)
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.judging import assess_jobs
 from airflow_jobmon.postgres.named_queries import QueryResult, list_queries, run_query

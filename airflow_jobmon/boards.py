@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.successes import Mark, Seen, moved, news
-from airflow_jobmon.core.waits import Wait
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.model.successes import Mark, Seen, moved, news
+from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import JobmonError
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from airflow_jobmon.core.alerts import Alert, AlertEvent
-from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.times import iso, parse_moment
 from airflow_jobmon.errors import ConfigurationError
 

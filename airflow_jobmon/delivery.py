@@ -19,9 +19,9 @@ from uuid import UUID, uuid4
 import psycopg
 
 from airflow_jobmon.channels import Accepted, Channel
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.backoff import LONGEST, backoff
-from airflow_jobmon.core.telling import tell_undelivered
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.rules.alert_factory import tell_undelivered
+from airflow_jobmon.core.rules.backoff import LONGEST, backoff
 from airflow_jobmon.errors import ConnectionProblem, DeliveryError
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.incidents import Addressed, IncidentBook

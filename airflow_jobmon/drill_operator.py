@@ -14,7 +14,7 @@ from airflow_jobmon.errors import JobmonError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_jobmon.core.drills import DrillResult
+    from airflow_jobmon.core.drills.drills import DrillResult
     from airflow_jobmon.settings import Settings
 
 
@@ -77,8 +77,8 @@ class AlertDrillOperator(BaseOperator):
         return steps
 
     def _hold(self, settings: Settings) -> DrillResult:
-        from airflow_jobmon.core.drills import check_drill, read_within  # noqa: PLC0415
-        from airflow_jobmon.core.end_to_end import read_plan  # noqa: PLC0415
+        from airflow_jobmon.core.drills.drills import check_drill, read_within  # noqa: PLC0415
+        from airflow_jobmon.core.drills.end_to_end import read_plan  # noqa: PLC0415
         from airflow_jobmon.rehearsal import hold_drill  # noqa: PLC0415
 
         check_drill(self.drill, self.job_name)
@@ -99,7 +99,7 @@ class AlertDrillOperator(BaseOperator):
             return {}
         from airflow_jobmon.announcing import announce  # noqa: PLC0415
         from airflow_jobmon.connections import conninfo  # noqa: PLC0415
-        from airflow_jobmon.core.drill_report import drill_report  # noqa: PLC0415
+        from airflow_jobmon.core.reports.drill_report import drill_report  # noqa: PLC0415
 
         where = conninfo(self.conn_id or settings.conn_id)
         return announce(where, drill_report(result), settings, self.channels).failed

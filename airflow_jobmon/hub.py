@@ -18,10 +18,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_jobmon.boards import Announcement, RunBoard, SuccessBoard
-from airflow_jobmon.core.backoff import backoff
-from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.model.waits import Wait
+from airflow_jobmon.core.rules.backoff import backoff
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.core.waits import Wait
 from airflow_jobmon.errors import JobmonError
 
 log = logging.getLogger(__name__)

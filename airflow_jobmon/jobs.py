@@ -1,5 +1,5 @@
 """The registry entry, under the name that DAG files import."""
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 
 __all__ = ["MonitoredJob"]

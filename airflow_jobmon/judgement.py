@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 
-from airflow_jobmon.core.assess import assess
-from airflow_jobmon.core.health import Health, JobFacts, JobHealth, Kind
-from airflow_jobmon.core.incidents import OpenIncident
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.lateness import PassedDeadline, late_starts, ran_late
-from airflow_jobmon.core.runs import FAILED, Run
-from airflow_jobmon.core.silences import Silence, in_force
-from airflow_jobmon.core.telling import tell_drill
-from airflow_jobmon.core.verdicts import Circumstances, Outcome, Ruling, retire, rule
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import Health, JobFacts, JobHealth, Kind
+from airflow_jobmon.core.model.incidents import OpenIncident
+from airflow_jobmon.core.model.runs import FAILED, Run
+from airflow_jobmon.core.model.silences import Silence, in_force
+from airflow_jobmon.core.rules.alert_factory import tell_drill
+from airflow_jobmon.core.rules.assess import assess
+from airflow_jobmon.core.rules.incident_changes import Circumstances, Outcome, Ruling, retire, rule
+from airflow_jobmon.core.rules.lateness import PassedDeadline, late_starts, ran_late
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey
 from airflow_jobmon.postgres.states import State

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from airflow_jobmon.core.health import JobHealth
+from airflow_jobmon.core.model.health import JobHealth
 from airflow_jobmon.errors import UnknownJob
 from airflow_jobmon.garbage import collected_later
 from airflow_jobmon.judgement import BEYOND_RECKONING, assess_state, facts_of, judge, survey, tell_drills, watched

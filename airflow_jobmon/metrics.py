@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.judging import assess_jobs
 from airflow_jobmon.postgres.queries import load_queries

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_jobmon.channels import Channel
-    from airflow_jobmon.core.health import JobHealth
-    from airflow_jobmon.core.jobs import MonitoredJob
+    from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+    from airflow_jobmon.core.model.health import JobHealth
 
 __all__ = [
     "AlertDrillOperator",
@@ -71,7 +71,7 @@ class JobHealthOperator(BaseOperator):
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_jobmon.core.health import health_report  # noqa: PLC0415 - keeps what a DAG file imports light
+        from airflow_jobmon.core.model.health import health_report  # noqa: PLC0415 - keeps what a DAG file imports light
 
         try:
             healths = self._check(context)
@@ -106,7 +106,7 @@ class JobHealthOperator(BaseOperator):
         return healths
 
     def _register(self, conn: Any, context: Context) -> None:
-        from airflow_jobmon.core.jobs import MonitoredJob, read_job  # noqa: PLC0415
+        from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, read_job  # noqa: PLC0415
         from airflow_jobmon.postgres.registry import apply_jobs  # noqa: PLC0415
 
         jobs = [job if isinstance(job, MonitoredJob) else read_job(dict(job)) for job in self.jobs or ()]

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from airflow_jobmon import __version__
-from airflow_jobmon.core.exposition import Family, label_set
+from airflow_jobmon.core.rendering.prometheus_text import Family, label_set
 from airflow_jobmon.postgres.queries import load_queries
 
 _OF_JOBS = (

@@ -9,8 +9,17 @@ from functools import cache
 from typing import Any
 
 from airflow_jobmon.connections import connection_type, conninfo
-from airflow_jobmon.core.drills import END_TO_END, FAILURE, MISSED, WITHIN, DrillResult, check_drill, limit_of, quoted
-from airflow_jobmon.core.end_to_end import EndToEndPlan
+from airflow_jobmon.core.drills.drills import (
+    END_TO_END,
+    FAILURE,
+    MISSED,
+    WITHIN,
+    DrillResult,
+    check_drill,
+    limit_of,
+    quoted,
+)
+from airflow_jobmon.core.drills.end_to_end import EndToEndPlan
 from airflow_jobmon.core.times import format_duration
 from airflow_jobmon.dispatch import deliver as deliver_what_is_due
 from airflow_jobmon.drills.end_to_end import Call, hold_end_to_end_drill

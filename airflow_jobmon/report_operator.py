@@ -14,7 +14,7 @@ from airflow_jobmon.errors import JobmonError
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_jobmon.core.report import Report
+    from airflow_jobmon.core.model.report import Report
     from airflow_jobmon.settings import Settings
 
 REPORTS = ("daily", "weekly", "audit")

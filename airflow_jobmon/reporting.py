@@ -9,14 +9,14 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.core.clock_changes import clock_changes
-from airflow_jobmon.core.digest import PERIOD, FailedRuns, MissedRun, Morning, OpenProblem, Undelivered, digest
-from airflow_jobmon.core.health import Health, JobHealth
-from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults
-from airflow_jobmon.core.report import Report
-from airflow_jobmon.core.review import WEEK, Delivered, JobWeek, Span, review
-from airflow_jobmon.core.review_page import DAYS, JobDay, review_page
-from airflow_jobmon.core.silences import Silence, in_force
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults
+from airflow_jobmon.core.model.health import Health, JobHealth
+from airflow_jobmon.core.model.report import Report
+from airflow_jobmon.core.model.silences import Silence, in_force
+from airflow_jobmon.core.reports.clock_changes import clock_changes
+from airflow_jobmon.core.reports.digest import PERIOD, FailedRuns, MissedRun, Morning, OpenProblem, Undelivered, digest
+from airflow_jobmon.core.reports.review import WEEK, Delivered, JobWeek, Span, review
+from airflow_jobmon.core.reports.review_page import DAYS, JobDay, review_page
 from airflow_jobmon.core.text import one_line
 from airflow_jobmon.judging import assess_jobs
 from airflow_jobmon.postgres.queries import load_queries

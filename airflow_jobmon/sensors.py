@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.model.waits import Wait, check_handling, check_job_name, default_since, shortfall, since_when
 from airflow_jobmon.core.times import iso
-from airflow_jobmon.core.waits import Wait, check_handling, check_job_name, default_since, shortfall, since_when
 from airflow_jobmon.errors import ConnectionProblem, JobmonError
 from airflow_jobmon.links import JobPageLink
 from airflow_jobmon.triggers import DEFAULT_CONN_ID, JobsLogTrigger, run_of, run_payload

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
-from airflow_jobmon.core.backoff import backoff
-from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.model.waits import Wait
+from airflow_jobmon.core.rules.backoff import backoff
 from airflow_jobmon.core.times import iso, parse_moment
-from airflow_jobmon.core.waits import Wait
 from airflow_jobmon.errors import JobmonError
 
 if TYPE_CHECKING:

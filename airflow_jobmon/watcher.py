@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from airflow_jobmon.core.backoff import backoff
+from airflow_jobmon.core.rules.backoff import backoff
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.lookout import Lookout, Pulse
 from airflow_jobmon.postgres.connect import aconnect

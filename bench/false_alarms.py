@@ -16,8 +16,8 @@ from itertools import pairwise
 
 import yaml
 
-from airflow_jobmon.core.jobs import MonitoredJob, read_job
-from airflow_jobmon.core.rhythm import Rhythm, learn_rhythm
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, read_job
+from airflow_jobmon.core.schedule.learned import Rhythm, learn_rhythm
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.postgres.connect import connect
 from bench.figures import Figure

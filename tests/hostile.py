@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.alerts import KIND_TITLES, Alert, AlertEvent
-from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.model.alerts import KIND_TITLES, Alert, AlertEvent
+from airflow_jobmon.core.model.health import Health
 
 NASTY = [
     "<!channel>",

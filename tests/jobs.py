@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 
 _LINE = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 

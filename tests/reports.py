@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.report import Report, Section, Table
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.model.report import Report, Section, Table
 from tests.hostile import links, long_texts, moments, texts
 
 

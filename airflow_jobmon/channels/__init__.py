@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.report import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from airflow_jobmon.channels.deadline import Deadline, within
 from airflow_jobmon.channels.email_message import letter_bytes, message_bytes, read_addresses, read_sender
 from airflow_jobmon.channels.email_report import write_report
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
 

@@ -20,8 +20,8 @@ from uuid import UUID
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from airflow_jobmon.core import messages
-from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.rendering import messages
 from airflow_jobmon.core.text import fit
 from airflow_jobmon.errors import ConfigurationError
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from html import escape
 
 from airflow_jobmon.channels.email_message import Letter, html_template, safe_subject, tone_of
-from airflow_jobmon.core.messages import is_link
-from airflow_jobmon.core.report import Report, Section, Table
-from airflow_jobmon.core.report_text import buttons, report_text, report_title
+from airflow_jobmon.core.model.report import Report, Section, Table
+from airflow_jobmon.core.rendering.messages import is_link
+from airflow_jobmon.core.rendering.report_text import buttons, report_text, report_title
 from airflow_jobmon.core.text import fit, one_line
 
 _BYTES = 70_000

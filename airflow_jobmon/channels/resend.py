@@ -13,8 +13,8 @@ from airflow_jobmon.channels.email_report import write_report
 from airflow_jobmon.channels.http_answers import check_status
 from airflow_jobmon.channels.http_post import open_session, post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.errors import ConfigurationError, PermanentDeliveryError
 from airflow_jobmon.hooks import ResendHook
 

@@ -16,8 +16,8 @@ from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.channels.slack_message import slack_message
 from airflow_jobmon.channels.slack_report import slack_report
 from airflow_jobmon.channels.slack_webhook import JSON_HEADERS
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
 

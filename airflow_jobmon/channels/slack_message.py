@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from airflow_jobmon.core import messages
-from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.rendering import messages
 from airflow_jobmon.core.text import fit
 
 _HEADER = 150

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_jobmon.channels.slack_message import escaped, escaped_length, header, plain, section
-from airflow_jobmon.core.report import Report, Section, Table
-from airflow_jobmon.core.report_text import buttons, report_title, table_lines
+from airflow_jobmon.core.model.report import Report, Section, Table
+from airflow_jobmon.core.rendering.report_text import buttons, report_title, table_lines
 from airflow_jobmon.core.text import one_line
 
 _HEADER = 150

@@ -20,8 +20,8 @@ from airflow_jobmon.channels.http_post import open_session, post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.channels.slack_message import slack_message
 from airflow_jobmon.channels.slack_report import slack_report
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.errors import ConfigurationError, DeliveryError
 
 if TYPE_CHECKING:

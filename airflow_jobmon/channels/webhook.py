@@ -14,10 +14,10 @@ from airflow_jobmon.channels import Accepted
 from airflow_jobmon.channels.http_answers import check_status
 from airflow_jobmon.channels.http_post import post
 from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
-from airflow_jobmon.core import messages
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.report import Report
-from airflow_jobmon.core.report_text import report_text, report_title
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.report import Report
+from airflow_jobmon.core.rendering import messages
+from airflow_jobmon.core.rendering.report_text import report_text, report_title
 from airflow_jobmon.core.text import plain_json
 from airflow_jobmon.errors import ConfigurationError
 

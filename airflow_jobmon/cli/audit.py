@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.cli.running import command, database, ready_target, say
-from airflow_jobmon.core import drills
-from airflow_jobmon.core.report_text import report_text
+from airflow_jobmon.core.drills import drills
+from airflow_jobmon.core.rendering.report_text import report_text
 from airflow_jobmon.errors import ConfigurationError, JobmonError
 from airflow_jobmon.settings import Settings
 

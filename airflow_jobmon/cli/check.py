@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.cli.running import command, database
-from airflow_jobmon.core.health import Health, JobHealth, health_report, worst
+from airflow_jobmon.core.model.health import Health, JobHealth, health_report, worst
 from airflow_jobmon.core.times import parse_moment
 from airflow_jobmon.errors import ConfigurationError
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.cli.running import command, say
-from airflow_jobmon.core import drills
-from airflow_jobmon.core.drills import DrillResult
-from airflow_jobmon.core.end_to_end import EndToEndPlan, read_plan
+from airflow_jobmon.core.drills import drills
+from airflow_jobmon.core.drills.drills import DrillResult
+from airflow_jobmon.core.drills.end_to_end import EndToEndPlan, read_plan
 from airflow_jobmon.errors import ConfigurationError
 
 

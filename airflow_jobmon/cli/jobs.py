@@ -11,8 +11,8 @@ from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.cli.registry_file import file_source, read_registry_file
 from airflow_jobmon.cli.registry_text import registry_as_json, registry_as_yaml
 from airflow_jobmon.cli.running import command, database
-from airflow_jobmon.core.job_changes import JobChange
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.diff import JobChange
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.times import format_duration
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.registry import (
@@ -95,7 +95,7 @@ def remove(args: Namespace) -> Outcome:
 
 @command()
 def schema(args: Namespace) -> Outcome:  # noqa: ARG001 - as every command
-    from airflow_jobmon.core.jobs_schema import jobs_schema  # noqa: PLC0415 - only here
+    from airflow_jobmon.core.jobs.json_schema import jobs_schema  # noqa: PLC0415 - only here
 
     return Outcome(text=json.dumps(jobs_schema(), indent=2) + "\n")
 

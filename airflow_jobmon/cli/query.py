@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.cli.running import command, database
-from airflow_jobmon.core.spreadsheet import csv_text
+from airflow_jobmon.core.rendering.csv_export import csv_text
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.postgres.facts import known_names
 from airflow_jobmon.postgres.named_queries import (

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from airflow_jobmon.core.jobs import MonitoredJob, read_job
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, read_job
 from airflow_jobmon.errors import ConfigurationError
 
 SHOWN = 5

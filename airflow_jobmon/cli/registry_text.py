@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from airflow_jobmon.cli.output import printable
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.postgres.registry import RegisteredJob
 
 HEAD = "# yaml-language-server: $schema=jobs.schema.json"

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.cli.running import command, ready_target, say
-from airflow_jobmon.core.report_text import report_text
+from airflow_jobmon.core.rendering.report_text import report_text
 from airflow_jobmon.errors import ConfigurationError
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_jobmon.cli.output import Outcome, printable
 from airflow_jobmon.cli.registry_text import HEAD, as_yaml
 from airflow_jobmon.cli.running import command, database, say
-from airflow_jobmon.core.suggest import Suggestion, suggest
-from airflow_jobmon.core.zone_fit import USUAL_ZONES
-from airflow_jobmon.core.zones import check_zone
+from airflow_jobmon.core.schedule.zones import check_zone
+from airflow_jobmon.core.suggest.suggest import Suggestion, suggest
+from airflow_jobmon.core.suggest.zone_fit import USUAL_ZONES
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.postgres.facts import job_names, known_names
 from airflow_jobmon.postgres.histories import histories, zones_of_database

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from airflow_jobmon.core.drills import Delivery, accepted_by, is_settled
+from airflow_jobmon.core.drills.drills import Delivery, accepted_by, is_settled
 from airflow_jobmon.core.times import format_duration
 from airflow_jobmon.drills.holding import Drill
 

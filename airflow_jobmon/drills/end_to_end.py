@@ -7,11 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_jobmon.core.drills import END_TO_END, DrillResult, quoted
-from airflow_jobmon.core.end_to_end import EndToEndPlan, as_text
-from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.drills.drills import END_TO_END, DrillResult, quoted
+from airflow_jobmon.core.drills.end_to_end import EndToEndPlan, as_text
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.model.waits import Wait, shortfall
 from airflow_jobmon.core.times import format_duration, to_the_second
-from airflow_jobmon.core.waits import Wait, shortfall
 from airflow_jobmon.drills.holding import Connection, Drill, Terms, holding
 from airflow_jobmon.errors import ConfigurationError, JobmonError
 from airflow_jobmon.postgres.test_data import run_sql

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_jobmon.core.drills import FAILURE, DrillResult, quoted, simulated_error
+from airflow_jobmon.core.drills.drills import FAILURE, DrillResult, quoted, simulated_error
 from airflow_jobmon.core.times import format_duration
 from airflow_jobmon.drills.arrival import follow
 from airflow_jobmon.drills.holding import Connection, Drill, Terms, holding

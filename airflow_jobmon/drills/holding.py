@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg
 
-from airflow_jobmon.core.drills import WITHIN, DrillResult, Step, check_drill
+from airflow_jobmon.core.drills.drills import WITHIN, DrillResult, Step, check_drill
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.postgres.cron_jobs import CronJob, put_back
 from airflow_jobmon.postgres.drills import Abandoned, DrillBook

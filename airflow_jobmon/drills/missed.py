@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow_jobmon.core.drill_alerts import tell_missed_drill
-from airflow_jobmon.core.drills import MISSED, DrillResult, check_drill
-from airflow_jobmon.core.health import Finding, Health, JobHealth, Kind
+from airflow_jobmon.core.drills.drill_alerts import tell_missed_drill
+from airflow_jobmon.core.drills.drills import MISSED, DrillResult, check_drill
+from airflow_jobmon.core.model.health import Finding, Health, JobHealth, Kind
 from airflow_jobmon.core.times import to_the_second
 from airflow_jobmon.drills.arrival import follow
 from airflow_jobmon.drills.holding import Connection, Drill, Terms, holding

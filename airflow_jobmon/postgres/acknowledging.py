@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from airflow_jobmon.core.incidents import fingerprint
-from airflow_jobmon.core.silences import like_pattern
+from airflow_jobmon.core.model.incidents import fingerprint
+from airflow_jobmon.core.model.silences import like_pattern
 from airflow_jobmon.core.times import to_the_second
 from airflow_jobmon.errors import UnknownIncident
 from airflow_jobmon.postgres.queries import load_queries

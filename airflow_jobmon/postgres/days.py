@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.core.days import DayStats
+from airflow_jobmon.core.model.days import DayStats
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.trips import NOT_DURABLE, transaction
 

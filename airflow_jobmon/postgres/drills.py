@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg import Connection, errors
 from psycopg.types.json import Jsonb
 
-from airflow_jobmon.core.drills import Delivery, Step
+from airflow_jobmon.core.drills.drills import Delivery, Step
 from airflow_jobmon.errors import SchemaProblem
 from airflow_jobmon.postgres.queries import load_queries
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.core.health import JobFacts, Window
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.lateness import PassedDeadline
-from airflow_jobmon.core.rhythm import Rhythm
-from airflow_jobmon.core.runs import FAILED, SUCCESS, Run
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import JobFacts, Window
+from airflow_jobmon.core.model.runs import FAILED, SUCCESS, Run
+from airflow_jobmon.core.rules.incident_changes import NEWS
+from airflow_jobmon.core.rules.lateness import PassedDeadline
+from airflow_jobmon.core.schedule.learned import Rhythm
 from airflow_jobmon.core.times import parse_moment
-from airflow_jobmon.core.verdicts import NEWS
 from airflow_jobmon.postgres.queries import load_queries
 
 Connection = psycopg.Connection[Any]

@@ -8,8 +8,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from airflow_jobmon.core.suggest import History
-from airflow_jobmon.core.zones import check_zone
+from airflow_jobmon.core.schedule.zones import check_zone
+from airflow_jobmon.core.suggest.suggest import History
 from airflow_jobmon.postgres.queries import load_queries
 
 _BATCH = 50

@@ -9,8 +9,8 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from airflow_jobmon.core.incidents import state_of
-from airflow_jobmon.core.silences import matches
+from airflow_jobmon.core.model.incidents import state_of
+from airflow_jobmon.core.model.silences import matches
 from airflow_jobmon.core.times import roughly, to_the_second
 from airflow_jobmon.errors import UnknownIncident
 from airflow_jobmon.postgres.queries import load_queries

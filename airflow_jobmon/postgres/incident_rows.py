@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.health import Kind
-from airflow_jobmon.core.incidents import State, fingerprint
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.silences import Silence
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.health import Kind
+from airflow_jobmon.core.model.incidents import State, fingerprint
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.model.silences import Silence
+from airflow_jobmon.core.rules.incident_changes import Outcome, Ruling
 from airflow_jobmon.core.times import iso
-from airflow_jobmon.core.verdicts import Outcome, Ruling
 
 Row = dict[str, Any]
 

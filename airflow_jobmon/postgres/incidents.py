@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
-from airflow_jobmon.core.alerts import Alert
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.incidents import Change, OpenIncident
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.runs import FAILED, Run
-from airflow_jobmon.core.silences import Silence
-from airflow_jobmon.core.verdicts import Outcome, Ruling
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.model.incidents import Change, OpenIncident
+from airflow_jobmon.core.model.runs import FAILED, Run
+from airflow_jobmon.core.model.silences import Silence
+from airflow_jobmon.core.rules.incident_changes import Outcome, Ruling
 from airflow_jobmon.errors import SchemaProblem
 from airflow_jobmon.postgres.incident_rows import (
     Row,

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.trips import transaction
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from psycopg import Connection
 
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.overview import Incident, Told, Watch
-from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.silences import Silence
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.model.silences import Silence
+from airflow_jobmon.core.reports.dashboard import Incident, Told, Watch
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import stored_job
 from airflow_jobmon.postgres.silences import list_silences

@@ -13,8 +13,8 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from airflow_jobmon.core.job_changes import JobChange, compare_jobs
-from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults, read_job
+from airflow_jobmon.core.jobs.diff import JobChange, compare_jobs
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults, read_job
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.postgres.queries import load_queries
 

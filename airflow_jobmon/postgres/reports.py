@@ -11,7 +11,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.postgres.outbox import register_channels
 from airflow_jobmon.postgres.queries import load_queries
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from airflow_jobmon.core.rhythm import learn_rhythm
+from airflow_jobmon.core.schedule.learned import learn_rhythm
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
 

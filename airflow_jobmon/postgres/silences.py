@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 from psycopg.rows import dict_row
 
-from airflow_jobmon.core.silences import like_pattern, matches
+from airflow_jobmon.core.model.silences import like_pattern, matches
 from airflow_jobmon.core.times import to_the_second
 from airflow_jobmon.errors import BusyProblem, UnknownSilence
 from airflow_jobmon.postgres.queries import load_queries

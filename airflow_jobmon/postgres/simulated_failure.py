@@ -15,7 +15,7 @@ from uuid import UUID
 import psycopg
 from psycopg import Connection, sql
 
-from airflow_jobmon.core.drills import simulated_error
+from airflow_jobmon.core.drills.drills import simulated_error
 from airflow_jobmon.errors import SchemaProblem
 from airflow_jobmon.postgres.queries import load_queries
 

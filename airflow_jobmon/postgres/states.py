@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 
-from airflow_jobmon.core.health import Finding, Window
-from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults
-from airflow_jobmon.core.rhythm import Rhythm, read_rhythm
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults
+from airflow_jobmon.core.model.health import Finding, Window
+from airflow_jobmon.core.schedule.learned import Rhythm, read_rhythm
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.registry import read_stored_job
 

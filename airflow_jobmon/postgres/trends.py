@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from airflow_jobmon.core.baselines import REACH, degradation
-from airflow_jobmon.core.health import Finding
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import Finding
+from airflow_jobmon.core.rules.trends import REACH, degradation
 from airflow_jobmon.postgres.days import days
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.queries import load_queries

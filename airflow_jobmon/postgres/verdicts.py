@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from airflow_jobmon.core.health import Health, worst
+from airflow_jobmon.core.model.health import Health, worst
 from airflow_jobmon.core.times import iso, parse_moment
 from airflow_jobmon.errors import UnjudgedJob
 from airflow_jobmon.postgres.queries import load_queries

@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults, read_job
-from airflow_jobmon.core.runs import SUCCESS, Run
-from airflow_jobmon.core.successes import WINDOW, Mark, Seen
-from airflow_jobmon.core.waits import Wait
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults, read_job
+from airflow_jobmon.core.model.runs import SUCCESS, Run
+from airflow_jobmon.core.model.successes import WINDOW, Mark, Seen
+from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem, JobmonError, SchemaProblem
 from airflow_jobmon.postgres.connect import aconnect, connect
 from airflow_jobmon.postgres.queries import load_queries

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_jobmon.core.health import health_report
+from airflow_jobmon.core.model.health import health_report
 from airflow_jobmon.dispatch import deliver
 from airflow_jobmon.errors import BusyProblem
 from airflow_jobmon.judging import check_and_record

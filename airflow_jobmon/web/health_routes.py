@@ -8,7 +8,7 @@ import psycopg
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.judging import require_known
 from airflow_jobmon.postgres.verdicts import StoredHealth, stored_health, unjudged
 from airflow_jobmon.web.answers import OF_HEALTH

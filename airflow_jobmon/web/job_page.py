@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 from fastapi.responses import HTMLResponse
 
-from airflow_jobmon.core.charts import band_chart, bar_chart, usual_band
-from airflow_jobmon.core.days import DayStats
-from airflow_jobmon.core.jobs import MonitoredJob, job_by_defaults
-from airflow_jobmon.core.ready_commands import acknowledge_command, silence_command, unsilence_command
-from airflow_jobmon.core.silences import in_force
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults
+from airflow_jobmon.core.model.days import DayStats
+from airflow_jobmon.core.model.silences import in_force
+from airflow_jobmon.core.rendering.charts import band_chart, bar_chart, usual_band
+from airflow_jobmon.core.rendering.suggested_commands import acknowledge_command, silence_command, unsilence_command
 from airflow_jobmon.core.times import format_duration, roughly
 from airflow_jobmon.judging import assess_jobs
 from airflow_jobmon.postgres import overview as reading

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 from fastapi.responses import HTMLResponse
 
-from airflow_jobmon.core.charts import strip_chart
-from airflow_jobmon.core.overview import (
+from airflow_jobmon.core.model.silences import in_force
+from airflow_jobmon.core.rendering.charts import strip_chart
+from airflow_jobmon.core.reports.dashboard import (
     JobLine,
     count_healths,
     first_sight,
@@ -20,7 +21,6 @@ from airflow_jobmon.core.overview import (
     undelivered_trouble,
     watch_trouble,
 )
-from airflow_jobmon.core.silences import in_force
 from airflow_jobmon.postgres import overview as reading
 from airflow_jobmon.postgres.verdicts import stored_health
 from airflow_jobmon.web.rendering import render

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import jinja2
 from fastapi.responses import HTMLResponse, Response
 
-from airflow_jobmon.core.alerts import KIND_TITLES
+from airflow_jobmon.core.model.alerts import KIND_TITLES
 from airflow_jobmon.core.text import fit, one_line, paragraph
 from airflow_jobmon.core.times import iso, relative, roughly, to_the_second
 from airflow_jobmon.web.security import HEADERS

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 from airflow.sdk import DAG
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.sensors import JobsLogSensor

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.core.alerts import Alert, AlertEvent
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.report import Report
+from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.postgres.incidents import IncidentBook
 
 

@@ -12,8 +12,8 @@ from psycopg import Connection
 
 from airflow_jobmon.channels import Channel
 from airflow_jobmon.connections import open_channels
-from airflow_jobmon.core.alerts import Alert, AlertEvent
-from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.postgres.incidents import IncidentBook
 
 HTTP_KINDS = ("slackwebhook", "slack", "resend", "http")

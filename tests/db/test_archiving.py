@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from airflow_jobmon.archiving import archive_runs
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, UnknownJob
 from airflow_jobmon.judging import assess_jobs, check_and_record
 from airflow_jobmon.postgres.connect import connect

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.delivery import deliver_due
 from airflow_jobmon.judging import judge_changed, judge_events
 from airflow_jobmon.postgres.outbox import EBB, Outbox, register_channels

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.core.alerts import AlertEvent
+from airflow_jobmon.core.model.alerts import AlertEvent
 from airflow_jobmon.delivery import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
 from airflow_jobmon.judging import judge_changed, judge_events

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_jobmon.core.alerts import Alert, AlertEvent
-from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.outbox import Outbox, register_channels

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 import yaml
 
-from airflow_jobmon.core.jobs import MonitoredJob, read_job
-from airflow_jobmon.core.suggest import History, suggest
-from airflow_jobmon.core.zone_fit import USUAL_ZONES
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, read_job
+from airflow_jobmon.core.suggest.suggest import History, suggest
+from airflow_jobmon.core.suggest.zone_fit import USUAL_ZONES
 from demo import sample
 from demo.postgres import Postgres
 

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from airflow_jobmon.core.alerts import Alert, AlertEvent
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.delivery import deliver_due
 from airflow_jobmon.doctor.diagnosis import State
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError

@@ -10,7 +10,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.drills.failure import hold_failure_drill
 from airflow_jobmon.drills.holding import Terms
 from airflow_jobmon.drills.missed import hold_missed_drill

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from airflow_jobmon.core.end_to_end import read_plan
+from airflow_jobmon.core.drills.end_to_end import read_plan
 from airflow_jobmon.drills.end_to_end import hold_end_to_end_drill
 from airflow_jobmon.drills.holding import Terms
 from airflow_jobmon.errors import ConfigurationError
@@ -220,7 +220,7 @@ def test_several_statements_make_and_remove_test_data(conn, system):
 
 KILLED = """
 import json, sys, time
-from airflow_jobmon.core.end_to_end import read_plan
+from airflow_jobmon.core.drills.end_to_end import read_plan
 from airflow_jobmon.drills.end_to_end import hold_end_to_end_drill
 from airflow_jobmon.drills.holding import Terms
 from airflow_jobmon.postgres.connect import connect

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from airflow_jobmon.connections import connection_type, open_channels
-from airflow_jobmon.core.drills import SIMULATED, limit_of
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.drills.drills import SIMULATED, limit_of
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.drills.failure import hold_failure_drill
 from airflow_jobmon.drills.holding import Terms
 from airflow_jobmon.errors import ConfigurationError

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_jobmon.connections import open_channels
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.drills.holding import Terms
 from airflow_jobmon.drills.missed import hold_missed_drill
 from airflow_jobmon.errors import ConfigurationError, UnknownJob

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from airflow_jobmon.archiving import archive_runs
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, StorageProblem
 from airflow_jobmon.exporting import count_rows
 from airflow_jobmon.judging import assess_jobs

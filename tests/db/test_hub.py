@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from airflow_jobmon import hub
-from airflow_jobmon.core.waits import Wait
+from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import ConnectionProblem, SchemaProblem
 from airflow_jobmon.hub import Pace, wait_for_run
 from tests.runs import log_run
@@ -308,7 +308,7 @@ def test_psycopg_is_imported_off_the_loop():
     """It takes a third of a second, in which a triggerer's other triggers would stand still."""
     program = """
 import asyncio, sys, threading
-from airflow_jobmon.core.waits import Wait
+from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import ConnectionProblem
 from airflow_jobmon.hub import Pace, wait_for_run
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_jobmon.core.waits import Wait
+from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.hub import Pace, wait_for_run
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate

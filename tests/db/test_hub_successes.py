@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_jobmon import hub
-from airflow_jobmon.core.waits import Wait
+from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.hub import Pace, new_successes, wait_for_run
 from tests.runs import log_run
 from tests.waiting import eventually

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.silences import Silence, in_force
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.silences import Silence, in_force
 from airflow_jobmon.errors import UnknownIncident
 from airflow_jobmon.judging import check_and_record, judge_changed, judge_events
 from airflow_jobmon.postgres.acknowledging import Meant, acknowledge, withdraw

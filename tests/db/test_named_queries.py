@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from airflow_jobmon.core.spreadsheet import csv_text
+from airflow_jobmon.core.rendering.csv_export import csv_text
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.named_queries import bind_parameters, find_query, list_queries, plain_sql, run_query

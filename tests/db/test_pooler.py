@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.waits import Wait
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.delivery import deliver_due
 from airflow_jobmon.hub import new_successes, wait_for_run
 from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, judge_jobs

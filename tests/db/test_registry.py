@@ -9,7 +9,7 @@ from psycopg.conninfo import make_conninfo
 
 from airflow_jobmon.cli.registry_file import read_registry_file
 from airflow_jobmon.cli.registry_text import registry_as_yaml
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.judging import judge_jobs
 from airflow_jobmon.postgres.connect import connect

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.report_text import report_text
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.rendering.report_text import report_text
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate

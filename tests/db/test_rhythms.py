@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.rhythm import Rhythm, read_rhythm
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.schedule.learned import Rhythm, read_rhythm
 from airflow_jobmon.judging import judge_changed, judge_jobs
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.rhythms import learn_rhythms

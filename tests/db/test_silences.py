@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.silences import like_pattern, matches
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.silences import like_pattern, matches
 from airflow_jobmon.errors import BusyProblem, UnknownIncident, UnknownSilence
 from airflow_jobmon.judging import judge_changed, judge_events, judge_jobs
 from airflow_jobmon.postgres import schema, silences

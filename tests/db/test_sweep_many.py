@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.sweep import changed_jobs
 from airflow_jobmon.settings import Settings

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.judging import BATCH, judge_changed, judge_due, judge_events, judge_jobs, sweep
 from airflow_jobmon.lookout import Lookout, Pulse
 from airflow_jobmon.postgres.connect import connect

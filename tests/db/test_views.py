@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg.rows import dict_row
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.judging import check_and_record, judge_changed
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings

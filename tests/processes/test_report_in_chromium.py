@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_jobmon.channels.email_report import write_report
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.report import Report, Section, Table
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.model.report import Report, Section, Table
 from tests.browser import chromium
 from tests.reports import a_report
 

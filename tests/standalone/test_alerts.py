@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.postgres.registry import apply_jobs
 from demo.inbox_reader import SINKS
 from demo.standalone import EMAIL, SLACK

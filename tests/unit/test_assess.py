@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.assess import DORMANT_AFTER, assess
-from airflow_jobmon.core.health import Health, JobFacts, Kind, Window
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.rhythm import Gap, Rhythm
-from airflow_jobmon.core.runs import Run
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import Health, JobFacts, Kind, Window
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.rules.assess import DORMANT_AFTER, assess
+from airflow_jobmon.core.schedule.learned import Gap, Rhythm
 
 NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)

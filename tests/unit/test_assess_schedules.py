@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.assess import assess
-from airflow_jobmon.core.health import Health, JobFacts, JobHealth, Kind
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.schedule import first_slot_after
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import Health, JobFacts, JobHealth, Kind
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.rules.assess import assess
+from airflow_jobmon.core.schedule.schedule import first_slot_after
 from tests import cron_oracle
 
 TICK = timedelta(microseconds=1)

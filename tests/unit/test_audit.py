@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.audit import Audit, ExportedFile, NewError, archive_step, audit_report, covering, drill_step
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.report_text import report_text
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.rendering.report_text import report_text
+from airflow_jobmon.core.reports.audit import (
+    Audit,
+    ExportedFile,
+    NewError,
+    archive_step,
+    audit_report,
+    covering,
+    drill_step,
+)
 
 AT = datetime(2026, 12, 1, 9, tzinfo=UTC)
 ARCHIVED = {"runs": 1200, "job_count": 2, "before": "2026-09-02T09:00:00Z", "dry_run": False, "to": None, "refused": {}}

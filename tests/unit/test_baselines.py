@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.baselines import REACH, degradation
-from airflow_jobmon.core.days import DayStats
-from airflow_jobmon.core.health import Health, Kind
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.days import DayStats
+from airflow_jobmon.core.model.health import Health, Kind
+from airflow_jobmon.core.rules.trends import REACH, degradation
 
 TODAY = date(2025, 11, 13)
 JOB = MonitoredJob(name="load")

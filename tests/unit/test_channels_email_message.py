@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from airflow_jobmon.channels.email_message import message_bytes, read_addresses, read_sender, write_letter
-from airflow_jobmon.core.alerts import AlertEvent
+from airflow_jobmon.core.model.alerts import AlertEvent
 from airflow_jobmon.errors import ConfigurationError
 from tests.hostile import alerts, an_alert, copied, copies, some_alerts
 

@@ -14,7 +14,7 @@ from airflow_jobmon.channels.resend import ResendChannel
 from airflow_jobmon.channels.slack_api import SlackApiChannel
 from airflow_jobmon.channels.slack_webhook import SlackWebhookChannel
 from airflow_jobmon.channels.webhook import WebhookChannel
-from airflow_jobmon.core.alerts import Alert
+from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
 from demo.ports import free_port
 from tests import servers

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 
 from airflow_jobmon.channels.slack_message import escaped, slack_message
-from airflow_jobmon.core.alerts import AlertEvent
-from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.model.alerts import AlertEvent
+from airflow_jobmon.core.model.health import Health
 from tests.hostile import alerts, an_alert, copied, copies, some_alerts, texts
 
 KEY = uuid.UUID("12345678-1234-4234-8234-123456789abc")

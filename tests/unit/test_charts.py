@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.charts import band_chart, bar_chart, strip_chart, usual_band
+from airflow_jobmon.core.rendering.charts import band_chart, bar_chart, strip_chart, usual_band
 
 SVG = "{http://www.w3.org/2000/svg}"
 values = st.lists(st.none() | st.floats(0, 1e12), max_size=40)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.clock_changes import clock_changes
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.schedule import first_slot_after
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.reports.clock_changes import clock_changes
+from airflow_jobmon.core.schedule.schedule import first_slot_after
 from tests import cron_oracle
 
 

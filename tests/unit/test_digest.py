@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow_jobmon.core.digest import FailedRuns, MissedRun, Morning, OpenProblem, Undelivered, digest
-from airflow_jobmon.core.health import Finding, Health, JobHealth, Kind
-from airflow_jobmon.core.report_text import report_text
+from airflow_jobmon.core.model.health import Finding, Health, JobHealth, Kind
+from airflow_jobmon.core.rendering.report_text import report_text
+from airflow_jobmon.core.reports.digest import FailedRuns, MissedRun, Morning, OpenProblem, Undelivered, digest
 
 AT = datetime(2026, 3, 29, 6, tzinfo=UTC)
 PAGE = "https://airflow.example.com/jobmon/"

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.drill_report import drill_report
-from airflow_jobmon.core.drills import (
+from airflow_jobmon.core.drills.drills import (
     Delivery,
     DrillResult,
     Step,
@@ -21,8 +20,9 @@ from airflow_jobmon.core.drills import (
     read_within,
     simulated_error,
 )
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.runs import DRILL_PREFIX
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.model.runs import DRILL_PREFIX
+from airflow_jobmon.core.reports.drill_report import drill_report
 from airflow_jobmon.errors import ConfigurationError
 from tests.hostile import texts
 

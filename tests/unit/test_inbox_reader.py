@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_jobmon.channels.slack_message import slack_message
-from airflow_jobmon.core.alerts import Alert, AlertEvent
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.messages import subject
+from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.rendering.messages import subject
 from airflow_jobmon.core.times import parse_moment
 from demo.inbox_reader import Expected, title_of
 from demo.screen import Screen

@@ -12,15 +12,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from airflow_jobmon.core.alerts import AlertEvent
-from airflow_jobmon.core.assess import assess
-from airflow_jobmon.core.health import ALERTING, Health, JobFacts
-from airflow_jobmon.core.incidents import Change, OpenIncident, State, fingerprint
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.runs import FAILED, RUNNING, SUCCESS, Run
-from airflow_jobmon.core.silences import Silence
-from airflow_jobmon.core.verdicts import NEWS, Circumstances, Outcome, Ruling
-from airflow_jobmon.core.verdicts import rule as decide
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.alerts import AlertEvent
+from airflow_jobmon.core.model.health import ALERTING, Health, JobFacts
+from airflow_jobmon.core.model.incidents import Change, OpenIncident, State, fingerprint
+from airflow_jobmon.core.model.runs import FAILED, RUNNING, SUCCESS, Run
+from airflow_jobmon.core.model.silences import Silence
+from airflow_jobmon.core.rules.assess import assess
+from airflow_jobmon.core.rules.incident_changes import NEWS, Circumstances, Outcome, Ruling
+from airflow_jobmon.core.rules.incident_changes import rule as decide
 
 START = datetime(2025, 11, 13, 12, tzinfo=UTC)
 INTERVAL = timedelta(hours=4)

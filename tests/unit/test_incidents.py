@@ -11,9 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.alerts import AlertEvent
-from airflow_jobmon.core.health import Finding, Health, Kind
-from airflow_jobmon.core.incidents import TABLE, Change, OpenIncident, Rule, Sight, State, Tell, fingerprint, next_step
+from airflow_jobmon.core.model.alerts import AlertEvent
+from airflow_jobmon.core.model.health import Finding, Health, Kind
+from airflow_jobmon.core.model.incidents import (
+    TABLE,
+    Change,
+    OpenIncident,
+    Rule,
+    Sight,
+    State,
+    Tell,
+    fingerprint,
+    next_step,
+)
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from airflow_jobmon.core.job_changes import FieldChange, JobChange, compare_jobs
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.diff import FieldChange, JobChange, compare_jobs
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from tests.jobs import registries
 
 Stored = dict[str, object]

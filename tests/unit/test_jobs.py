@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.jobs import MonitoredJob, read_job
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, read_job
 from airflow_jobmon.errors import ConfigurationError
 from tests.jobs import FIELDS_DRAWN, monitored_jobs
 

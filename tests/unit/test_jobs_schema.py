@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from airflow_jobmon.core.jobs import MonitoredJob, read_job
-from airflow_jobmon.core.jobs_schema import jobs_schema
+from airflow_jobmon.core.jobs.json_schema import jobs_schema
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, read_job
 from airflow_jobmon.errors import ConfigurationError
 from tests.jobs import monitored_jobs
 

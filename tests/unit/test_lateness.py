@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.alerts import AlertEvent
-from airflow_jobmon.core.incidents import Change, State
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.lateness import MOST_STARTS, LateStart, PassedDeadline, late_starts, ran_late
-from airflow_jobmon.core.messages import statement, title
-from airflow_jobmon.core.verdicts import Circumstances
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.alerts import AlertEvent
+from airflow_jobmon.core.model.incidents import Change, State
+from airflow_jobmon.core.rendering.messages import statement, title
+from airflow_jobmon.core.rules.incident_changes import Circumstances
+from airflow_jobmon.core.rules.lateness import MOST_STARTS, LateStart, PassedDeadline, late_starts, ran_late
 
 DAILY = MonitoredJob(name="load", schedule="0 2 * * *", grace="1h")
 HOURLY = MonitoredJob(name="load", every="1h", grace="10m")

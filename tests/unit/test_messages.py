@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_jobmon.core import messages
-from airflow_jobmon.core.alerts import AlertEvent
-from airflow_jobmon.core.health import Health
+from airflow_jobmon.core.model.alerts import AlertEvent
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.rendering import messages
 from tests.hostile import an_alert
 
 TITLES = [

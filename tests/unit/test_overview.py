@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.health import Health
-from airflow_jobmon.core.overview import (
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.reports.dashboard import (
     Incident,
     Watch,
     count_healths,

@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.ready_commands import acknowledge_command, silence_command, typeable, unsilence_command
-from airflow_jobmon.core.silences import matches
+from airflow_jobmon.core.model.silences import matches
+from airflow_jobmon.core.rendering.suggested_commands import (
+    acknowledge_command,
+    silence_command,
+    typeable,
+    unsilence_command,
+)
 from tests.hostile import texts
 
 names = texts | st.text(min_size=1, max_size=30)

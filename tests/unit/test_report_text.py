@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.report import Table
-from airflow_jobmon.core.report_text import report_text, sparkline, table_lines, width
+from airflow_jobmon.core.model.report import Table
+from airflow_jobmon.core.rendering.report_text import report_text, sparkline, table_lines, width
 from tests.hostile import long_texts, texts
 from tests.reports import a_report, reports
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_jobmon.core.health import Finding, Health, JobHealth, Kind
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.report_text import report_text
-from airflow_jobmon.core.review import JobWeek, Span, review
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import Finding, Health, JobHealth, Kind
+from airflow_jobmon.core.rendering.report_text import report_text
+from airflow_jobmon.core.reports.review import JobWeek, Span, review
 
 AT = datetime(2026, 3, 30, 7, tzinfo=UTC)
 PAGE = "https://airflow.example.com/jobmon/"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.rhythm import FEWEST_STARTS, Rhythm, learn_rhythm, read_rhythm
+from airflow_jobmon.core.schedule.learned import FEWEST_STARTS, Rhythm, learn_rhythm, read_rhythm
 
 MONDAY = date(2025, 6, 2)
 """Sixteen weeks and five days before clocks go back in Europe."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_jobmon.core.health import Kind
-from airflow_jobmon.core.runbook import SECTIONS, runbook_section
+from airflow_jobmon.core.model.health import Kind
+from airflow_jobmon.core.model.runbook import SECTIONS, runbook_section
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
 ANCHORS = set(re.findall(r'<a id="([a-z-]+)"></a>\n\n## ', RUNBOOK))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.schedule import first_slot_after, latest_slot_at_or_before
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.schedule.schedule import first_slot_after, latest_slot_at_or_before
 
 
 def at(text: str) -> datetime:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.silences import Silence, in_force, matches
+from airflow_jobmon.core.model.silences import Silence, in_force, matches
 
 NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.spreadsheet import csv_text
+from airflow_jobmon.core.rendering.csv_export import csv_text
 
 
 def cell(value: object) -> str:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.successes import WINDOW, Mark, Seen, moved, news, run_key
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.model.successes import WINDOW, Mark, Seen, moved, news, run_key
 
 START = datetime(2025, 11, 13, 2, tzinfo=UTC)
 

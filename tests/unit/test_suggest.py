@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.cron_candidates import nominal
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.schedule import first_slot_after
-from airflow_jobmon.core.suggest import History, Suggestion, suggest
-from airflow_jobmon.core.zone_fit import USUAL_ZONES
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.schedule.schedule import first_slot_after
+from airflow_jobmon.core.suggest.cron_candidates import nominal
+from airflow_jobmon.core.suggest.suggest import History, Suggestion, suggest
+from airflow_jobmon.core.suggest.zone_fit import USUAL_ZONES
 from tests.hostile import texts
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)  # a Tuesday, a month after Europe's clocks went back

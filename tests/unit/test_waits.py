@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pendulum
 import pytest
 
-from airflow_jobmon.core.jobs import MonitoredJob
-from airflow_jobmon.core.runs import Run
-from airflow_jobmon.core.waits import check_handling, default_since, shortfall, since_when
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.model.waits import check_handling, default_since, shortfall, since_when
 from airflow_jobmon.errors import ConfigurationError
 
 AT_SIX = datetime(2025, 11, 13, 6, tzinfo=UTC)

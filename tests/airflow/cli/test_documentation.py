@@ -10,7 +10,7 @@ import pytest
 from airflow.cli.cli_config import ActionCommand, GroupCommand
 
 from airflow_jobmon.cli.definition import get_jobmon_commands
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.provider_info import get_provider_info
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -8,7 +8,7 @@ import json
 import pytest
 import yaml
 
-from airflow_jobmon.core.jobs_schema import jobs_schema
+from airflow_jobmon.core.jobs.json_schema import jobs_schema
 from tests.runs import log_run
 
 

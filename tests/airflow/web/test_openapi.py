@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
-from airflow_jobmon.core.health import Health, Kind, health_report
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import Health, Kind, health_report
 from airflow_jobmon.core.times import parse_moment
 from airflow_jobmon.judging import assess_jobs, check_and_record
 from airflow_jobmon.metrics import job_metrics

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs

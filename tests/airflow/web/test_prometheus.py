@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
-from airflow_jobmon.core.exposition import Family, label_set, wants_openmetrics, write_metrics
-from airflow_jobmon.core.jobs import MonitoredJob
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.rendering.prometheus_text import Family, label_set, wants_openmetrics, write_metrics
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings

@@ -1,0 +1,1 @@
+"""Alert drills, step by step."""

@@ -1,0 +1,34 @@
+"""What a drill that simulates no row tells by itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.health import Finding, JobHealth
+from airflow_jobmon.core.model.runbook import runbook_section
+from airflow_jobmon.core.rules.alert_factory import job_page
+from airflow_jobmon.core.times import to_the_second
+
+
+def tell_missed_drill(  # noqa: PLR0917 - all that the message says
+    finding: Finding, health: JobHealth, job: MonitoredJob, drill_id: UUID, now: datetime, base_url: str | None
+) -> Alert:
+    """A missed run that a judge found by looking ahead; told like a real one, marked as a test, counted nowhere."""
+    last = health.last_run
+    facts = [("Last run", f"{to_the_second(last.started_at)}, {last.status}" if last else "none")]
+    if job.schedule is not None:
+        facts.append(("Schedule", f"{job.schedule} {job.timezone}"))
+    return Alert(
+        event=AlertEvent.TEST,
+        kind=finding.kind.value,
+        job_name=job.name,
+        severity=finding.severity,
+        at=now,
+        message=f"should no run come, this is what would be told just after it was due: {finding.message}",
+        facts=(*facts, ("Drill", str(drill_id))),
+        logs_url=job.logs_url or job_page(base_url, job.name),
+        runbook_url=job.runbook_url or runbook_section(base_url, finding.kind),
+    )

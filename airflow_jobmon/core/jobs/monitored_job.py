@@ -1,0 +1,123 @@
+"""What a team expects of a job: the registry entry."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+
+from airflow_jobmon.core.jobs.fields import Allowance, ChannelNames, Cron, Duration, Name, Sentence, Url, Words, Zone
+from airflow_jobmon.core.schedule.schedule import earliness, first_slot_after, latest_slot_at_or_before
+from airflow_jobmon.errors import ConfigurationError
+
+
+class MonitoredJob(BaseModel):
+    """What we expect of one job. Durations are timedeltas or text such as `90s`, `1h`, `2d`, `PT1H`.
+
+    Give either `schedule` (cron, read in `timezone`) or `every`; neither means every 24 h.
+    Raises ConfigurationError with every mistake: the job, the field, what is wrong, and what was meant.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: Name = Field(description="The job_name its runs are logged under.", examples=["nightly-invoices"])
+    schedule: Cron | None = Field(
+        default=None,
+        description="Cron expression of when a run should start: five fields, read in `timezone`.",
+        examples=["0 2 * * *", "*/15 8-18 * * 1-5"],
+    )
+    timezone: Zone = Field(
+        default="UTC", description="IANA zone the schedule is read in.", examples=["UTC", "Europe/Berlin"]
+    )
+    every: Duration = Field(default=timedelta(hours=24), description="Time between starts, where there is no schedule.")
+    grace: Allowance = Field(default=timedelta(hours=1), description="How much later than expected is not yet missed.")
+    early: Allowance = Field(
+        default=timedelta(minutes=5),
+        description="A run that starts this much before a slot counts for that slot; at most half the gap between two.",
+    )
+    timeout: Duration = Field(default=timedelta(hours=1), description="Running longer than this is stuck.")
+    max_duration: Duration = Field(default=timedelta(seconds=60), description="A success that took longer is slow.")
+    min_success_rate: float = Field(default=95.0, ge=0, le=100, description="Percent; below is a warning.")
+    target_success_rate: float = Field(
+        default=98.0, ge=0, le=100, description="Percent; a falling rate is told of only below this."
+    )
+    window_days: int = Field(default=30, ge=1, le=400, description="Days over which the success rate is taken.")
+    failures_to_alert: int = Field(default=1, ge=1, le=1000, description="Failures in a row before failed is critical.")
+    zero_records_days: int = Field(
+        default=3,
+        ge=0,
+        le=400,
+        description="Days in a row without records before it is a finding; 0 = records do not matter.",
+    )
+    realert_interval: Duration | None = Field(
+        default=None, description="After how long a critical problem is told again; beats [jobmon] realert_interval."
+    )
+    channels: ChannelNames | None = Field(
+        default=None,
+        description="Airflow connections that are told; beats [jobmon] channels. An empty list tells nobody.",
+        examples=[["slack_ops", "mail_oncall"]],
+    )
+    tags: Words = Field(default=(), description="Free words to group jobs by.", examples=[["billing", "nightly"]])
+    owner: Sentence | None = Field(default=None, description="Who looks after it.", examples=["payments team"])
+    logs_url: Url | None = Field(default=None, description="Where View Logs leads; default is the job's own page.")
+    runbook_url: Url | None = Field(
+        default=None, description="Where Runbook leads.", examples=["https://wiki.example.com/runbooks/invoices"]
+    )
+    enabled: bool = Field(default=True, description="False: not judged, and no alerts.")
+
+    @model_validator(mode="after")
+    def _schedule_is_one_of_two(self) -> Self:
+        if self.schedule is not None and "every" in self.model_fields_set:
+            raise ValueError("schedule and every are both set; keep the one that is meant")
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _mistakes_are_told_in_our_words(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(given)
+        except ValidationError as error:
+            from airflow_jobmon.core.jobs.validation_errors import describe_mistakes  # noqa: PLC0415 - only for a mistake
+
+            mistakes = error.errors(include_url=False)
+            raise ConfigurationError(describe_mistakes(given, mistakes, cls.model_fields)) from None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def earliness(self) -> timedelta:
+        """`early`, held to half the gap between slots, so that a run never counts for two of them."""
+        return min(self.early, self.every / 2) if self.schedule is None else earliness(self.schedule, self.early)
+
+    def expected_after(self, last_start: datetime) -> datetime:
+        """When the next run should start, in UTC, given the start of the last one."""
+        if self.schedule is None:
+            return last_start.astimezone(UTC) + self.every
+        return first_slot_after(self.schedule, self.timezone, last_start + self.earliness)
+
+    def due_after(self, last_start: datetime) -> datetime:
+        """The moment after which the next run counts as missed, in UTC, grace included.
+
+        Slots are reckoned in the job's zone; grace is added in UTC, so a clock change never shortens it.
+        """
+        return self.expected_after(last_start) + self.grace
+
+    def latest_slot(self, at: datetime) -> datetime:
+        """The newest slot at or before `at`, in UTC; without a schedule, `at - every`."""
+        if self.schedule is None:
+            return at.astimezone(UTC) - self.every
+        return latest_slot_at_or_before(self.schedule, self.timezone, at)
+
+
+def job_by_defaults(name: str) -> MonitoredJob:
+    """What is expected of a job that nobody registered; the log may hold names that no registry would take."""
+    return MonitoredJob.model_construct(name=name)
+
+
+def read_job(fields: dict[str, Any]) -> MonitoredJob:
+    """A MonitoredJob from a plain mapping; raises as that does."""
+    return MonitoredJob.model_validate(fields)

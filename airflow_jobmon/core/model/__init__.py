@@ -1,0 +1,1 @@
+"""What the package speaks of: runs, health, incidents, alerts, reports, waits."""

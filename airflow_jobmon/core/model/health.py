@@ -1,0 +1,192 @@
+"""Findings and health: the vocabulary of a verdict, and the facts it is reached from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from airflow_jobmon.core.model.runs import Run
+from airflow_jobmon.core.schedule.learned import Rhythm
+from airflow_jobmon.core.times import iso, parse_moment
+
+
+class Health(StrEnum):
+    """From best to worst; `unknown` is worse than ok, since it may hide anything, and better than a known fault."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return _RANKS[self]
+
+
+_RANKS = {health: rank for rank, health in enumerate(Health)}
+"""Looked up, since ten thousand jobs are compared at each check."""
+
+
+class Kind(StrEnum):
+    """What can be wrong with a job."""
+
+    FAILED = "failed"
+    MISSED = "missed"
+    STUCK = "stuck"
+    LATE = "late"
+    SLOW = "slow"
+    LOW_SUCCESS_RATE = "low_success_rate"
+    RISING_DURATION = "rising_duration"
+    FALLING_SUCCESS_RATE = "falling_success_rate"
+    ZERO_RECORDS = "zero_records"
+    FALLING_RECORDS = "falling_records"
+    UNKNOWN_STATUS = "unknown_status"
+
+
+ALERTING = (Kind.FAILED, Kind.MISSED, Kind.STUCK, Kind.SLOW, Kind.LOW_SUCCESS_RATE)
+"""Kinds that open an incident and are told; the others are shown only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with a job now.
+
+    `observed` and `threshold` are in seconds for missed, late, stuck, slow and rising_duration, in percent for
+    low_success_rate and falling_success_rate, records a day for falling_records, days in a row for zero_records, and a
+    count of failures in a row for failed. `since` is when it became true, `evidence_at` when its newest
+    evidence did (a third failure in a row: the end of the third run). `alerts` is false for what is only shown.
+    """
+
+    kind: Kind
+    severity: Health
+    message: str
+    observed: Any
+    threshold: Any
+    since: datetime
+    evidence_at: datetime
+    alerts: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind.value,
+            "severity": self.severity.value,
+            "message": self.message,
+            "observed": self.observed,
+            "threshold": self.threshold,
+        }
+
+    def as_stored(self) -> dict[str, Any]:
+        """All of it, as `from_stored` reads it."""
+        more = {"since": iso(self.since), "evidence_at": iso(self.evidence_at), "alerts": self.alerts}
+        return {**self.as_json(), **more}
+
+    @classmethod
+    def from_stored(cls, stored: dict[str, Any]) -> Finding:
+        return cls(
+            kind=Kind(stored["kind"]),
+            severity=Health(stored["severity"]),
+            message=stored["message"],
+            observed=stored["observed"],
+            threshold=stored["threshold"],
+            since=parse_moment(stored["since"]),
+            evidence_at=parse_moment(stored["evidence_at"]),
+            alerts=stored["alerts"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Finished runs of the last `days` days, drills left out."""
+
+    days: int
+    finished: int
+    succeeded: int
+
+    @property
+    def success_rate(self) -> float | None:
+        """Percent; None without a finished run."""
+        return 100.0 * self.succeeded / self.finished if self.finished else None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What the log shows of one job; drills are left out of all of it.
+
+    newest: the newest started run, running or not.
+    last_finished, last_success: the newest by (started_at, completed_at).
+    failed_in_a_row: finished runs that failed since the last success; failing_since: the end of the first of them.
+    longest_success: the longest of its recent successes, gathered only where a run of an unregistered job is running.
+    rhythm: what was learned of an unregistered job.
+    registered_at: when the registry took the job in, or when we first saw it. window is None where it was not counted.
+    trends: what got worse by its whole days, found earlier.
+    scheduled_since: when its schedule was last changed in the registry, or it was enabled again; None: never.
+    came_at: when the first run started after the stored deadline, where that passed before the newest one started.
+    newest_run: an opaque key of the newest runs, to notice later that they are no longer the newest.
+    """
+
+    job_name: str
+    registered_at: datetime
+    newest: Run | None = None
+    last_finished: Run | None = None
+    last_success: Run | None = None
+    failed_in_a_row: int = 0
+    failing_since: datetime | None = None
+    longest_success: timedelta | None = None
+    rhythm: Rhythm | None = None
+    window: Window | None = None
+    trends: tuple[Finding, ...] = ()
+    scheduled_since: datetime | None = None
+    came_at: datetime | None = None
+    newest_run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobHealth:
+    """The verdict on one job at one moment.
+
+    next_due_at is the moment after which its next run is missed (None where none can be reckoned). judge_at is the next
+    moment at which time alone could change the verdict.
+    """
+
+    job_name: str
+    status: Health
+    findings: tuple[Finding, ...]
+    last_run: Run | None
+    hours_since_last_run: float | None
+    next_due_at: datetime | None
+    consecutive_failures: int
+    success_rate: float | None
+    judge_at: datetime | None = None
+
+    def finding(self, kind: Kind) -> Finding | None:
+        return next((found for found in self.findings if found.kind is kind), None)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "job_name": self.job_name,
+            "status": self.status.value,
+            "last_run": self.last_run.as_json() if self.last_run else None,
+            "hours_since_last_run": self.hours_since_last_run,
+            "next_due_at": iso(self.next_due_at),
+            "consecutive_failures": self.consecutive_failures,
+            "success_rate": self.success_rate,
+            "findings": [found.as_json() for found in self.findings],
+        }
+
+
+def worst(healths: Sequence[Health]) -> Health:
+    """The worst of several; `unknown` for none at all, since nothing was looked at."""
+    return max(healths, key=lambda health: health.rank, default=Health.UNKNOWN)
+
+
+def health_report(jobs: Sequence[JobHealth], checked_at: datetime) -> dict[str, Any]:
+    """The shape that operator, API and command line share: all jobs, worst first, then by name."""
+    ordered = sorted(jobs, key=lambda job: (-job.status.rank, job.job_name))
+    return {
+        "status": worst([job.status for job in jobs]).value,
+        "checked_at": iso(checked_at),
+        "jobs": [job.as_json() for job in ordered],
+    }

@@ -1,0 +1,1 @@
+"""Text and drawings: messages, reports, charts, Prometheus text, CSV, shell commands."""

@@ -1,0 +1,273 @@
+"""The one function that decides how a job is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from math import floor
+from typing import NamedTuple
+
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.core.model.health import Finding, Health, JobFacts, JobHealth, Kind, worst
+from airflow_jobmon.core.model.runs import FAILED, RUNNING, SUCCESS, Run
+from airflow_jobmon.core.schedule.learned import Rhythm
+from airflow_jobmon.core.times import format_duration, roughly, to_the_second
+
+FEWEST_RUNS = 5
+"""A success rate over fewer finished runs than this says nothing."""
+
+DORMANT_AFTER = timedelta(days=7)
+"""An unregistered job silent for this long, and for twice as long as its rhythm allows, is taken for retired: what is
+wrong with it is shown and stays open, and nobody is alerted."""
+
+_OF_RECORDS = {Kind.ZERO_RECORDS, Kind.FALLING_RECORDS}
+
+_STUCK_FACTOR = 3
+"""An unregistered job is stuck only past this many times its longest success, since nobody stated its timeout."""
+
+
+def assess(
+    facts: JobFacts, job: MonitoredJob, *, now: datetime, registered: bool = True, all_rules: bool | None = None
+) -> JobHealth:
+    """Judge one job at `now` from what its log shows.
+
+    A deadline belongs to the healthy side: a run due at 03:00 is missed at 03:00:00.000001. An unregistered job
+    (`registered=False`) is judged by its failures, its stuck runs and the rhythm that was learned of it, unless
+    `all_rules` apply, and alerts nobody once it is dormant. A run in progress within its timeout leaves the verdict as
+    the last finished run left it.
+    """
+    expects = registered if all_rules is None else all_rules
+    awaited = _awaited(facts, job, now) if expects else _awaited_by_rhythm(facts, now)
+    dormant = not registered and _is_dormant(facts, now, None if expects else facts.rhythm)
+    findings = tuple(
+        replace(found, alerts=False) if dormant else found
+        for found in map(partial(_by_now, now), _findings(facts, job, now, awaited, expects=expects))
+    )
+    newest = facts.newest
+    quiet_health = Health.OK if facts.last_finished else Health.UNKNOWN
+    return JobHealth(
+        job_name=facts.job_name,
+        status=worst([found.severity for found in findings]) if findings else quiet_health,
+        findings=findings,
+        last_run=newest,
+        hours_since_last_run=max(_hours(now - newest.started_at), 0.0) if newest else None,
+        next_due_at=awaited.due if awaited else None,
+        consecutive_failures=facts.failed_in_a_row,
+        success_rate=None
+        if facts.window is None or facts.window.success_rate is None
+        else round(facts.window.success_rate, 2),
+        judge_at=_next_moment(facts, job, now, awaited, expects=expects),
+    )
+
+
+def _by_now(now: datetime, found: Finding) -> Finding:
+    """Nothing is wrong since a moment that is still to come, whatever the log says."""
+    return replace(found, since=now) if found.since > now else found
+
+
+class _Awaited(NamedTuple):
+    """A run that is to come: when it should have started, and the moment after which it is missed.
+
+    It is late from `late` on: at once where somebody stated when it should start; half-way to `due` where that was
+    learned, since a run that comes a little later than ever is nothing to look at.
+    """
+
+    expected: datetime
+    late: datetime
+    due: datetime
+    learned: bool
+
+
+def _awaited(facts: JobFacts, job: MonitoredJob, now: datetime) -> _Awaited:
+    last_start = min(facts.newest.started_at, now) if facts.newest else facts.registered_at
+    expected, changed = job.expected_after(last_start), facts.scheduled_since
+    if changed is not None and expected <= changed <= now:
+        # A slot that lay before its schedule was written down is nobody's failing.
+        expected = job.expected_after(changed)
+    return _Awaited(expected, expected, expected + job.grace, learned=False)
+
+
+def _awaited_by_rhythm(facts: JobFacts, now: datetime) -> _Awaited | None:
+    """None where no rhythm is known, and where the run was due before we first saw the job: that is no news."""
+    if facts.rhythm is None or facts.newest is None:
+        return None
+    last_start = min(facts.newest.started_at, now)
+    expected, due = facts.rhythm.after(last_start)
+    return _Awaited(expected, expected + (due - expected) / 2, due, True) if due > facts.registered_at else None
+
+
+def _is_dormant(facts: JobFacts, now: datetime, rhythm: Rhythm | None) -> bool:
+    if facts.newest is None:
+        return False
+    last_start = facts.newest.started_at
+    if now - last_start <= DORMANT_AFTER:
+        return False
+    return rhythm is None or now - last_start > 2 * (rhythm.due_after(last_start) - last_start)
+
+
+def _findings(
+    facts: JobFacts, job: MonitoredJob, now: datetime, awaited: _Awaited | None, *, expects: bool
+) -> Iterator[Finding]:
+    if facts.last_finished is not None and facts.last_finished.status == FAILED:
+        yield _failed(facts, facts.last_finished, job)
+    if awaited is not None and (overdue := _overdue(facts, awaited, now)):
+        yield overdue
+    newest = facts.newest
+    if newest is not None and newest.status == RUNNING:
+        limit = _stuck_after(facts, job, expects=expects)
+        if now - newest.started_at > limit:
+            yield _stuck(newest, limit, now)
+    if newest is not None and newest.status not in {RUNNING, SUCCESS, FAILED}:
+        yield _unknown_status(newest)
+    if expects and (slow := _slow(facts, job)):
+        yield slow
+    if expects and (low := _low_success_rate(facts, job, now)):
+        yield low
+    if expects:
+        yield from _trends(facts, job)
+
+
+def _failed(facts: JobFacts, run: Run, job: MonitoredJob) -> Finding:
+    in_a_row = max(facts.failed_in_a_row, 1)
+    ended = run.completed_at or run.started_at
+    counts = in_a_row >= job.failures_to_alert
+    message = f"the run started {to_the_second(run.started_at)} failed"
+    if in_a_row > 1:
+        message = f"{in_a_row} runs in a row failed, the last one started {to_the_second(run.started_at)}"
+    return Finding(
+        kind=Kind.FAILED,
+        severity=Health.CRITICAL if counts else Health.WARNING,
+        message=message,
+        observed=in_a_row,
+        threshold=job.failures_to_alert,
+        since=facts.failing_since or ended,
+        evidence_at=ended,
+        alerts=counts,
+    )
+
+
+def _overdue(facts: JobFacts, awaited: _Awaited, now: datetime) -> Finding | None:
+    expected, late, due, learned = awaited
+    if now <= late or (facts.newest is None and now <= due):
+        return None
+    since_last = now - (facts.newest.started_at if facts.newest else facts.registered_at)
+    ago = f"no run for {_spoken(since_last)}" if facts.newest else f"never run in {_spoken(since_last)}"
+    missed = now > due
+    rule = "by its own rhythm one was expected by" if learned else "one was expected at"
+    return Finding(
+        kind=Kind.MISSED if missed else Kind.LATE,
+        severity=Health.CRITICAL if missed else Health.WARNING,
+        message=f"{ago}; {rule} {to_the_second(expected)}"
+        + (f" and due by {to_the_second(due)}" if missed else f" and is late, missed after {to_the_second(due)}"),
+        observed=round(since_last.total_seconds(), 3),
+        threshold=round((due - (now - since_last)).total_seconds(), 3),
+        since=due if missed else late,
+        evidence_at=due if missed else late,
+        alerts=missed,
+    )
+
+
+def _stuck_after(facts: JobFacts, job: MonitoredJob, *, expects: bool) -> timedelta:
+    if expects or facts.longest_success is None:
+        return job.timeout
+    return max(job.timeout, _STUCK_FACTOR * facts.longest_success)
+
+
+def _stuck(run: Run, limit: timedelta, now: datetime) -> Finding:
+    running = now - run.started_at
+    return Finding(
+        kind=Kind.STUCK,
+        severity=Health.CRITICAL,
+        message=f"running for {roughly(running)} since {to_the_second(run.started_at)}, "
+        f"over its limit of {format_duration(limit)}",
+        observed=round(running.total_seconds(), 3),
+        threshold=limit.total_seconds(),
+        since=run.started_at + limit,
+        evidence_at=run.started_at + limit,
+    )
+
+
+def _unknown_status(run: Run) -> Finding:
+    return Finding(
+        kind=Kind.UNKNOWN_STATUS,
+        severity=Health.UNKNOWN,
+        message=f"status {run.status[:60]!r} is unknown; "
+        "map it in [jobmon] status_words and run airflow jobmon migrate",
+        observed=run.status[:60],
+        threshold=None,
+        since=run.started_at,
+        evidence_at=run.started_at,
+        alerts=False,
+    )
+
+
+def _slow(facts: JobFacts, job: MonitoredJob) -> Finding | None:
+    run = facts.last_success
+    if run is None or run.completed_at is None or run.completed_at - run.started_at <= job.max_duration:
+        return None
+    took = run.completed_at - run.started_at
+    return Finding(
+        kind=Kind.SLOW,
+        severity=Health.WARNING,
+        message=f"the run started {to_the_second(run.started_at)} took {roughly(took)}, "
+        f"over its limit of {format_duration(job.max_duration)}",
+        observed=round(took.total_seconds(), 3),
+        threshold=job.max_duration.total_seconds(),
+        since=run.completed_at,
+        evidence_at=run.completed_at,
+    )
+
+
+def _low_success_rate(facts: JobFacts, job: MonitoredJob, now: datetime) -> Finding | None:
+    window = facts.window
+    if window is None or window.success_rate is None or window.finished < FEWEST_RUNS:
+        return None
+    if window.success_rate >= job.min_success_rate:
+        return None
+    last = facts.last_finished
+    seen = (last.completed_at or last.started_at) if last else now
+    shown = floor(window.success_rate * 100) / 100  # never rounded up to what it is below
+    return Finding(
+        kind=Kind.LOW_SUCCESS_RATE,
+        severity=Health.WARNING,
+        message=f"{shown:.2f} % of {window.finished} runs in {window.days} days succeeded, "
+        f"below {job.min_success_rate:g} %",
+        observed=shown,
+        threshold=job.min_success_rate,
+        since=seen,
+        evidence_at=seen,
+    )
+
+
+def _trends(facts: JobFacts, job: MonitoredJob) -> Iterator[Finding]:
+    """Those told of its days, but for one that a newer run has put right, or that nobody asks for any more."""
+    for found in facts.trends:
+        newest = facts.last_success
+        updated = newest is not None and newest.started_at > found.since and bool(newest.records_updated)
+        if found.kind is Kind.ZERO_RECORDS and updated:
+            continue
+        if found.kind in _OF_RECORDS and not job.zero_records_days:
+            continue
+        yield found
+
+
+def _next_moment(
+    facts: JobFacts, job: MonitoredJob, now: datetime, awaited: _Awaited | None, *, expects: bool
+) -> datetime | None:
+    """When time alone may next change the verdict: late, missed or stuck; None where only a new run can."""
+    moments = [awaited.late, awaited.due] if awaited else []
+    if facts.newest is not None and facts.newest.status == RUNNING:
+        moments.append(facts.newest.started_at + _stuck_after(facts, job, expects=expects))
+    return min((moment for moment in moments if moment >= now), default=None)
+
+
+def _spoken(duration: timedelta) -> str:
+    """Hours, as people count a daily job's silence; minutes too where hours alone say little."""
+    hours = f"{_hours(duration)} hours"
+    return hours if duration >= timedelta(hours=2) else f"{duration.total_seconds() // 60:.0f} minutes ({hours})"
+
+
+def _hours(duration: timedelta) -> float:
+    return round(duration.total_seconds() / 3600, 1)

@@ -1,0 +1,1 @@
+"""When a job runs: cron slots in its time zone, or the intervals it keeps."""

@@ -1,0 +1,1 @@
+"""Registry entries learned from a job's history."""

@@ -1,0 +1,94 @@
+"""Which zone's clocks a job keeps to: the one whose changes its starts went along with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from airflow_jobmon.core.schedule.zones import periods_after_changes
+from airflow_jobmon.core.suggest.cron_candidates import cron_candidates, usual_weekdays
+from airflow_jobmon.core.suggest.cron_fit import Fit, fit_cron
+
+USUAL_ZONES = (
+    "Europe/Berlin",
+    "Europe/London",
+    "America/New_York",
+    "America/Chicago",
+    "America/Los_Angeles",
+    "Australia/Sydney",
+)
+"""Where clocks change, and when, as in most of the world; others have to be asked for."""
+
+_MARK = 2.5
+"""A run or two may be an hour late by chance; three are not."""
+
+
+def fit_zones(
+    starts: Sequence[datetime], size: int, zones: Sequence[str], until: datetime, *, cut: bool = False
+) -> list[Fit]:
+    """The best good fit to the newest `size` starts in each family of zones; the one to take first, then in order.
+
+    To take is the first that no other betters by what chance would not do. `cut`: the job ran before these starts too,
+    and on which days is not known.
+    """
+    found: list[Fit] = []
+    whole, starts = starts, starts[-size:]
+    for family in families(zones, starts[0], until):
+        for zone in family:
+            info = ZoneInfo(zone)
+            walls = [start.astimezone(info).replace(tzinfo=None) for start in whole]
+            unseen = set(range(7)) if cut else usual_weekdays(walls)
+            candidates = cron_candidates(walls[-size:], until.astimezone(info).replace(tzinfo=None), unseen)
+            fits = [fit for cron in candidates if (fit := fit_cron(cron, zone, starts, until)) and fit.is_good]
+            if not fits:
+                continue
+            # A word more in it must explain a run more.
+            best = min(fits, key=lambda fit: (round(fit.cost + fit.expression.count(",")), len(fit.expression)))
+            if is_the_same_anywhere(best):
+                return [best]
+            found.append(best)
+            break
+    taken = next((fit for fit in found if not any(betters(other, fit) for other in found)), None)
+    return [] if taken is None else [taken, *(fit for fit in found if fit is not taken)]
+
+
+def is_the_same_anywhere(fit: Fit) -> bool:
+    """Whether it runs at every hour of every day, so that it makes no difference what a zone's clocks show."""
+    return fit.expression.endswith(" * * * *")
+
+
+def betters(one: Fit, other: Fit) -> bool:
+    """Whether the same runs tell the one from the other, in its favour."""
+    return one.cost + _MARK <= other.cost
+
+
+def families(zones: Sequence[str], start: datetime, end: datetime) -> list[list[str]]:
+    """Zones whose clocks changed on the same days by as much, between these: no start tells one from the other."""
+    found: dict[tuple[tuple[date, timedelta], ...], list[str]] = {}
+    for zone in dict.fromkeys(zones):
+        changes = tuple(
+            (period.start.date(), period.wall(period.start) - period.reached)
+            for period in periods_after_changes(zone, start, end)
+        )
+        found.setdefault(changes, []).append(zone)
+    return list(found.values())
+
+
+def what_tells_the_zone(fits: Sequence[Fit], zones: Sequence[str], start: datetime, end: datetime) -> str:
+    """In words: how sure the zone of the first of these fits is, by the runs from `start` to `end`."""
+    fit, *others = fits
+    known = families(zones, start, end)
+    own = next(family for family in known if fit.zone in family)
+    if len(known) == 1:
+        return f"no clock changed in this time, so the zone cannot be told: {fit.zone} is assumed"
+    if alike := [other.zone for other in others if not betters(fit, other)]:
+        return f"the zone cannot be told, by so few runs around a clock change: {fit.zone}, or {' or '.join(alike)}"
+    changes = [f"{period.start:%Y-%m-%d}" for period in periods_after_changes(fit.zone, start, end)]
+    if changes:
+        alike = [zone for zone in own if zone != fit.zone]
+        return f"it went with the clocks of {fit.zone} on {' and '.join(changes)}" + (
+            f", as it would with those of {' or '.join(alike)}" if alike else ""
+        )
+    elsewhere = [family[0] for family in known if family is not own]
+    return f"it kept to {fit.zone} while the clocks changed in {' and '.join(elsewhere)}"
