@@ -26,7 +26,7 @@ from airflow_jobmon.core.reports.audit import (
 )
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.judging import assess_jobs
-from airflow_jobmon.postgres.named_queries import QueryResult, list_queries, run_query
+from airflow_jobmon.postgres.monitoring_queries import QueryResult, list_queries, run_query
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import list_jobs
 from airflow_jobmon.postgres.reports import latest_report

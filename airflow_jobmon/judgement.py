@@ -20,8 +20,8 @@ from airflow_jobmon.core.rules.incident_changes import Circumstances, Outcome, R
 from airflow_jobmon.core.rules.lateness import PassedDeadline, late_starts, ran_late
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey
-from airflow_jobmon.postgres.states import State
-from airflow_jobmon.postgres.trips import Answer
+from airflow_jobmon.postgres.job_state import State
+from airflow_jobmon.postgres.pipeline import Answer
 from airflow_jobmon.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -20,15 +20,15 @@ from airflow_jobmon.errors import UnknownJob
 from airflow_jobmon.garbage import collected_later
 from airflow_jobmon.judgement import BEYOND_RECKONING, assess_state, facts_of, judge, survey, tell_drills, watched
 from airflow_jobmon.postgres import facts as facts_of_log
-from airflow_jobmon.postgres.days import seal_days
+from airflow_jobmon.postgres.day_stats import seal_days
+from airflow_jobmon.postgres.duration_stats import note_full_check, refresh_durations
 from airflow_jobmon.postgres.incidents import IncidentBook
-from airflow_jobmon.postgres.rhythms import learn_rhythms
-from airflow_jobmon.postgres.states import State
+from airflow_jobmon.postgres.job_state import State
+from airflow_jobmon.postgres.learned_schedules import learn_rhythms
+from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, Arrive, transaction
+from airflow_jobmon.postgres.retention import prune
 from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
 from airflow_jobmon.postgres.trends import note_trends, with_trends
-from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, Arrive, transaction
-from airflow_jobmon.postgres.upkeep import prune
-from airflow_jobmon.postgres.usual import note_full_check, refresh_durations
 from airflow_jobmon.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ import psycopg
 from airflow_jobmon.garbage import collected_later
 from airflow_jobmon.judging import BATCH, full_check, judge_due, judge_events, keep_up, sweep, warm_up
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.days import seal_days
+from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.migrate import check_schema
 from airflow_jobmon.postgres.outbox import newest_due
 from airflow_jobmon.postgres.queries import load_queries

@@ -29,8 +29,8 @@ from airflow_jobmon.drills.missed import hold_missed_drill
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem
 from airflow_jobmon.judging import judge_events
 from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.drill_sql import run_sql
 from airflow_jobmon.postgres.migrate import check_schema
-from airflow_jobmon.postgres.test_data import run_sql
 from airflow_jobmon.settings import Settings
 
 

@@ -12,7 +12,7 @@ import psycopg
 
 from airflow_jobmon.judging import assess_jobs, judge_changed, judge_jobs
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.days import seal_days
+from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.settings import Settings
 from bench.figures import Figure, milliseconds
 from bench.ground import BenchFailed, Ground, ground

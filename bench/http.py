@@ -17,7 +17,7 @@ from prometheus_client.exposition import generate_latest
 
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.days import seal_days
+from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.prometheus import gauges
 from airflow_jobmon.settings import Settings
 from bench.figures import Figure, milliseconds

@@ -10,7 +10,7 @@ from airflow_jobmon.cli.running import command, database
 from airflow_jobmon.core.rendering.csv_export import csv_text
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.postgres.facts import known_names
-from airflow_jobmon.postgres.named_queries import (
+from airflow_jobmon.postgres.monitoring_queries import (
     QueryResult,
     find_query,
     list_queries,

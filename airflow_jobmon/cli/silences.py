@@ -12,7 +12,7 @@ from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.cli.running import command, database
 from airflow_jobmon.core.times import format_duration, iso, parse_duration, parse_moment, roughly
 from airflow_jobmon.errors import ConfigurationError
-from airflow_jobmon.postgres.acknowledging import Acknowledged, Meant, acknowledge, withdraw
+from airflow_jobmon.postgres.acknowledgements import Acknowledged, Meant, acknowledge, withdraw
 from airflow_jobmon.postgres.silences import list_silences, unsilence
 from airflow_jobmon.postgres.silences import silence as make_silence
 

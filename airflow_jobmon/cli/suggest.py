@@ -15,8 +15,8 @@ from airflow_jobmon.core.suggest.suggest import Suggestion, suggest
 from airflow_jobmon.core.suggest.zone_fit import USUAL_ZONES
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.postgres.facts import job_names, known_names
-from airflow_jobmon.postgres.histories import histories, zones_of_database
 from airflow_jobmon.postgres.registry import list_jobs
+from airflow_jobmon.postgres.run_history import histories, zones_of_database
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -9,7 +9,7 @@ from psycopg import errors
 from airflow_jobmon.core.text import counted
 from airflow_jobmon.doctor.diagnosis import Diagnosis, listed, not_checked, ok, quoted, reason, warning, wrong
 from airflow_jobmon.doctor.patient import Patient
-from airflow_jobmon.postgres.script import mapping_json
+from airflow_jobmon.postgres.migration_script import mapping_json
 
 _MIGRATE = "run `airflow jobmon migrate` as the table's owner"
 

@@ -14,7 +14,7 @@ from airflow_jobmon.core.model.waits import Wait, shortfall
 from airflow_jobmon.core.times import format_duration, to_the_second
 from airflow_jobmon.drills.holding import Connection, Drill, Terms, holding
 from airflow_jobmon.errors import ConfigurationError, JobmonError
-from airflow_jobmon.postgres.test_data import run_sql
+from airflow_jobmon.postgres.drill_sql import run_sql
 from airflow_jobmon.postgres.waits import finished_run
 
 Call = Callable[[Mapping[str, Any]], str]

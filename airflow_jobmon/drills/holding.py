@@ -14,10 +14,10 @@ import psycopg
 
 from airflow_jobmon.core.drills.drills import WITHIN, DrillResult, Step, check_drill
 from airflow_jobmon.errors import JobmonError
-from airflow_jobmon.postgres.cron_jobs import CronJob, put_back
+from airflow_jobmon.postgres.drill_sql import run_sql
 from airflow_jobmon.postgres.drills import Abandoned, DrillBook
+from airflow_jobmon.postgres.pg_cron import CronJob, put_back
 from airflow_jobmon.postgres.simulated_failure import remove_simulated
-from airflow_jobmon.postgres.test_data import run_sql
 
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")

@@ -17,8 +17,8 @@ from airflow_jobmon.drills.holding import Connection, Drill, Terms, holding
 from airflow_jobmon.errors import ConfigurationError, SchemaProblem
 from airflow_jobmon.judgement import channels_of
 from airflow_jobmon.judging import assess_jobs
-from airflow_jobmon.postgres.cron_jobs import CronJob, find_cron_job, is_scheduled, put_back, unschedule
 from airflow_jobmon.postgres.incidents import Addressed, IncidentBook
+from airflow_jobmon.postgres.pg_cron import CronJob, find_cron_job, is_scheduled, put_back, unschedule
 from airflow_jobmon.settings import Settings
 
 _PAST_DUE = timedelta(seconds=1)

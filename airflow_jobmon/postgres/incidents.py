@@ -30,9 +30,9 @@ from airflow_jobmon.postgres.incident_rows import (
     update_row,
     verdict_row,
 )
+from airflow_jobmon.postgres.job_state import State, read_state
+from airflow_jobmon.postgres.pipeline import Answer, Arrive
 from airflow_jobmon.postgres.queries import load_queries
-from airflow_jobmon.postgres.states import State, read_state
-from airflow_jobmon.postgres.trips import Answer, Arrive
 
 RunKey = tuple[str, str]
 """Job name and run id."""

@@ -22,9 +22,9 @@ from airflow_jobmon.core.times import roughly
 from airflow_jobmon.errors import SchemaProblem
 from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.index import build_index
+from airflow_jobmon.postgres.migration_script import mapping_json, render_sql
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.schema import check_schema
-from airflow_jobmon.postgres.script import mapping_json, render_sql
 from airflow_jobmon.settings import Settings
 
 __all__ = ["MigrationReport", "check_schema", "migrate", "render_sql"]

@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 import psycopg
 
 from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.postgres.pipeline import transaction
 from airflow_jobmon.postgres.queries import load_queries
-from airflow_jobmon.postgres.trips import transaction
 
 LEASE = timedelta(seconds=20)
 """Past this, a holder is taken for dead and another one sends the same bytes; sending must take less."""

@@ -15,11 +15,11 @@ from psycopg.types.json import Jsonb
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Finding
 from airflow_jobmon.core.rules.trends import REACH, degradation
-from airflow_jobmon.postgres.days import days
+from airflow_jobmon.postgres.day_stats import days
 from airflow_jobmon.postgres.incidents import IncidentBook
+from airflow_jobmon.postgres.job_state import State
+from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.queries import load_queries
-from airflow_jobmon.postgres.states import State
-from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.judging import require_known
-from airflow_jobmon.postgres.verdicts import StoredHealth, stored_health, unjudged
+from airflow_jobmon.postgres.stored_health import StoredHealth, stored_health, unjudged
 from airflow_jobmon.web.answers import OF_HEALTH
 from airflow_jobmon.web.checking import Checks
 from airflow_jobmon.web.configured import current_settings

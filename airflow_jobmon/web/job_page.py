@@ -16,8 +16,8 @@ from airflow_jobmon.core.rendering.charts import band_chart, bar_chart, usual_ba
 from airflow_jobmon.core.rendering.suggested_commands import acknowledge_command, silence_command, unsilence_command
 from airflow_jobmon.core.times import format_duration, roughly
 from airflow_jobmon.judging import assess_jobs
-from airflow_jobmon.postgres import overview as reading
-from airflow_jobmon.postgres.days import days
+from airflow_jobmon.postgres import dashboard as reading
+from airflow_jobmon.postgres.day_stats import days
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.web.overview import DAYS, day_hint
 from airflow_jobmon.web.rendering import NOTHING, render

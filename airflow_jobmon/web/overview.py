@@ -21,8 +21,8 @@ from airflow_jobmon.core.reports.dashboard import (
     undelivered_trouble,
     watch_trouble,
 )
-from airflow_jobmon.postgres import overview as reading
-from airflow_jobmon.postgres.verdicts import stored_health
+from airflow_jobmon.postgres import dashboard as reading
+from airflow_jobmon.postgres.stored_health import stored_health
 from airflow_jobmon.web.rendering import render
 
 DAYS = 30

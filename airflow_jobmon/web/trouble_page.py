@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from airflow_jobmon.errors import BusyProblem, DatabaseAway, JobmonError, SchemaProblem, UnknownJob
-from airflow_jobmon.postgres.overview import all_names
+from airflow_jobmon.postgres.dashboard import all_names
 from airflow_jobmon.web.rendering import render, render_alone
 from airflow_jobmon.web.security import of_airflow, show_the_login
 

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from airflow_jobmon.connections import open_channels
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.postgres.named_queries import list_queries
+from airflow_jobmon.postgres.monitoring_queries import list_queries
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.drilling import sinks, watching

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.days import days, seal_days
+from airflow_jobmon.postgres.day_stats import days, seal_days
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from tests.db.noting import Conn

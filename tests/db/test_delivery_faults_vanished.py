@@ -12,7 +12,7 @@ from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.outbox import Outbox, register_channels
-from airflow_jobmon.postgres.trips import transaction
+from airflow_jobmon.postgres.pipeline import transaction
 from tests.runs import log_run
 
 

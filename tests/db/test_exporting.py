@@ -25,7 +25,7 @@ from airflow_jobmon.judging import assess_jobs
 from airflow_jobmon.metrics import job_metrics
 from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.days import seal_days
+from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.storage import StorageFolder

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from airflow_jobmon.core.rendering.csv_export import csv_text
 from airflow_jobmon.judging import check_and_record
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.named_queries import bind_parameters, find_query, list_queries, plain_sql, run_query
+from airflow_jobmon.postgres.monitoring_queries import bind_parameters, find_query, list_queries, plain_sql, run_query
 from airflow_jobmon.postgres.queries import sql_directory
 from airflow_jobmon.settings import Settings
 from demo.postgres import find_bin

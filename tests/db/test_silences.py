@@ -14,11 +14,11 @@ from airflow_jobmon.core.model.silences import like_pattern, matches
 from airflow_jobmon.errors import BusyProblem, UnknownIncident, UnknownSilence
 from airflow_jobmon.judging import judge_changed, judge_events, judge_jobs
 from airflow_jobmon.postgres import schema, silences
-from airflow_jobmon.postgres.acknowledging import Meant, acknowledge, withdraw
+from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge, withdraw
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.postgres.retention import prune
 from airflow_jobmon.postgres.silences import list_silences, silence, unsilence
-from airflow_jobmon.postgres.upkeep import prune
 from airflow_jobmon.settings import Settings
 from tests.runs import log_run
 from tests.waiting import wait_until

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
+from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transaction
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from textwrap import indent
 import pytest
 
 from airflow_jobmon.errors import ConfigurationError
-from airflow_jobmon.postgres.named_queries import bind_parameters, find_query, list_queries, plain_sql
+from airflow_jobmon.postgres.monitoring_queries import bind_parameters, find_query, list_queries, plain_sql
 
 NAMES = [query.name for query in list_queries()]
 

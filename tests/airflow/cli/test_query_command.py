@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from airflow_jobmon.postgres.named_queries import list_queries, queries_file
+from airflow_jobmon.postgres.monitoring_queries import list_queries, queries_file
 from tests.runs import log_run
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from airflow_jobmon.postgres.histories import histories, zones_of_database
 from airflow_jobmon.postgres.registry import list_jobs
+from airflow_jobmon.postgres.run_history import histories, zones_of_database
 from tests.runs import log_run
 
 HOSTILE = [

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 
 from airflow_jobmon.core.model.days import DayStats
+from airflow_jobmon.postgres.pipeline import NOT_DURABLE, transaction
 from airflow_jobmon.postgres.queries import load_queries
-from airflow_jobmon.postgres.trips import NOT_DURABLE, transaction
 
 Connection = psycopg.Connection[Any]
 

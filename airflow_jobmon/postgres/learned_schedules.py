@@ -11,8 +11,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.schedule.learned import learn_rhythm
+from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.queries import load_queries
-from airflow_jobmon.postgres.trips import NOT_DURABLE, PLANNED_ONCE, transaction
 
 _IN_ORDER = PLANNED_ONCE | {"enable_sort": "off"}
 """Log and archive are walked in the order of their indexes: a plan that sorts would read a job's whole history."""
