@@ -32,7 +32,7 @@ def job_metrics(
 
     Raises UnknownJob for a name that neither the registry nor the log knows.
     """
-    queries = load_queries("web")
+    queries = load_queries("job_metrics")
     health = next(iter(assess_jobs(conn, settings, [job_name])), None)  # none: disabled in the registry
     given = {"job_name": job_name, "since": now - timedelta(days=days), "until": now}
     *daily, (_, *whole) = conn.execute(queries["window"], given).fetchall()

@@ -45,7 +45,7 @@ _WATCH = (
 
 def gauges(conn: psycopg.Connection[Any]) -> list[Family]:
     """Every family, as it is now."""
-    queries = load_queries("gauges")
+    queries = load_queries("metrics")
     jobs = conn.execute(queries["job_gauges"]).fetchall()
     incidents = conn.execute(queries["incident_gauges"]).fetchall()
     deliveries = conn.execute(queries["delivery_gauges"]).fetchall()

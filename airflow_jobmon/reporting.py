@@ -34,7 +34,7 @@ def page_of(settings: Settings) -> str | None:
 def daily_report(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Report:
     """The morning digest: what happened in the 24 hours before `now`, judged as of now."""
     at = now or datetime.now(UTC)
-    queries = load_queries("reporting")
+    queries = load_queries("summaries")
     given = {"at": at, "period": PERIOD}
     healths = assess_jobs(conn, settings, at=now)
     watched = conn.execute(queries["watched"]).fetchone()
@@ -79,7 +79,7 @@ class WeeklyReview:
 def weekly_review(conn: Connection, settings: Settings, *, now: datetime | None = None) -> WeeklyReview:
     """The seven days before `now`, each beside the seven before."""
     at = now or datetime.now(UTC)
-    queries = load_queries("reporting")
+    queries = load_queries("summaries")
     weeks = _job_weeks(conn, settings, at, now)
     days: dict[str, dict[date, JobDay]] = {}
     since = at.date() - timedelta(days=DAYS)
@@ -104,7 +104,7 @@ def _job_weeks(conn: Connection, settings: Settings, at: datetime, now: datetime
     """Every watched job's two weeks; where no run finished in them, only if it is registered or in trouble."""
     registered = {entry.job.name: entry.job for entry in list_jobs(conn)}
     spans: dict[str, dict[int, Span]] = {}
-    for name, place, *figures in conn.execute(load_queries("reporting")["spans"], {"at": at}):
+    for name, place, *figures in conn.execute(load_queries("summaries")["spans"], {"at": at}):
         spans.setdefault(name, {})[place] = Span(*figures)
     return [
         _job_week(registered.get(health.job_name) or job_by_defaults(health.job_name), health, found)
@@ -127,7 +127,7 @@ def _job_week(job: MonitoredJob, health: JobHealth, spans: Mapping[int, Span]) -
 
 
 def _open_problems(conn: Connection, at: datetime) -> list[OpenProblem]:
-    queries = load_queries("reporting")
+    queries = load_queries("summaries")
     silences = [Silence(*row) for row in conn.execute(queries["silences"])]
     return [
         OpenProblem(name, kind, Health(severity), since, message, _handled(name, acknowledged_by, silences, at))

@@ -124,7 +124,7 @@ def _database_words(error: Any) -> str:
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         said += (
             "; for what is in the schema airflow_jobmon, grant the connection's login the role jobmon_operator "
-            "(GRANT jobmon_operator TO ...; sql/grants.sql makes that role); "
+            "(GRANT jobmon_operator TO ...; sql/psql/grants.sql makes that role); "
             "for the job log itself, run airflow jobmon doctor, which says who needs what"
         )
     return said

@@ -66,7 +66,7 @@ def rights(patient: Patient) -> Iterator[Diagnosis]:
         tables = listed((f"{row.relation} ({row.lacking})" for row in lacking), most=4)
         yield wrong(
             f"role {role!r} lacks rights in schema airflow_jobmon: {tables}",
-            f"run sql/grants.sql as the schema's owner, then GRANT jobmon_operator TO {quoted(role)}",
+            f"run sql/psql/grants.sql as the schema's owner, then GRANT jobmon_operator TO {quoted(role)}",
         )
     elif readable:
         yield ok(f"role {role!r} may read the job log and write what watching and delivering need")

@@ -56,7 +56,7 @@ class Patient:
 
     def ask(self, query: str, **given: Any) -> list[Any]:
         """Rows of a query of sql/doctor*.sql, in a read-only transaction that neither runs nor waits for long."""
-        sql = {**load_queries("doctor"), **load_queries("doctor_under_way")}
+        sql = {**load_queries("doctor"), **load_queries("doctor_queues")}
         conn = self.connection
         with conn.transaction(), conn.cursor(row_factory=namedtuple_row) as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")

@@ -48,7 +48,7 @@ def acknowledge(conn: Connection[Any], meant: Meant, *, by: str, note: str | Non
 
     Raises UnknownIncident where nothing of it is open.
     """
-    queries = load_queries("acknowledging")
+    queries = load_queries("acknowledgements")
     with conn.transaction():
         before = _open(conn, meant)
         new = [(row[0], fingerprint(row[3])) for row in before if row[4] is None]
@@ -64,7 +64,7 @@ def withdraw(conn: Connection[Any], meant: Meant) -> list[Acknowledged]:
 
     Raises UnknownIncident where nothing of what is meant is open.
     """
-    queries = load_queries("acknowledging")
+    queries = load_queries("acknowledgements")
     with conn.transaction():
         known = [row for row in _open(conn, meant) if row[4] is not None]
         conn.execute(queries["withdraw"], {"ids": [row[0] for row in known]})
@@ -80,7 +80,7 @@ def _results(rows: Sequence[Sequence[Any]], *, changed: set[int]) -> list[Acknow
 
 
 def _open(conn: Connection[Any], meant: Meant) -> list[tuple[Any, ...]]:
-    queries = load_queries("acknowledging")
+    queries = load_queries("acknowledgements")
     like = None if meant.name is None else like_pattern(meant.name)
     given = {"id": meant.incident_id, "like": like, "kind": meant.kind}
     conn.execute(queries["lock_states"], given)
@@ -94,7 +94,7 @@ def _why_nothing(conn: Connection[Any], meant: Meant) -> str:
     if meant.incident_id is None:
         return f"nothing is open of {meant}; see what is with: airflow jobmon incidents"
     given = {"id": meant.incident_id}
-    row = conn.execute(load_queries("acknowledging")["incident"], given).fetchone()
+    row = conn.execute(load_queries("acknowledgements")["incident"], given).fetchone()
     if row is None:
         return f"there is no {meant}; see those there are with: airflow jobmon incidents --all"
     job_name, kind, resolved_at = row

@@ -32,7 +32,7 @@ class Alerted:
 
 def incidents(conn: Connection[Any], job_name: str | None = None, *, limit: int) -> list[Incident]:
     """Open ones, the worst first and then the newest; of one job, if given, those that are over after them."""
-    queries = load_queries("page")
+    queries = load_queries("dashboard")
     rows = conn.execute(queries["incidents"], {"job_name": job_name, "limit": limit}).fetchall()
     found = [Incident(row[0], row[1], row[2], Health(row[3]), *row[4:]) for row in rows]
     told: dict[int, list[Told]] = defaultdict(list)
@@ -46,7 +46,7 @@ def finished_days(
 ) -> Mapping[str, Mapping[date, tuple[int, int]]]:
     """By job and UTC day from `since` on, how many of the runs that ended succeeded and failed."""
     found: dict[str, dict[date, tuple[int, int]]] = {name: {} for name in names}
-    rows = conn.execute(load_queries("page")["finished"], {"names": sorted(found), "since": since}).fetchall()
+    rows = conn.execute(load_queries("dashboard")["finished"], {"names": sorted(found), "since": since}).fetchall()
     for name, day, succeeded, failed in rows:
         found[name][day] = succeeded, failed
     return found
@@ -58,35 +58,35 @@ def silences(conn: Connection[Any]) -> list[Silence]:
 
 
 def watch(conn: Connection[Any]) -> Watch:
-    return Watch(*(conn.execute(load_queries("page")["watch"]).fetchone() or (0, None, None)))
+    return Watch(*(conn.execute(load_queries("dashboard")["watch"]).fetchone() or (0, None, None)))
 
 
 def undelivered(conn: Connection[Any], at: datetime, period: timedelta) -> list[tuple[str, int, str | None]]:
     """By channel, the alerts of the last `period` that were refused for good or wait for over ten minutes."""
-    return conn.execute(load_queries("reporting")["undelivered"], {"at": at, "period": period}).fetchall()
+    return conn.execute(load_queries("summaries")["undelivered"], {"at": at, "period": period}).fetchall()
 
 
 def all_names(conn: Connection[Any]) -> list[str]:
     """Of every job that was judged or registered."""
-    return [name for (name,) in conn.execute(load_queries("page")["names"])]
+    return [name for (name,) in conn.execute(load_queries("dashboard")["names"])]
 
 
 def registration(conn: Connection[Any], job_name: str) -> tuple[str, MonitoredJob] | None:
     """Who registered the job, and what is expected of it; None: nobody."""
-    row = conn.execute(load_queries("page")["registration"], {"job_name": job_name}).fetchone()
+    row = conn.execute(load_queries("dashboard")["registration"], {"job_name": job_name}).fetchone()
     return None if row is None else (row[0], stored_job(row[1]))
 
 
 def recent_runs(conn: Connection[Any], job_name: str, *, limit: int) -> list[Run]:
     """Newest first, archived ones among them."""
-    rows = conn.execute(load_queries("page")["recent_runs"], {"job_name": job_name, "limit": limit})
+    rows = conn.execute(load_queries("dashboard")["recent_runs"], {"job_name": job_name, "limit": limit})
     return [Run(*row) for row in rows]
 
 
 def recent_alerts(conn: Connection[Any], job_name: str, *, limit: int) -> list[Alerted]:
     """Newest first."""
     found: dict[int, Alerted] = {}
-    rows = conn.execute(load_queries("page")["recent_alerts"], {"job_name": job_name, "limit": limit})
+    rows = conn.execute(load_queries("dashboard")["recent_alerts"], {"job_name": job_name, "limit": limit})
     for alert_id, created_at, kind, event, channel, state, sent_at, last_error in rows:
         alert = found.setdefault(alert_id, Alerted(created_at, kind, event, ()))
         if channel is not None:

@@ -56,7 +56,7 @@ class IncidentBook:
         """`arrive` ends a trip of the transaction, where it is one of those that count them."""
         self.conn = conn
         self._arrive = arrive
-        self._sql = load_queries("judging")
+        self._sql = load_queries("incidents")
         self._drawn: list[psycopg.Cursor[Any]] = []
 
     def ask_installation(self) -> None:

@@ -24,7 +24,7 @@ def learn_rhythms(conn: psycopg.Connection[Any], names: Sequence[str], *, now: d
     Two that learn at once learn the same. No lock is held while it is reckoned; should what was learned be lost, it is
     learned again.
     """
-    queries = load_queries("rhythms")
+    queries = load_queries("learned_schedules")
     with transaction(conn, _IN_ORDER):
         owed = [name for (name,) in conn.execute(queries["owed"], {"names": list(names), "now": now})]
         history = conn.execute(queries["starts"], {"names": owed, "now": now}).fetchall() if owed else []

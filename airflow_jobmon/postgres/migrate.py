@@ -92,7 +92,7 @@ def _install(conn: Connection[TupleRow], settings: Settings, create_jobs_log: bo
     with conn.transaction():
         conn.execute(sql["brief_locks"])
         conn.execute(sql["one_at_a_time"], {"lock": schema.ADVISORY_LOCK})
-        conn.execute(schema.file("prelude"))
+        conn.execute(schema.prelude())
         present = _value(conn, sql["version"]) or 0
         schema.refuse_newer(conn, present)
         for migration in schema.migrations()[present:]:

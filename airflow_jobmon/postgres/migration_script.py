@@ -67,7 +67,7 @@ def render_sql(settings: Settings, create_jobs_log: bool = False) -> str:
     }
     parts = [
         _HEAD.format(newest=newest, table=table, lock=lock),
-        schema.file("prelude"),
+        schema.prelude(),
         _REFUSE_NEWER.format(newest=newest),
         *(_MIGRATION.format(version=m.version, name=m.name, sql=m.sql) for m in schema.migrations()),
         schema.functions(),

@@ -1,4 +1,4 @@
-"""The monitoring queries of sql/queries.sql, which psql reads too: listed, run, and printed for other SQL editors."""
+"""The monitoring queries of sql/psql/queries.sql, which psql reads too: listed, run, printed for other SQL editors."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class QueryResult(NamedTuple):
 @cache
 def list_queries() -> tuple[NamedQuery, ...]:
     """All of them, in the order of the file."""
-    return tuple(_named(name, text) for name, text in load_queries("queries").items())
+    return tuple(_named(name, text) for name, text in load_queries("queries", folder="psql").items())
 
 
 def queries_file() -> str:
     """The file itself, for psql."""
-    return (sql_directory() / "queries.sql").read_text(encoding="utf-8")
+    return (sql_directory() / "psql" / "queries.sql").read_text(encoding="utf-8")
 
 
 def run_query(conn: Connection[Any], name: str, job_name: str | None = None) -> QueryResult:

@@ -48,7 +48,7 @@ class Outbox:
         self._conn = conn
         self._channel = channel
         self._holder = holder
-        self._sql = load_queries("delivery")
+        self._sql = load_queries("outbox")
 
     def lease(self, render: Callable[[Sequence[Alert], UUID], bytes], *, gather: bool = False) -> Leased | None:
         """Take the next message: a stored one whose turn it is, or a new one of what is due; None: nothing is.
@@ -160,7 +160,7 @@ def _grows(ages: Sequence[timedelta]) -> bool:
 
 def register_channels(conn: psycopg.Connection[Any], names: Sequence[str], *, notifiers: Sequence[str] = ()) -> None:
     """Make these channels known; those given as notifiers have alerts addressed to them from now on."""
-    sql = load_queries("delivery")
+    sql = load_queries("outbox")
     conn.execute(sql["ensure_channels"], {"names": list(names)})
     if notifiers:
         conn.execute(sql["ensure_notifiers"], {"names": list(notifiers)})
@@ -168,15 +168,15 @@ def register_channels(conn: psycopg.Connection[Any], names: Sequence[str], *, no
 
 def addressed_channels(conn: psycopg.Connection[Any]) -> set[str]:
     """Names of channels that have something pending or that a job names for itself, configured or not."""
-    return {name for (name,) in conn.execute(load_queries("delivery")["addressed_channels"])}
+    return {name for (name,) in conn.execute(load_queries("outbox")["addressed_channels"])}
 
 
 def notifier_channels(conn: psycopg.Connection[Any]) -> set[str]:
     """Names that an operator was given as notifiers lately."""
-    return {name for (name,) in conn.execute(load_queries("delivery")["notifier_channels"])}
+    return {name for (name,) in conn.execute(load_queries("outbox")["notifier_channels"])}
 
 
 def newest_due(conn: psycopg.Connection[Any]) -> int | None:
     """The newest alert that some channel could be sent now and nobody is sending; None: there is none."""
-    row = conn.execute(load_queries("delivery")["due"]).fetchone()
+    row = conn.execute(load_queries("outbox")["due"]).fetchone()
     return row[0] if row else None

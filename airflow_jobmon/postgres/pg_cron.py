@@ -35,7 +35,7 @@ def find_cron_job(conn: Connection[Any], job_name: str, named: str | None) -> Cr
 
     Raises ConfigurationError where there is none, where there are several, or where this database has no pg_cron.
     """
-    queries = load_queries("cron_jobs")
+    queries = load_queries("pg_cron")
     there, database = conn.execute(queries["is_there"]).fetchone() or (False, "?")
     if not there:
         raise ConfigurationError(
@@ -62,7 +62,7 @@ def unschedule(conn: Connection[Any], job: CronJob) -> bool:
 
     That it can be put back is tried first. Raises ConfigurationError where it cannot; nothing is changed then.
     """
-    queries = load_queries("cron_jobs")
+    queries = load_queries("pg_cron")
     conn.execute(queries["lock"], job.as_json())
     if not is_scheduled(conn, job):
         return False
@@ -84,7 +84,7 @@ def unschedule(conn: Connection[Any], job: CronJob) -> bool:
 
 def put_back(conn: Connection[Any], job: CronJob) -> bool:
     """Schedule it as it was; False where it is back already, or where its name has another schedule by now."""
-    queries, given = load_queries("cron_jobs"), job.as_json()
+    queries, given = load_queries("pg_cron"), job.as_json()
     with conn.transaction():
         conn.execute(queries["lock"], given)
         if is_scheduled(conn, job) or _value(conn, "taken_name", given) is not None:
@@ -109,5 +109,5 @@ def is_scheduled(conn: Connection[Any], job: CronJob) -> bool:
 
 
 def _value(conn: Connection[Any], query: str, given: dict[str, Any]) -> Any:
-    row = conn.execute(load_queries("cron_jobs")[query], given).fetchone()
+    row = conn.execute(load_queries("pg_cron")[query], given).fetchone()
     return row[0] if row else None

@@ -1,4 +1,4 @@
-"""Named queries: one .sql file a module, `-- name: x` before each statement, psycopg placeholders in it."""
+"""Named queries: one file of sql/queries/ a subject, `-- name: x` before each statement, psycopg placeholders in it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def sql_directory() -> Traversable:
 
 
 @cache
-def load_queries(module: str) -> Mapping[str, str]:
-    """The statements of sql/<module>.sql by name, with the comments that explain them."""
-    text = (sql_directory() / f"{module}.sql").read_text(encoding="utf-8")
+def load_queries(subject: str, *, folder: str = "queries") -> Mapping[str, str]:
+    """The statements of sql/<folder>/<subject>.sql by name, with the comments that explain them."""
+    text = (sql_directory() / folder / f"{subject}.sql").read_text(encoding="utf-8")
     parts = _NAME.split(text)
     queries: dict[str, str] = {}
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
         if name in queries:
-            raise ValueError(f"sql/{module}.sql names {name!r} twice; rename one")
+            raise ValueError(f"sql/{folder}/{subject}.sql names {name!r} twice; rename one")
         queries[name] = body.strip().removesuffix(";")
     return MappingProxyType(queries)

@@ -19,7 +19,7 @@ def prune(conn: psycopg.Connection[Any]) -> None:
 
     One call deletes at most 50,000 rows a table, so that a first clean-up never holds up a health check for long.
     """
-    for query in load_queries("upkeep").values():
+    for query in load_queries("retention").values():
         for _ in range(_MOST_BATCHES):
             if conn.execute(query, {"keep": _KEEP, "batch": _BATCH}).rowcount < _BATCH:
                 break

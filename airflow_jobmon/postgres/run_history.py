@@ -22,7 +22,7 @@ _UTC = {"GMT", "UCT", "UTC", "Zulu", "Universal", "Greenwich"}
 
 def histories(conn: Connection[Any], names: Sequence[str], days: int) -> Iterator[History]:
     """The newest runs of each of these jobs, of the last `days` at most."""
-    query = load_queries("suggest")["histories"]
+    query = load_queries("run_history")["histories"]
     for at in range(0, len(names), _BATCH):
         given = {"names": list(names[at : at + _BATCH]), "days": days, "most": _MOST}
         for name, starts, seconds in conn.execute(query, given).fetchall():
@@ -32,7 +32,7 @@ def histories(conn: Connection[Any], names: Sequence[str], days: int) -> Iterato
 def zones_of_database(conn: Connection[Any]) -> list[str]:
     """Zones that the database is set up with, the likeliest to hold for its jobs first, if known here too."""
     found = []
-    for (zone,) in conn.execute(load_queries("suggest")["zones"]):
+    for (zone,) in conn.execute(load_queries("run_history")["zones"]):
         name = "UTC" if zone.removeprefix("Etc/") in _UTC else zone
         try:
             check_zone(name)

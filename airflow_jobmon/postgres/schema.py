@@ -44,31 +44,30 @@ def newest_version() -> int:
     return len(migrations())
 
 
-def file(name: str) -> str:
-    """The text of sql/<name>.sql."""
-    return (sql_directory() / f"{name}.sql").read_text(encoding="utf-8")
+def prelude() -> str:
+    """What comes before the first migration."""
+    return (sql_directory() / "migrations" / "prelude.sql").read_text(encoding="utf-8")
+
+
+def grants() -> str:
+    """The optional roles with least rights, which a DBA runs by psql."""
+    return (sql_directory() / "psql" / "grants.sql").read_text(encoding="utf-8")
 
 
 def functions() -> str:
     """The functions that tie us to the user's table, created again by every migrate; they need the migrated tables."""
-    parts = (
-        "mapping",
-        "create_jobs_log",
-        "history",
-        "marking",
-        "attach",
-        "index",
-        "walking",
-        "archiving",
-        "exporting",
-        "known",
-    )
-    return "\n".join(file(name) for name in parts)
+    return _in_order("functions")
 
 
 def views() -> str:
     """The views for people, and what counts days, created again by every migrate; they need the view of the log."""
-    return "\n".join(file(name) for name in ("days", "sealing", "views"))
+    return _in_order("views")
+
+
+def _in_order(folder: str) -> str:
+    """All files of a folder, in the order of the numbers that their names begin with."""
+    paths = sorted((sql_directory() / folder).iterdir(), key=lambda path: path.name)
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.name.endswith(".sql"))
 
 
 def check_schema(conn: Connection[TupleRow], *, migrate_by: str = "airflow jobmon migrate") -> None:
@@ -88,7 +87,7 @@ def check_schema(conn: Connection[TupleRow], *, migrate_by: str = "airflow jobmo
     except errors.InsufficientPrivilege:
         raise SchemaProblem(
             f"role {conn.info.user!r} may not read the schema airflow_jobmon in {conn.info.dbname!r}; "
-            "grant it jobmon_operator or jobmon_reader (sql/grants.sql), or connect as another"
+            "grant it jobmon_operator or jobmon_reader (sql/psql/grants.sql), or connect as another"
         ) from None
     version, table = row or (None, None)
     if version is None or table is None:

@@ -141,7 +141,7 @@ def owner(postgres: Postgres, empty_database: str) -> dict[str, str]:
         "PGUSER": str(fields["user"]),
         "PGDATABASE": str(fields["dbname"]),
         "SAMPLE": str(ROOT / "demo" / "sql"),
-        "GRANTS": str(ROOT / "airflow_jobmon" / "sql" / "grants.sql"),
+        "GRANTS": str(ROOT / "airflow_jobmon" / "sql" / "psql" / "grants.sql"),
         "JOBMON_DB_PASSWORD": "it's \\ a secret",
         "GRAFANA_DB_PASSWORD": "another",
         "MINUTE": "60",

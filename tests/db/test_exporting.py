@@ -358,7 +358,7 @@ def test_rows_are_counted_whatever_is_in_them_and_wherever_a_chunk_ends(size):
 
 def test_the_operator_role_and_rights_on_the_log_are_enough(conn, database, tmp_path):
     log_days(conn, "sync", 200, 190, 1)
-    conn.execute(schema.file("grants"))
+    conn.execute(schema.grants())
     conn.execute("CREATE ROLE airflow LOGIN; GRANT jobmon_operator TO airflow")
     conn.execute("GRANT SELECT, UPDATE, DELETE ON public.jobs_log TO airflow")
     try:

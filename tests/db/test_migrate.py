@@ -90,7 +90,7 @@ def test_a_second_migrate_asks_for_no_lock_that_writers_hold(fresh, empty_databa
 
 @pytest.mark.parametrize("stop", range(1, schema.newest_version()))
 def test_a_stepwise_upgrade_ends_where_a_fresh_install_does(fresh, empty_database, database, postgres, stop):
-    fresh.execute(schema.file("prelude"))
+    fresh.execute(schema.prelude())
     for step in schema.migrations()[:stop]:
         fresh.execute(step.sql)
         fresh.execute("INSERT INTO airflow_jobmon.migrations VALUES (%s, %s)", (step.version, step.name))
@@ -258,7 +258,7 @@ def test_the_grants_file_gives_each_role_what_it_needs_and_no_more(fresh):
     fresh.execute(JOBS_LOG)
     migrate(fresh, Settings())
     for _ in range(2):
-        fresh.execute(schema.file("grants"))
+        fresh.execute(schema.grants())
     fresh.execute("INSERT INTO public.jobs_log (job_name, started_at, status) VALUES ('sync', now(), 'failed')")
     try:
         fresh.execute("SET ROLE jobmon_reader")

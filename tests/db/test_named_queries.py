@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from airflow_jobmon.core.rendering.csv_export import csv_text
 from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.monitoring_queries import bind_parameters, find_query, list_queries, plain_sql, run_query
 from airflow_jobmon.postgres.queries import sql_directory
@@ -24,7 +25,7 @@ from tests.db.noting import Conn
 from tests.runs import log_run
 
 NAMES = [query.name for query in list_queries()]
-QUERIES_FILE = Path(str(sql_directory() / "queries.sql"))
+QUERIES_FILE = Path(str(sql_directory() / "psql" / "queries.sql"))
 HOSTILE = [
     pytest.param("it's", id="a quote"),
     pytest.param("x' OR '1'='1", id="an injection"),
@@ -166,7 +167,7 @@ def test_asking_for_one_job_reads_that_job_only(conn):
 
 
 def test_a_role_that_may_only_read_may_run_them_all(full, database):
-    full.execute((sql_directory() / "grants.sql").read_text(encoding="utf-8").encode())
+    full.execute(schema.grants().encode())
     full.execute("DO $$ BEGIN CREATE ROLE dashboard LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     full.execute("GRANT jobmon_reader TO dashboard")
     with connect(make_conninfo(database, user="dashboard")) as reader:

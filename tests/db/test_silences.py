@@ -338,7 +338,7 @@ def test_silences_are_forgotten_long_after_their_end(conn):
 
 def test_the_role_for_operating_may_silence_and_acknowledge(conn):
     fail(conn)
-    conn.execute(schema.file("grants"))
+    conn.execute(schema.grants())
     try:
         conn.execute("SET ROLE jobmon_operator")
         assert hush(conn).open_incidents == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +11,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.postgres import schema
 from airflow_jobmon.settings import Settings
 from tests.db.channels import tell
 from tests.grafana.expanding import PANELS, View, every_query, expand, link_of, sql_of
@@ -37,7 +37,7 @@ HOSTILE = [
 @pytest.fixture
 def reader(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     """The connection, which from `SET ROLE` on has the rights of jobmon_reader and no others."""
-    conn.execute((files("airflow_jobmon.sql") / "grants.sql").read_text())
+    conn.execute(schema.grants())
     return conn
 
 

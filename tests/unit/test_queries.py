@@ -6,11 +6,7 @@ import pytest
 
 from airflow_jobmon.postgres.queries import load_queries, sql_directory
 
-NAMED = sorted(
-    path.name.removesuffix(".sql")
-    for path in sql_directory().iterdir()
-    if path.name.endswith(".sql") and "-- name:" in path.read_text(encoding="utf-8")
-)
+NAMED = sorted(path.name.removesuffix(".sql") for path in (sql_directory() / "queries").iterdir())
 
 
 @pytest.mark.parametrize("module", NAMED)
