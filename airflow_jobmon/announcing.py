@@ -9,16 +9,16 @@ from functools import partial
 from typing import Any
 
 from airflow_jobmon import settings as configuration
-from airflow_jobmon.auditing import audit, drill_targets
 from airflow_jobmon.connections import conninfo as conninfo_of
 from airflow_jobmon.connections import open_channels
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.rendering.messages import is_link
 from airflow_jobmon.core.reports.review_page import page_name
+from airflow_jobmon.delivery.report_sender import publish
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import check_schema
-from airflow_jobmon.publishing import publish
-from airflow_jobmon.reporting import daily_report, weekly_review
+from airflow_jobmon.reports.audit import audit, drill_targets
+from airflow_jobmon.reports.summaries import daily_report, weekly_review
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.storage import audits_directory, keep
 

@@ -55,7 +55,7 @@ class ArchiveJobsLogOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keeps what a DAG file imports light
-        from airflow_jobmon.archiving import archive_runs  # noqa: PLC0415
+        from airflow_jobmon.archive.archiving import archive_runs  # noqa: PLC0415
         from airflow_jobmon.connections import conninfo  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415

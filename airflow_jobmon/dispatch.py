@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from airflow_jobmon.channels import Channel
 from airflow_jobmon.connections import open_channels
-from airflow_jobmon.delivery import DeliveryReport, deliver_due
+from airflow_jobmon.delivery.sender import DeliveryReport, deliver_due
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.outbox import addressed_channels, notifier_channels
 from airflow_jobmon.settings import Settings

@@ -86,7 +86,7 @@ class JobHealthOperator(BaseOperator):
         from airflow_jobmon import settings as configuration  # noqa: PLC0415
         from airflow_jobmon.connections import conninfo  # noqa: PLC0415
         from airflow_jobmon.dispatch import deliver  # noqa: PLC0415
-        from airflow_jobmon.judging import assess_jobs, check_and_record  # noqa: PLC0415
+        from airflow_jobmon.monitoring.checks import assess_jobs, check_and_record  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
 
@@ -164,7 +164,7 @@ class DeliverAlertsOperator(BaseOperator):
         from airflow_jobmon import settings as configuration  # noqa: PLC0415
         from airflow_jobmon.connections import conninfo  # noqa: PLC0415
         from airflow_jobmon.dispatch import deliver  # noqa: PLC0415
-        from airflow_jobmon.judging import judge_events  # noqa: PLC0415
+        from airflow_jobmon.monitoring.checks import judge_events  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
         from airflow_jobmon.postgres.outbox import register_channels  # noqa: PLC0415

@@ -24,10 +24,10 @@ from airflow_jobmon.core.times import format_duration
 from airflow_jobmon.dispatch import deliver as deliver_what_is_due
 from airflow_jobmon.drills.end_to_end import Call, hold_end_to_end_drill
 from airflow_jobmon.drills.failure import hold_failure_drill
-from airflow_jobmon.drills.holding import Terms
 from airflow_jobmon.drills.missed import hold_missed_drill
+from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem
-from airflow_jobmon.judging import judge_events
+from airflow_jobmon.monitoring.checks import judge_events
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.drill_sql import run_sql
 from airflow_jobmon.postgres.migrate import check_schema

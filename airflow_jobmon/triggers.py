@@ -76,7 +76,7 @@ class JobsLogTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         from airflow_jobmon.connections import aconninfo  # noqa: PLC0415
-        from airflow_jobmon.hub import wait_for_run  # noqa: PLC0415
+        from airflow_jobmon.waiting.run_poller import wait_for_run  # noqa: PLC0415
 
         wait = Wait(self.job_name, parse_moment(self.since), self.good_only, self.min_records)
         try:
@@ -104,7 +104,7 @@ class JobRunTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         from airflow_jobmon.connections import aconninfo  # noqa: PLC0415
-        from airflow_jobmon.hub import new_successes  # noqa: PLC0415
+        from airflow_jobmon.waiting.run_poller import new_successes  # noqa: PLC0415
 
         told, failures = "", 0
         while True:
@@ -149,7 +149,7 @@ class JobAlertTrigger(BaseEventTrigger):
             settings = await asyncio.to_thread(load)
             return await aconninfo(self.conn_id or settings.conn_id), settings
 
-        watching = await asyncio.to_thread(importlib.import_module, "airflow_jobmon.watcher")
+        watching = await asyncio.to_thread(importlib.import_module, "airflow_jobmon.monitoring.watcher")
         watcher = watching.Watcher(where, kind="trigger", delivers=False)
         async with aclosing(watcher.wakes()) as wakes:
             async for _ in wakes:

@@ -9,7 +9,7 @@ from contextlib import closing
 import psycopg
 from psycopg import sql
 
-from airflow_jobmon.archiving import archive_runs
+from airflow_jobmon.archive.archiving import archive_runs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.storage import StorageFolder
 from bench.figures import Figure

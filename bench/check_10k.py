@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import psycopg
 
-from airflow_jobmon.judging import assess_jobs, judge_changed, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.settings import Settings

@@ -15,10 +15,10 @@ import psycopg
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.metrics.prometheus import gauges
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days
-from airflow_jobmon.prometheus import gauges
 from airflow_jobmon.settings import Settings
 from bench.figures import Figure, milliseconds
 from bench.ground import BenchFailed, Ground, airflow_program, ground

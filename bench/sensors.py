@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from airflow_jobmon.core.model.waits import Wait
-from airflow_jobmon.hub import wait_for_run
+from airflow_jobmon.waiting.run_poller import wait_for_run
 from bench.figures import Figure, milliseconds, percentile
 from bench.ground import ground
 

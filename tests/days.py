@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from airflow_jobmon.judging import judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import judge_changed, judge_events, judge_jobs
 from airflow_jobmon.settings import Settings
 
 STEP = timedelta(hours=3)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from airflow_jobmon.channels import Channel
-from airflow_jobmon.delivery import DeliveryService
+from airflow_jobmon.delivery.sender import DeliveryService
+from airflow_jobmon.monitoring.watcher import Watcher
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.watcher import Watcher
 from tests.servers import HttpServer, SmtpServer, http_server, reply, smtp_server
 from tests.waiting import wait_until
 from tests.watching import at

@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+from airflow_jobmon.monitoring.watcher import Watcher, Where
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.watcher import Watcher, Where
 from tests.waiting import eventually
 
 PATIENT = Settings(channels=("slack",), sweep_interval=timedelta(hours=1))

@@ -10,7 +10,7 @@ from airflow_jobmon.cli.running import command, database, say
 
 @command()
 def archive(args: Namespace) -> Outcome:
-    from airflow_jobmon.archiving import archive_runs  # noqa: PLC0415 - psycopg, only when it runs
+    from airflow_jobmon.archive.archiving import archive_runs  # noqa: PLC0415 - psycopg, only when it runs
     from airflow_jobmon.storage import StorageFolder  # noqa: PLC0415
 
     with database(args) as (conn, _):

@@ -46,7 +46,7 @@ def audit(args: Namespace) -> Outcome:
 
 def _archive(args: Namespace) -> dict[str, Any] | None:
     """What archiving did, or, without --archive, would do."""
-    from airflow_jobmon.archiving import archive_runs  # noqa: PLC0415
+    from airflow_jobmon.archive.archiving import archive_runs  # noqa: PLC0415
 
     with database(args) as (conn, _):
         try:
@@ -61,8 +61,8 @@ def _archive(args: Namespace) -> dict[str, Any] | None:
 
 def _drill(args: Namespace, settings: Settings) -> list[list[dict[str, Any]] | None]:
     """The steps of a drill for each job that it takes to reach every channel."""
-    from airflow_jobmon.auditing import drill_targets  # noqa: PLC0415
     from airflow_jobmon.rehearsal import hold_drill  # noqa: PLC0415
+    from airflow_jobmon.reports.audit import drill_targets  # noqa: PLC0415
 
     with database(args) as (conn, _):
         targets = drill_targets(conn, settings, args.job)

@@ -19,7 +19,7 @@ EXIT_CODES = {Health.OK: 0, Health.WARNING: 1, Health.CRITICAL: 2, Health.UNKNOW
 
 @command(failure=EXIT_CODES[Health.UNKNOWN])
 def check(args: Namespace) -> Outcome:
-    from airflow_jobmon.judging import assess_jobs, check_and_record  # noqa: PLC0415 - psycopg, only when it runs
+    from airflow_jobmon.monitoring.checks import assess_jobs, check_and_record  # noqa: PLC0415 - psycopg, only when it runs
 
     if args.record and args.at is not None:
         raise ConfigurationError("--record records what is true now, so it cannot go with --at; leave one of them out")

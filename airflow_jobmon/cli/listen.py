@@ -15,13 +15,13 @@ import psycopg
 from airflow_jobmon.channels import Channel
 from airflow_jobmon.cli.output import Outcome, printable
 from airflow_jobmon.cli.running import command, read_target, ready_target
-from airflow_jobmon.delivery import SEND_TIMEOUT, DeliveryService
+from airflow_jobmon.delivery.sender import SEND_TIMEOUT, DeliveryService
 from airflow_jobmon.dispatch import channels_to_serve
 from airflow_jobmon.errors import ConfigurationError, JobmonError
+from airflow_jobmon.monitoring.watcher import Watcher, Where
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.outbox import register_channels
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.watcher import Watcher, Where
 
 log = logging.getLogger("airflow_jobmon.listen")
 

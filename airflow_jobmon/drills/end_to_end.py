@@ -12,7 +12,7 @@ from airflow_jobmon.core.drills.end_to_end import EndToEndPlan, as_text
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.model.waits import Wait, shortfall
 from airflow_jobmon.core.times import format_duration, to_the_second
-from airflow_jobmon.drills.holding import Connection, Drill, Terms, holding
+from airflow_jobmon.drills.session import Connection, Drill, Terms, holding
 from airflow_jobmon.errors import ConfigurationError, JobmonError
 from airflow_jobmon.postgres.drill_sql import run_sql
 from airflow_jobmon.postgres.waits import finished_run

@@ -6,9 +6,9 @@ from typing import Any
 
 from airflow_jobmon.core.drills.drills import FAILURE, DrillResult, quoted, simulated_error
 from airflow_jobmon.core.times import format_duration
-from airflow_jobmon.drills.arrival import follow
-from airflow_jobmon.drills.holding import Connection, Drill, Terms, holding
-from airflow_jobmon.judgement import channels_of
+from airflow_jobmon.drills.delivery_check import follow
+from airflow_jobmon.drills.session import Connection, Drill, Terms, holding
+from airflow_jobmon.monitoring.evaluation import channels_of
 from airflow_jobmon.postgres.drills import Told
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.simulated_failure import Simulated, remove_simulated, simulate_failure

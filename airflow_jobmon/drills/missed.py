@@ -12,11 +12,11 @@ from airflow_jobmon.core.drills.drill_alerts import tell_missed_drill
 from airflow_jobmon.core.drills.drills import MISSED, DrillResult, check_drill
 from airflow_jobmon.core.model.health import Finding, Health, JobHealth, Kind
 from airflow_jobmon.core.times import to_the_second
-from airflow_jobmon.drills.arrival import follow
-from airflow_jobmon.drills.holding import Connection, Drill, Terms, holding
+from airflow_jobmon.drills.delivery_check import follow
+from airflow_jobmon.drills.session import Connection, Drill, Terms, holding
 from airflow_jobmon.errors import ConfigurationError, SchemaProblem
-from airflow_jobmon.judgement import channels_of
-from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs
+from airflow_jobmon.monitoring.evaluation import channels_of
 from airflow_jobmon.postgres.incidents import Addressed, IncidentBook
 from airflow_jobmon.postgres.pg_cron import CronJob, find_cron_job, is_scheduled, put_back, unschedule
 from airflow_jobmon.settings import Settings

@@ -11,7 +11,7 @@ from typing import Any
 from airflow_jobmon.core.model.health import health_report
 from airflow_jobmon.dispatch import deliver
 from airflow_jobmon.errors import BusyProblem
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.stored_health import unjudged
 from airflow_jobmon.web.configured import current_conninfo, current_settings

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from airflow_jobmon.core.model.health import Health
-from airflow_jobmon.judging import require_known
+from airflow_jobmon.monitoring.checks import require_known
 from airflow_jobmon.postgres.stored_health import StoredHealth, stored_health, unjudged
 from airflow_jobmon.web.answers import OF_HEALTH
 from airflow_jobmon.web.checking import Checks

@@ -15,7 +15,7 @@ from airflow_jobmon.core.model.silences import in_force
 from airflow_jobmon.core.rendering.charts import band_chart, bar_chart, usual_band
 from airflow_jobmon.core.rendering.suggested_commands import acknowledge_command, silence_command, unsilence_command
 from airflow_jobmon.core.times import format_duration, roughly
-from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs
 from airflow_jobmon.postgres import dashboard as reading
 from airflow_jobmon.postgres.day_stats import days
 from airflow_jobmon.settings import Settings

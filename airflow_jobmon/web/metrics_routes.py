@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from airflow_jobmon.core.rendering.prometheus_text import CLASSIC, OPENMETRICS, wants_openmetrics, write_metrics
-from airflow_jobmon.metrics import job_metrics
-from airflow_jobmon.prometheus import gauges
+from airflow_jobmon.metrics.job_metrics import job_metrics
+from airflow_jobmon.metrics.prometheus import gauges
 from airflow_jobmon.web.answers import OF_JOB_METRICS, OF_METRICS
 from airflow_jobmon.web.configured import current_settings
 from airflow_jobmon.web.database import Database

@@ -104,7 +104,7 @@ def jobmon_default(database: str, airflow_connection: Callable[[str, str], None]
 @pytest.fixture
 def running() -> Callable[[Any], AbstractAsyncContextManager[list[Any]]]:
     """Run a trigger as the triggerer does, collecting the payloads of its events; it must not end by itself."""
-    from airflow_jobmon import hub
+    from airflow_jobmon.waiting import run_poller
 
     @asynccontextmanager
     async def run(trigger: Any) -> AsyncIterator[list[Any]]:
@@ -122,7 +122,7 @@ def running() -> Callable[[Any], AbstractAsyncContextManager[list[Any]]]:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await eventually(lambda: not hub._hubs, "the hub to end")
+            await eventually(lambda: not run_poller._hubs, "the hub to end")
 
     return run
 

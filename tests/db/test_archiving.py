@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_jobmon.archiving import archive_runs
+from airflow_jobmon.archive.archiving import archive_runs
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, UnknownJob
-from airflow_jobmon.judging import assess_jobs, check_and_record
+from airflow_jobmon.monitoring.checks import assess_jobs, check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.postgres.registry import apply_jobs

@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.delivery import deliver_due
-from airflow_jobmon.judging import judge_changed, judge_events
+from airflow_jobmon.delivery.sender import deliver_due
+from airflow_jobmon.monitoring.checks import judge_changed, judge_events
 from airflow_jobmon.postgres.outbox import EBB, Outbox, register_channels
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence, unsilence

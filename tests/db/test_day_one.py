@@ -11,7 +11,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health
-from airflow_jobmon.judging import assess_jobs, judge_changed, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.postgres.registry import apply_jobs

@@ -9,9 +9,9 @@ import pytest
 
 from airflow_jobmon.channels import Accepted
 from airflow_jobmon.core.model.alerts import AlertEvent
-from airflow_jobmon.delivery import deliver_due
+from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
-from airflow_jobmon.judging import judge_changed, judge_events
+from airflow_jobmon.monitoring.checks import judge_changed, judge_events
 from airflow_jobmon.postgres.alert_log import retry_dead
 from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
 from airflow_jobmon.settings import Settings

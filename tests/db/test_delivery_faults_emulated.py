@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from airflow_jobmon.core.model.alerts import AlertEvent
-from airflow_jobmon.delivery import deliver_due
+from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.postgres.outbox import Outbox, register_channels
 from tests.db.faults import deliveries, let_time_pass, message_states, opened, tell
 from tests.emulate import emulated

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_jobmon.core.text import mask_secrets
-from airflow_jobmon.delivery import deliver_due
-from airflow_jobmon.judging import judge_changed, judge_events
+from airflow_jobmon.delivery.sender import deliver_due
+from airflow_jobmon.monitoring.checks import judge_changed, judge_events
 from airflow_jobmon.settings import Settings
 from tests.db.faults import ACCEPTED, HTTP_KINDS, connection, let_time_pass, mail_connection, opened
 from tests.hostile import NASTY, texts

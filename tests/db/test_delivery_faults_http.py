@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from airflow_jobmon.delivery import SEND_TIMEOUT, deliver_due
+from airflow_jobmon.delivery.sender import SEND_TIMEOUT, deliver_due
 from demo.ports import free_port
 from tests.db.faults import (
     ACCEPTED,

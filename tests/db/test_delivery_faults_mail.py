@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_jobmon.delivery import deliver_due
+from airflow_jobmon.delivery.sender import deliver_due
 from tests.db.faults import (
     connection,
     deliveries,

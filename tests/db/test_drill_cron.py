@@ -12,8 +12,8 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.drills.failure import hold_failure_drill
-from airflow_jobmon.drills.holding import Terms
 from airflow_jobmon.drills.missed import hold_missed_drill
+from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
@@ -105,7 +105,7 @@ def test_it_is_off_while_the_drill_lasts_and_back_as_it_was(conn, scheduled):
 KILLED = """
 import sys, time
 from datetime import timedelta
-from airflow_jobmon.drills.holding import Terms
+from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.drills.missed import hold_missed_drill
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.settings import Settings

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_jobmon.core.drills.end_to_end import read_plan
 from airflow_jobmon.drills.end_to_end import hold_end_to_end_drill
-from airflow_jobmon.drills.holding import Terms
+from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.rehearsal import _caller
@@ -222,7 +222,7 @@ KILLED = """
 import json, sys, time
 from airflow_jobmon.core.drills.end_to_end import read_plan
 from airflow_jobmon.drills.end_to_end import hold_end_to_end_drill
-from airflow_jobmon.drills.holding import Terms
+from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.postgres.connect import connect
 
 def hang(values):

@@ -13,9 +13,9 @@ from airflow_jobmon.connections import connection_type, open_channels
 from airflow_jobmon.core.drills.drills import SIMULATED, limit_of
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.drills.failure import hold_failure_drill
-from airflow_jobmon.drills.holding import Terms
+from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.errors import ConfigurationError
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.drills import DrillBook
 from airflow_jobmon.postgres.registry import apply_jobs

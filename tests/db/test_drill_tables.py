@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from airflow_jobmon.drills.failure import hold_failure_drill
-from airflow_jobmon.drills.holding import Terms
+from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.errors import SchemaProblem
-from airflow_jobmon.judging import judge_events
+from airflow_jobmon.monitoring.checks import judge_events
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings

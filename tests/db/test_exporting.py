@@ -17,12 +17,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_jobmon.archiving import archive_runs
+from airflow_jobmon.archive.archiving import archive_runs
+from airflow_jobmon.archive.export import count_rows
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, StorageProblem
-from airflow_jobmon.exporting import count_rows
-from airflow_jobmon.judging import assess_jobs
-from airflow_jobmon.metrics import job_metrics
+from airflow_jobmon.metrics.job_metrics import job_metrics
+from airflow_jobmon.monitoring.checks import assess_jobs
 from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days

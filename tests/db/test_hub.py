@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from airflow_jobmon import hub
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import ConnectionProblem, SchemaProblem
-from airflow_jobmon.hub import Pace, wait_for_run
+from airflow_jobmon.waiting import run_poller
+from airflow_jobmon.waiting.run_poller import Pace, wait_for_run
 from tests.runs import log_run
 from tests.waiting import PATIENCE, eventually, wait_until
 
@@ -27,7 +27,7 @@ QUICK = Pace(look_every=0.05, first_retry=0.02, longest_retry=0.1, refused_for=0
 @pytest.fixture(autouse=True)
 def nothing_stays_behind():
     yield
-    assert hub._hubs == {}
+    assert run_poller._hubs == {}
 
 
 @pytest.fixture
@@ -160,11 +160,11 @@ async def test_a_wait_cancelled_as_it_is_answered_leaves_nothing_behind(conn, wa
         wait.cancel()
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(end.status == "success" for end in ended if not isinstance(end, asyncio.CancelledError))
-    await eventually(lambda: not hub._hubs)
+    await eventually(lambda: not run_poller._hubs)
 
 
 async def test_a_killed_backend_is_replaced_and_said_once(conn, wait_for, caplog):
-    caplog.set_level(logging.INFO, logger="airflow_jobmon.hub")
+    caplog.set_level(logging.INFO, logger="airflow_jobmon.waiting.run_poller")
     waiting = [wait_for(f"job-{nth}") for nth in range(20)]
     good = wait_for("good")
     log_run(conn, "good", started_at=MIDNIGHT)
@@ -310,7 +310,7 @@ def test_psycopg_is_imported_off_the_loop():
 import asyncio, sys, threading
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import ConnectionProblem
-from airflow_jobmon.hub import Pace, wait_for_run
+from airflow_jobmon.waiting.run_poller import Pace, wait_for_run
 
 threads = []
 class Recorder:

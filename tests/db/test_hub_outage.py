@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_jobmon.core.model.waits import Wait
-from airflow_jobmon.hub import Pace, wait_for_run
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
+from airflow_jobmon.waiting.run_poller import Pace, wait_for_run
 from demo.postgres import Postgres, temporary_postgres
 from tests.runs import log_run
 from tests.waiting import PATIENCE
@@ -31,7 +31,7 @@ def server() -> Iterator[Postgres]:
 
 async def test_waits_outlive_a_restart_however_long_it_takes(server, caplog):
     """Also longer than a server that was never reached would be waited for."""
-    caplog.set_level(logging.INFO, logger="airflow_jobmon.hub")
+    caplog.set_level(logging.INFO, logger="airflow_jobmon.waiting.run_poller")
     pace = Pace(look_every=0.05, first_retry=0.02, longest_retry=0.1, refused_for=0.1, away_for=0.1)
 
     async def resolve(conn_id):

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_jobmon import hub
 from airflow_jobmon.core.model.waits import Wait
-from airflow_jobmon.hub import Pace, new_successes, wait_for_run
+from airflow_jobmon.waiting import run_poller
+from airflow_jobmon.waiting.run_poller import Pace, new_successes, wait_for_run
 from tests.runs import log_run
 from tests.waiting import eventually
 
@@ -22,7 +22,7 @@ QUIET = 0.25
 @pytest.fixture(autouse=True)
 def nothing_stays_behind():
     yield
-    assert hub._hubs == {}
+    assert run_poller._hubs == {}
 
 
 @pytest.fixture

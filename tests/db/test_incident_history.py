@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_jobmon.delivery import deliver_due
+from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import UnknownIncident
-from airflow_jobmon.judging import judge_changed, judge_events
+from airflow_jobmon.monitoring.checks import judge_changed, judge_events
 from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge
 from airflow_jobmon.postgres.alert_log import list_incidents
 from airflow_jobmon.postgres.incident_history import incident_history

@@ -9,7 +9,7 @@ from statistics import fmean
 
 import pytest
 
-from airflow_jobmon.metrics import job_metrics
+from airflow_jobmon.metrics.job_metrics import job_metrics
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.settings import Settings
 from tests.runs import log_run

@@ -10,7 +10,7 @@ import pytest
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health, Kind
 from airflow_jobmon.errors import UnknownJob
-from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_events, judge_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health
-from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_events, judge_jobs
 from airflow_jobmon.postgres.facts import gather
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.registry import apply_jobs

@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from airflow_jobmon.core.rendering.csv_export import csv_text
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.monitoring_queries import bind_parameters, find_query, list_queries, plain_sql, run_query

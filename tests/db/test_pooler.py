@@ -15,13 +15,13 @@ import pytest
 from airflow_jobmon.channels import Accepted
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.waits import Wait
-from airflow_jobmon.delivery import deliver_due
-from airflow_jobmon.hub import new_successes, wait_for_run
-from airflow_jobmon.judging import assess_jobs, judge_changed, judge_events, judge_jobs
+from airflow_jobmon.delivery.sender import deliver_due
+from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_events, judge_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import check_schema, migrate
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
+from airflow_jobmon.waiting.run_poller import new_successes, wait_for_run
 from tests.db.test_delivery import Recorder, states, tell
 from tests.pgbouncer import pgbouncer
 from tests.runs import log_run

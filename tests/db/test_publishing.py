@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.delivery import deliver_due
+from airflow_jobmon.delivery.report_sender import publish
+from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
 from airflow_jobmon.postgres.outbox import addressed_channels, newest_due
 from airflow_jobmon.postgres.reports import latest_report, messages_of
-from airflow_jobmon.publishing import publish
 from tests.db.channels import Recorder, tell
 from tests.db.faults import connection, let_time_pass, mail_connection, opened
 from tests.reports import a_report

@@ -11,7 +11,7 @@ from airflow_jobmon.cli.registry_file import read_registry_file
 from airflow_jobmon.cli.registry_text import registry_as_yaml
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
-from airflow_jobmon.judging import judge_jobs
+from airflow_jobmon.monitoring.checks import judge_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import AppliedJobs, apply_jobs, list_jobs, remove_jobs
 from airflow_jobmon.postgres.waits import registered_job

@@ -9,11 +9,11 @@ import pytest
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.rendering.report_text import report_text
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.postgres.registry import apply_jobs
-from airflow_jobmon.reporting import daily_report, weekly_review
+from airflow_jobmon.reports.summaries import daily_report, weekly_review
 from airflow_jobmon.settings import Settings
 from demo import sample
 from tests.db.channels import tell

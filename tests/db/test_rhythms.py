@@ -8,7 +8,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.schedule.learned import Rhythm, read_rhythm
-from airflow_jobmon.judging import judge_changed, judge_jobs
+from airflow_jobmon.monitoring.checks import judge_changed, judge_jobs
 from airflow_jobmon.postgres.learned_schedules import learn_rhythms
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.silences import like_pattern, matches
 from airflow_jobmon.errors import BusyProblem, UnknownIncident, UnknownSilence
-from airflow_jobmon.judging import judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import judge_changed, judge_events, judge_jobs
 from airflow_jobmon.postgres import schema, silences
 from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge, withdraw
 from airflow_jobmon.postgres.connect import connect

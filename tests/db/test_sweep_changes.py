@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.judging import judge_changed
+from airflow_jobmon.monitoring.checks import judge_changed
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.sweep import changed_jobs
 from airflow_jobmon.settings import Settings

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.judging import BATCH, judge_changed, judge_due, judge_events, judge_jobs, sweep
-from airflow_jobmon.lookout import Lookout, Pulse
+from airflow_jobmon.monitoring.checks import BATCH, judge_changed, judge_due, judge_events, judge_jobs, sweep
+from airflow_jobmon.monitoring.watch_cycle import Lookout, Pulse
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -116,7 +116,13 @@ def test_the_clock_of_the_database_decides_and_not_the_watchers_own(conn, monkey
 
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     log_run(conn, "load")
-    for module in ("judging", "judgement", "lookout", "postgres.facts", "postgres.incidents"):
+    for module in (
+        "monitoring.checks",
+        "monitoring.evaluation",
+        "monitoring.watch_cycle",
+        "postgres.facts",
+        "postgres.incidents",
+    ):
         monkeypatch.setattr(f"airflow_jobmon.{module}.datetime", Tomorrow, raising=False)
     judge_changed(conn, SETTINGS)
     judge_jobs(conn, SETTINGS)

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health, Kind
-from airflow_jobmon.judging import assess_jobs, judge_changed, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_jobs
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.trends import note_trends
 from airflow_jobmon.settings import Settings

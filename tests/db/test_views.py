@@ -10,7 +10,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.judging import check_and_record, judge_changed
+from airflow_jobmon.monitoring.checks import check_and_record, judge_changed
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.db.noting import Conn

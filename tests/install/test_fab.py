@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 import requests
 
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.settings import Settings
 from tests import conftest

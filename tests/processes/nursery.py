@@ -26,7 +26,7 @@ _IMPORTED = (
     "airflow_jobmon.channels.email",
     "airflow_jobmon.channels.slack_webhook",
     "airflow_jobmon.channels.webhook",
-    "airflow_jobmon.archiving",
+    "airflow_jobmon.archive.archiving",
     "airflow_jobmon.cli.archive",
     "airflow_jobmon.cli.listen",
     "airflow_jobmon.storage",

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from airflow_jobmon.garbage import collected_later
+from airflow_jobmon.monitoring.gc_pause import collected_later
 
 
 @pytest.fixture(autouse=True)

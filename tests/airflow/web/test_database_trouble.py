@@ -12,7 +12,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 from psycopg.conninfo import conninfo_to_dict
 
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.settings import Settings
 from demo.ports import free_port
 from tests.runs import log_run

@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health, Kind, health_report
 from airflow_jobmon.core.times import parse_moment
-from airflow_jobmon.judging import assess_jobs, check_and_record
-from airflow_jobmon.metrics import job_metrics
+from airflow_jobmon.metrics.job_metrics import job_metrics
+from airflow_jobmon.monitoring.checks import assess_jobs, check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.web import database, examples

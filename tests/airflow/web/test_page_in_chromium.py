@@ -11,7 +11,7 @@ import pytest
 from psycopg import Connection
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings

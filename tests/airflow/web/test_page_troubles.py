@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.settings import Settings
 from tests.runs import log_run
 

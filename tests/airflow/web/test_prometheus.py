@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.rendering.prometheus_text import Family, label_set, wants_openmetrics, write_metrics
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.db.channels import tell

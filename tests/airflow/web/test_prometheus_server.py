@@ -14,7 +14,7 @@ import requests
 import uvicorn
 import yaml
 
-from airflow_jobmon.judging import check_and_record
+from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.settings import Settings
 from tests.prometheus.programs import DIRECTORY, prometheus
 from tests.runs import log_run

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from airflow_jobmon.core.drills.drills import Delivery, accepted_by, is_settled
 from airflow_jobmon.core.times import format_duration
-from airflow_jobmon.drills.holding import Drill
+from airflow_jobmon.drills.session import Drill
 
 _SLACK = timedelta(seconds=2)
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import psycopg
 
+from airflow_jobmon.archive.batches import LogWalk, Mover, Pace
+from airflow_jobmon.archive.export import Exporter, OpenFolder, finish_interrupted
 from airflow_jobmon.core.model.archive import YOUNGEST, YOUNGEST_EXPORTED, ArchiveReport, cutoff
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, JobmonError, UnknownJob
-from airflow_jobmon.exporting import Exporter, OpenFolder, finish_interrupted
-from airflow_jobmon.log_walk import LogWalk, Mover, Pace
 from airflow_jobmon.postgres import archive as log_rows
 from airflow_jobmon.postgres.archive import Batch, Due, Stretch
 from airflow_jobmon.postgres.facts import known_names

@@ -21,7 +21,7 @@ import psycopg
 
 from airflow_jobmon.core.rules.backoff import backoff
 from airflow_jobmon.errors import JobmonError
-from airflow_jobmon.lookout import Lookout, Pulse
+from airflow_jobmon.monitoring.watch_cycle import Lookout, Pulse
 from airflow_jobmon.postgres.connect import aconnect
 from airflow_jobmon.settings import Settings
 

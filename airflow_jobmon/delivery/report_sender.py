@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from airflow_jobmon.channels import Channel
 from airflow_jobmon.core.model.report import Report
-from airflow_jobmon.delivery import deliver_due
+from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.reports import ReportMessage, messages_of, store_report
 

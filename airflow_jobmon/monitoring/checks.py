@@ -17,8 +17,16 @@ import psycopg
 
 from airflow_jobmon.core.model.health import JobHealth
 from airflow_jobmon.errors import UnknownJob
-from airflow_jobmon.garbage import collected_later
-from airflow_jobmon.judgement import BEYOND_RECKONING, assess_state, facts_of, judge, survey, tell_drills, watched
+from airflow_jobmon.monitoring.evaluation import (
+    BEYOND_RECKONING,
+    assess_state,
+    facts_of,
+    judge,
+    survey,
+    tell_drills,
+    watched,
+)
+from airflow_jobmon.monitoring.gc_pause import collected_later
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.duration_stats import note_full_check, refresh_durations

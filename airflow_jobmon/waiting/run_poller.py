@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from airflow_jobmon.boards import Announcement, RunBoard, SuccessBoard
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.core.rules.backoff import backoff
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.errors import JobmonError
+from airflow_jobmon.waiting.subscriptions import Announcement, RunBoard, SuccessBoard
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from uuid import uuid4
 
 import psycopg
 
-from airflow_jobmon.garbage import collected_later
-from airflow_jobmon.judging import BATCH, full_check, judge_due, judge_events, keep_up, sweep, warm_up
+from airflow_jobmon.monitoring.checks import BATCH, full_check, judge_due, judge_events, keep_up, sweep, warm_up
+from airflow_jobmon.monitoring.gc_pause import collected_later
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.migrate import check_schema

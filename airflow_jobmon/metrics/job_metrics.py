@@ -10,7 +10,7 @@ import psycopg
 
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.times import iso
-from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.settings import Settings
 

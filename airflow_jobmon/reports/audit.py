@@ -25,12 +25,12 @@ from airflow_jobmon.core.reports.audit import (
     drill_step,
 )
 from airflow_jobmon.core.times import iso
-from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs
 from airflow_jobmon.postgres.monitoring_queries import QueryResult, list_queries, run_query
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import list_jobs
 from airflow_jobmon.postgres.reports import latest_report
-from airflow_jobmon.reporting import page_of
+from airflow_jobmon.reports.summaries import page_of
 from airflow_jobmon.settings import Settings
 
 Connection = psycopg.Connection[Any]

@@ -18,7 +18,7 @@ from airflow_jobmon.core.reports.digest import PERIOD, FailedRuns, MissedRun, Mo
 from airflow_jobmon.core.reports.review import WEEK, Delivered, JobWeek, Span, review
 from airflow_jobmon.core.reports.review_page import DAYS, JobDay, review_page
 from airflow_jobmon.core.text import one_line
-from airflow_jobmon.judging import assess_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import list_jobs
 from airflow_jobmon.settings import Settings

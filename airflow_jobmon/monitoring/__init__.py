@@ -1,0 +1,1 @@
+"""Watches the job log and evaluates jobs; no Airflow in it."""

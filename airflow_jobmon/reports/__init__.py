@@ -1,0 +1,1 @@
+"""Gathers what the digest, the weekly review and the audit say."""

@@ -1,0 +1,1 @@
+"""One connection for every sensor and success asset that waits for a run."""
