@@ -56,10 +56,10 @@ class ArchiveJobsLogOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keeps what a DAG file imports light
         from airflow_jobmon.archive.archiving import archive_runs  # noqa: PLC0415
-        from airflow_jobmon.connections import conninfo  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
-        from airflow_jobmon.storage import StorageFolder  # noqa: PLC0415
+        from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
+        from airflow_jobmon.runtime.storage import StorageFolder  # noqa: PLC0415
 
         try:
             settings = configuration.load()

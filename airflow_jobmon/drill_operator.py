@@ -79,7 +79,7 @@ class AlertDrillOperator(BaseOperator):
     def _hold(self, settings: Settings) -> DrillResult:
         from airflow_jobmon.core.drills.drills import check_drill, read_within  # noqa: PLC0415
         from airflow_jobmon.core.drills.end_to_end import read_plan  # noqa: PLC0415
-        from airflow_jobmon.rehearsal import hold_drill  # noqa: PLC0415
+        from airflow_jobmon.runtime.drill import hold_drill  # noqa: PLC0415
 
         check_drill(self.drill, self.job_name)
         plan = None if self.plan is None else read_plan(self.plan, source="plan")
@@ -97,9 +97,9 @@ class AlertDrillOperator(BaseOperator):
         """Where the report went not, and why."""
         if not self.channels:
             return {}
-        from airflow_jobmon.announcing import announce  # noqa: PLC0415
-        from airflow_jobmon.connections import conninfo  # noqa: PLC0415
         from airflow_jobmon.core.reports.drill_report import drill_report  # noqa: PLC0415
+        from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
+        from airflow_jobmon.runtime.report import announce  # noqa: PLC0415
 
         where = conninfo(self.conn_id or settings.conn_id)
         return announce(where, drill_report(result), settings, self.channels).failed

@@ -50,7 +50,7 @@ class ResendHook(BaseHook):
 
         A key that may only send is answered `restricted_api_key`, which proves it valid.
         """
-        from airflow_jobmon.channels.http_post import fetch, open_session  # noqa: PLC0415 - loads requests
+        from airflow_jobmon.http.client import fetch, open_session  # noqa: PLC0415 - loads requests
 
         try:
             base_url, api_key = self.get_conn()

@@ -73,7 +73,7 @@ class JobNotifier(BaseNotifier):
         Raises ConnectionProblem or ConfigurationError where it cannot be.
         """
         if self._channel is None:
-            from airflow_jobmon.channels.kept_connection import KeptConnection  # noqa: PLC0415 - not at parse time
+            from airflow_jobmon.channels.airflow_connection import KeptConnection  # noqa: PLC0415 - not at parse time
 
             self._channel = self._open(KeptConnection(self.conn_id).get())
         return self._channel
@@ -85,7 +85,7 @@ class JobNotifier(BaseNotifier):
     async def async_notify(self, context: Context) -> None:
         """The same in the triggerer, whose loop must neither wait for a server nor look a connection up by itself."""
         if self._channel is None:
-            from airflow_jobmon.channels.kept_connection import read_connection  # noqa: PLC0415
+            from airflow_jobmon.channels.airflow_connection import read_connection  # noqa: PLC0415
 
             connection = await read_connection(self.conn_id)
             self._channel = await asyncio.to_thread(self._open, connection)

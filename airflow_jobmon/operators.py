@@ -84,11 +84,11 @@ class JobHealthOperator(BaseOperator):
 
     def _check(self, context: Context) -> list[JobHealth]:
         from airflow_jobmon import settings as configuration  # noqa: PLC0415
-        from airflow_jobmon.connections import conninfo  # noqa: PLC0415
-        from airflow_jobmon.dispatch import deliver  # noqa: PLC0415
         from airflow_jobmon.monitoring.checks import assess_jobs, check_and_record  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
+        from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
+        from airflow_jobmon.runtime.deliver import deliver  # noqa: PLC0415
 
         settings = configuration.load()
         names = [self.job_name] if self.job_name else None
@@ -162,12 +162,12 @@ class DeliverAlertsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         from airflow_jobmon import settings as configuration  # noqa: PLC0415
-        from airflow_jobmon.connections import conninfo  # noqa: PLC0415
-        from airflow_jobmon.dispatch import deliver  # noqa: PLC0415
         from airflow_jobmon.monitoring.checks import judge_events  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
         from airflow_jobmon.postgres.outbox import register_channels  # noqa: PLC0415
+        from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
+        from airflow_jobmon.runtime.deliver import deliver  # noqa: PLC0415
 
         try:
             settings = configuration.load()

@@ -80,8 +80,8 @@ class JobReportOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keeps what a DAG file imports light
-        from airflow_jobmon.announcing import SENT_NOWHERE, announce  # noqa: PLC0415
-        from airflow_jobmon.connections import conninfo  # noqa: PLC0415
+        from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
+        from airflow_jobmon.runtime.report import SENT_NOWHERE, announce  # noqa: PLC0415
 
         if self.report not in REPORTS:
             raise AirflowFailException(f"report {self.report!r} is unknown; use one of {', '.join(REPORTS)}")
@@ -107,7 +107,7 @@ class JobReportOperator(BaseOperator):
         return done
 
     def _make(self, where: str, settings: Settings, key: str) -> Report:
-        from airflow_jobmon.announcing import make_audit, make_report  # noqa: PLC0415
+        from airflow_jobmon.runtime.report import make_audit, make_report  # noqa: PLC0415
 
         if self.report == "audit":
             drills = None if self.drills is None else list(self.drills)  # of a mapped task: a lazy sequence

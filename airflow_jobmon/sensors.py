@@ -115,8 +115,8 @@ class JobsLogSensor(BaseSensorOperator):
 
     def _look(self, context: Context) -> Run | None:
         """One short query on a connection of its own; the first look also settles what is waited for."""
-        from airflow_jobmon.connections import conninfo  # noqa: PLC0415 - psycopg, which a DAG file need not load
         from airflow_jobmon.postgres.waits import connect, finished_run, registered_job  # noqa: PLC0415
+        from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415 - psycopg, which a DAG file need not load
 
         if self._wait is None:
             check_job_name(self.job_name)

@@ -75,7 +75,7 @@ class JobsLogTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from airflow_jobmon.connections import aconninfo  # noqa: PLC0415
+        from airflow_jobmon.runtime.connections import aconninfo  # noqa: PLC0415
         from airflow_jobmon.waiting.run_poller import wait_for_run  # noqa: PLC0415
 
         wait = Wait(self.job_name, parse_moment(self.since), self.good_only, self.min_records)
@@ -103,7 +103,7 @@ class JobRunTrigger(BaseEventTrigger):
         return "airflow_jobmon.triggers.JobRunTrigger", {"job_name": self.job_name, "conn_id": self.conn_id}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from airflow_jobmon.connections import aconninfo  # noqa: PLC0415
+        from airflow_jobmon.runtime.connections import aconninfo  # noqa: PLC0415
         from airflow_jobmon.waiting.run_poller import new_successes  # noqa: PLC0415
 
         told, failures = "", 0
@@ -142,7 +142,7 @@ class JobAlertTrigger(BaseEventTrigger):
         return "airflow_jobmon.triggers.JobAlertTrigger", {"conn_id": self.conn_id}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from airflow_jobmon.connections import aconninfo  # noqa: PLC0415
+        from airflow_jobmon.runtime.connections import aconninfo  # noqa: PLC0415
         from airflow_jobmon.settings import load  # noqa: PLC0415
 
         async def where() -> tuple[str, Settings]:

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from airflow_jobmon.archive.archiving import archive_runs
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.storage import StorageFolder
+from airflow_jobmon.runtime.storage import StorageFolder
 from bench.figures import Figure
 from bench.ground import BenchFailed, Ground, ground
 

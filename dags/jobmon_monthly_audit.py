@@ -57,7 +57,7 @@ with DAG(
     @task
     def jobs_to_drill(params: dict[str, str | None] | None = None) -> list[str]:
         """As few as it takes to reach every channel."""
-        from airflow_jobmon.announcing import drills_to_hold  # noqa: PLC0415 - only when it runs
+        from airflow_jobmon.runtime.report import drills_to_hold  # noqa: PLC0415 - only when it runs
 
         return drills_to_hold(job_name=(params or {}).get("job_name"))
 

@@ -7,7 +7,7 @@ import sys
 
 import psycopg
 
-from airflow_jobmon.connections import conninfo
+from airflow_jobmon.runtime.connections import conninfo
 
 ALIVE = """
     SELECT true FROM airflow_jobmon.watchers

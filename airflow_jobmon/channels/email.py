@@ -18,14 +18,14 @@ from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk.exceptions import AirflowException
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.deadline import Deadline, within
+from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
 from airflow_jobmon.channels.email_message import letter_bytes, message_bytes, read_addresses, read_sender
 from airflow_jobmon.channels.email_report import write_report
-from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
+from airflow_jobmon.http.deadline import Deadline, within
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_jobmon.channels import Accepted
+from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
 from airflow_jobmon.channels.email_message import Letter, domain_of, read_addresses, read_sender, write_letter
 from airflow_jobmon.channels.email_report import write_report
-from airflow_jobmon.channels.http_answers import check_status
-from airflow_jobmon.channels.http_post import open_session, post
-from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
 from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.errors import ConfigurationError, PermanentDeliveryError
 from airflow_jobmon.hooks import ResendHook
+from airflow_jobmon.http.client import open_session, post
+from airflow_jobmon.http.status import check_status
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

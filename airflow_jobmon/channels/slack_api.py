@@ -10,9 +10,7 @@ from uuid import UUID
 from airflow.providers.slack.hooks.slack import SlackHook
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.http_answers import check_status, retry_after
-from airflow_jobmon.channels.http_post import Answer, open_session, post
-from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
+from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
 from airflow_jobmon.channels.slack_message import slack_message
 from airflow_jobmon.channels.slack_report import slack_report
 from airflow_jobmon.channels.slack_webhook import JSON_HEADERS
@@ -20,6 +18,8 @@ from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
+from airflow_jobmon.http.client import Answer, open_session, post
+from airflow_jobmon.http.status import check_status, retry_after
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -15,14 +15,14 @@ from uuid import UUID
 from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.http_answers import check_status
-from airflow_jobmon.channels.http_post import open_session, post
-from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
+from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
 from airflow_jobmon.channels.slack_message import slack_message
 from airflow_jobmon.channels.slack_report import slack_report
 from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.errors import ConfigurationError, DeliveryError
+from airflow_jobmon.http.client import open_session, post
+from airflow_jobmon.http.status import check_status
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -11,15 +11,15 @@ from uuid import UUID
 from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.http_answers import check_status
-from airflow_jobmon.channels.http_post import post
-from airflow_jobmon.channels.kept_connection import KeptConnection, hook_on
+from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
 from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.rendering import messages
 from airflow_jobmon.core.rendering.report_text import report_text, report_title
 from airflow_jobmon.core.text import plain_json
 from airflow_jobmon.errors import ConfigurationError
+from airflow_jobmon.http.client import post
+from airflow_jobmon.http.status import check_status
 
 if TYPE_CHECKING:
     import requests

@@ -10,19 +10,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from airflow_jobmon.errors import JobmonError, UnknownJob
-from airflow_jobmon.web.answers import describe
-from airflow_jobmon.web.checking import Checks
-from airflow_jobmon.web.configured import current_settings
+from airflow_jobmon.web.cached_settings import current_settings
+from airflow_jobmon.web.check_runner import Checks
 from airflow_jobmon.web.database import Database
-from airflow_jobmon.web.health_routes import health_routes
-from airflow_jobmon.web.job_page import job_page
-from airflow_jobmon.web.metrics_routes import metrics_routes
-from airflow_jobmon.web.overview import Wanted, overview
-from airflow_jobmon.web.rendering import serve_static
-from airflow_jobmon.web.runbook import runbook_page
+from airflow_jobmon.web.page.error_page import refuse, refuse_parameters, say_trouble, unknown_job
+from airflow_jobmon.web.page.job import job_page
+from airflow_jobmon.web.page.overview import Wanted, overview
+from airflow_jobmon.web.page.rendering import serve_static
+from airflow_jobmon.web.page.runbook import runbook_page
+from airflow_jobmon.web.routes.health import health_routes
+from airflow_jobmon.web.routes.metrics import metrics_routes
+from airflow_jobmon.web.routes.responses import describe
+from airflow_jobmon.web.routes.schemas import NO_NUL
 from airflow_jobmon.web.security import page_reader
-from airflow_jobmon.web.shapes import NO_NUL
-from airflow_jobmon.web.trouble_page import refuse, refuse_parameters, say_trouble, unknown_job
 
 DESCRIPTION = """\
 The health and the figures of jobs that run outside Airflow. Every route needs an Airflow user's token, or, for data,

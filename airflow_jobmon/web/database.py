@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from airflow_jobmon.errors import BusyProblem, DatabaseAway
 from airflow_jobmon.postgres.connect import open_session, prepared_conninfo
 from airflow_jobmon.postgres.migrate import check_schema
-from airflow_jobmon.web.configured import current_conninfo
+from airflow_jobmon.web.cached_settings import current_conninfo
 
 T = TypeVar("T")
 

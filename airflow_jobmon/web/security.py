@@ -20,7 +20,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from airflow_jobmon.errors import ConfigurationError
-from airflow_jobmon.web.configured import current_settings
+from airflow_jobmon.web.cached_settings import current_settings
 
 page_reader = Depends(requires_access_view(AccessView.WEBSITE))
 """An Airflow user who may see the website: anonymous is 401, a bad token 403."""

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
-from airflow_jobmon.connections import open_channels
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.postgres.monitoring_queries import list_queries
 from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.runtime.connections import open_channels
 from airflow_jobmon.settings import Settings
 from tests.drilling import sinks, watching
 from tests.runs import log_run

@@ -9,10 +9,10 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
-from airflow_jobmon.connections import open_channels
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.operators import AlertDrillOperator
 from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.runtime.connections import open_channels
 from airflow_jobmon.settings import Settings
 from tests.drilling import sinks, watching
 from tests.runs import log_run

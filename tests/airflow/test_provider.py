@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from airflow_jobmon.provider_info import get_provider_info
+from airflow_jobmon.get_provider_info import get_provider_info
 
 INFO = get_provider_info()
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from airflow_jobmon.doctor.diagnosis import Diagnosis, State
-from airflow_jobmon.doctor.examination import DATABASE
-from airflow_jobmon.doctor.patient import Patient
-from airflow_jobmon.doctor.rounds import make
+from airflow_jobmon.doctor.checks import DATABASE
+from airflow_jobmon.doctor.installation import Patient
+from airflow_jobmon.doctor.result import Diagnosis, State
+from airflow_jobmon.doctor.runner import make
 from airflow_jobmon.settings import Settings
 
 _DEFAULT = Settings()

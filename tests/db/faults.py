@@ -11,10 +11,10 @@ import pytest
 from psycopg import Connection
 
 from airflow_jobmon.channels import Channel
-from airflow_jobmon.connections import open_channels
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.postgres.incidents import IncidentBook
+from airflow_jobmon.runtime.connections import open_channels
 
 HTTP_KINDS = ("slackwebhook", "slack", "resend", "http")
 ACCEPTED = '{"ok": true, "id": "1"}'

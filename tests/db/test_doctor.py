@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from airflow_jobmon.doctor.diagnosis import State
-from airflow_jobmon.doctor.server import CHANNEL
+from airflow_jobmon.doctor.check_server import CHANNEL
+from airflow_jobmon.doctor.result import State
 from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from airflow_jobmon.doctor.diagnosis import State
+from airflow_jobmon.doctor.result import State
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from tests.db.doctoring import NOBODY_AT_WORK, examined

@@ -15,7 +15,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.delivery.sender import deliver_due
-from airflow_jobmon.doctor.diagnosis import State
+from airflow_jobmon.doctor.result import State
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.outbox import register_channels

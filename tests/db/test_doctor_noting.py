@@ -8,8 +8,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from airflow_jobmon.doctor import job_log, noting, server
-from airflow_jobmon.doctor.diagnosis import State
+from airflow_jobmon.doctor import check_jobs_log, check_server, check_triggers
+from airflow_jobmon.doctor.result import State
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
@@ -208,9 +208,9 @@ def test_a_prepared_transaction_that_never_ended(conn, database, postgres, state
     prepare(conn, "it's lost", statement)
     try:
         with reached(database) as patient:
-            for check in (server.connection, job_log.job_log):
+            for check in (check_server.connection, check_jobs_log.job_log):
                 list(check(patient))
-            orphan, _ = noting.prepared_transactions(patient, orphaned_after=timedelta(0))
+            orphan, _ = check_triggers.prepared_transactions(patient, orphaned_after=timedelta(0))
     finally:
         conn.execute("ROLLBACK PREPARED 'it''s lost'")
     assert orphan.state is state

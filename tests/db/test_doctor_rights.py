@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from airflow_jobmon.doctor.diagnosis import State
+from airflow_jobmon.doctor.result import State
 from airflow_jobmon.postgres.connect import connect
 from demo.postgres import Postgres
 from tests.db.doctoring import NOBODY_AT_WORK, examined

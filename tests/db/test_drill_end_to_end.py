@@ -15,7 +15,7 @@ from airflow_jobmon.drills.end_to_end import hold_end_to_end_drill
 from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.rehearsal import _caller
+from airflow_jobmon.runtime.drill import _caller
 from demo import sample
 from demo.ports import free_port
 from tests.sample_system import JOB, edge_function, watched_system

@@ -9,7 +9,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from airflow_jobmon.connections import connection_type, open_channels
 from airflow_jobmon.core.drills.drills import SIMULATED, limit_of
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.drills.failure import hold_failure_drill
@@ -20,6 +19,7 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.drills import DrillBook
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.simulated_failure import simulate_failure
+from airflow_jobmon.runtime.connections import connection_type, open_channels
 from airflow_jobmon.settings import Settings
 from tests.drilling import sinks, watching
 from tests.pgbouncer import pgbouncer

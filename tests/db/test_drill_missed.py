@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_jobmon.connections import open_channels
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.drills.missed import hold_missed_drill
 from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.runtime.connections import open_channels
 from airflow_jobmon.settings import Settings
 from tests.drilling import sinks, watching
 from tests.runs import log_run

@@ -27,8 +27,8 @@ from airflow_jobmon.postgres import schema
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.runtime.storage import StorageFolder
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.storage import StorageFolder
 from tests.db.noting import Conn
 from tests.db.test_archiving import ago, log_days, rich, rich_log  # noqa: F401
 from tests.hostile import NASTY

@@ -55,7 +55,7 @@ def provider() -> dict[str, object]:
     import jsonschema
     from airflow.providers_manager import ProvidersManager
 
-    from airflow_jobmon.provider_info import get_provider_info
+    from airflow_jobmon.get_provider_info import get_provider_info
 
     problem = None
     try:

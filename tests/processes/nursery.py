@@ -27,9 +27,9 @@ _IMPORTED = (
     "airflow_jobmon.channels.slack_webhook",
     "airflow_jobmon.channels.webhook",
     "airflow_jobmon.archive.archiving",
-    "airflow_jobmon.cli.archive",
-    "airflow_jobmon.cli.listen",
-    "airflow_jobmon.storage",
+    "airflow_jobmon.cli.archive_command",
+    "airflow_jobmon.cli.listen_command",
+    "airflow_jobmon.runtime.storage",
 )
 
 

@@ -7,9 +7,9 @@ import sys
 import pytest
 from airflow.sdk import Connection
 
-from airflow_jobmon.channels.opening import channel_for
-from airflow_jobmon.connections import open_channel
+from airflow_jobmon.channels.registry import channel_for
 from airflow_jobmon.errors import ConfigurationError
+from airflow_jobmon.runtime.connections import open_channel
 
 MAIL = json.dumps({"to": "a@b.c", "from_email": "d@e.f"})
 

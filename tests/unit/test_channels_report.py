@@ -14,7 +14,7 @@ from hypothesis import given
 
 from airflow_jobmon.channels.email_message import letter_bytes
 from airflow_jobmon.channels.email_report import write_report
-from airflow_jobmon.channels.opening import channel_for
+from airflow_jobmon.channels.registry import channel_for
 from airflow_jobmon.channels.slack_report import slack_report
 from tests.db.faults import connection, mail_connection
 from tests.reports import a_report, reports

@@ -5,7 +5,7 @@ import json
 import pytest
 from airflow.sdk import Connection
 
-from airflow_jobmon.channels.kept_connection import hook_on
+from airflow_jobmon.channels.airflow_connection import hook_on
 from airflow_jobmon.hooks import ResendHook
 from demo.ports import free_port
 from tests.servers import drop, http_server, reply

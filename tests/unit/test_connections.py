@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from airflow_jobmon import connections
 from airflow_jobmon.errors import JobmonError
+from airflow_jobmon.runtime import connections
 
 FULL = "postgres://user:p%40ss%20w%27rd%5C@db.example:6543/logs"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from airflow_jobmon.doctor.diagnosis import Diagnosis, State, explained, not_checked, ok, reason, warning, wrong
-from airflow_jobmon.doctor.examination import AIRFLOW, DATABASE
-from airflow_jobmon.doctor.patient import Patient
-from airflow_jobmon.doctor.rounds import Check, Need, Result, Round, make, softened
+from airflow_jobmon.doctor.checks import AIRFLOW, DATABASE
+from airflow_jobmon.doctor.installation import Patient
+from airflow_jobmon.doctor.result import Diagnosis, State, explained, not_checked, ok, reason, warning, wrong
+from airflow_jobmon.doctor.runner import Check, Need, Result, Round, make, softened
 from airflow_jobmon.errors import ConnectionProblem
 from airflow_jobmon.settings import Settings
 

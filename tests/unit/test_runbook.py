@@ -23,8 +23,8 @@ def test_every_kind_leads_to_a_section_that_is_there(kind):
 
 
 def test_the_copy_that_airflow_shows_is_the_same():
-    packaged = Path(__file__).parents[2] / "airflow_jobmon" / "web" / "runbook.md"
-    assert packaged.read_text() == RUNBOOK, "cp docs/runbook.md airflow_jobmon/web/"
+    packaged = Path(__file__).parents[2] / "airflow_jobmon" / "web" / "page" / "runbook.md"
+    assert packaged.read_text() == RUNBOOK, "cp docs/runbook.md airflow_jobmon/web/page/"
 
 
 def test_every_section_is_named_in_the_table_at_the_top():

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_jobmon import settings
 from airflow_jobmon.errors import ConfigurationError
-from airflow_jobmon.provider_info import get_provider_info
+from airflow_jobmon.get_provider_info import get_provider_info
 from airflow_jobmon.settings import OPTIONS, Settings, read_settings
 
 DECLARED = get_provider_info()["config"]["jobmon"]["options"]

@@ -9,7 +9,7 @@ from airflow_jobmon.cli.definitions.arguments import CONN_ID, ONLY_JOB
 ARCHIVE = ActionCommand(
     name="archive",
     help="Move old runs out of the job log into the archive",
-    func=lazy_load_command("airflow_jobmon.cli.archive.archive"),
+    func=lazy_load_command("airflow_jobmon.cli.archive_command.archive"),
     description=(
         "Moves runs that started longer ago than an age out of the job log, into airflow_jobmon.jobs_log_archive,\n"
         "or with --to into CSV files, which are read back and verified before anything is deleted.\n"

@@ -22,7 +22,7 @@ _EXIT_CODES = "Exit codes: 0 it passed, 1 it did not, or could not be held."
 FAILURE = ActionCommand(
     name="failure",
     help="Simulate a failed run and time how long each channel takes to accept its alert",
-    func=lazy_load_command("airflow_jobmon.cli.drill.failure"),
+    func=lazy_load_command("airflow_jobmon.cli.drill_command.failure"),
     description=(
         "Logs a failed run of a job, marked as a test, and follows it: trigger, watcher, alert, channels.\n"
         "The run is deleted at the end; it opens no incident and counts in no statistic."
@@ -34,7 +34,7 @@ FAILURE = ActionCommand(
 MISSED = ActionCommand(
     name="missed",
     help="Find out whether a missed run would be noticed, and tell it as a test",
-    func=lazy_load_command("airflow_jobmon.cli.drill.missed"),
+    func=lazy_load_command("airflow_jobmon.cli.drill_command.missed"),
     description=(
         "Judges a job as it will stand a second after its next run is due, should none come, and tells\n"
         "that as a test. "
@@ -68,7 +68,7 @@ MISSED = ActionCommand(
 END_TO_END = ActionCommand(
     name="end-to-end",
     help="Call the real job on test data and check what it did",
-    func=lazy_load_command("airflow_jobmon.cli.drill.end_to_end"),
+    func=lazy_load_command("airflow_jobmon.cli.drill_command.end_to_end"),
     description=(
         "Makes test data, calls the real job, waits for its run, checks what it did, removes the test data.\n"
         "The run is a real one: it is judged and counted like any other."

@@ -9,7 +9,7 @@ from airflow_jobmon.cli.definitions.arguments import CONN_ID, LIMIT, ONLY_JOB, i
 ALERTS = ActionCommand(
     name="alerts",
     help="List alerts and where each was delivered; retry dead ones",
-    func=lazy_load_command("airflow_jobmon.cli.alerts.alerts"),
+    func=lazy_load_command("airflow_jobmon.cli.alerts_command.alerts"),
     description="Lists alerts, newest first, a row per channel: pending, sent, dead (refused for good) or silenced.",
     epilog=(
         "Examples:\n"
@@ -35,7 +35,7 @@ ALERTS = ActionCommand(
 INCIDENTS = ActionCommand(
     name="incidents",
     help="List open problems, or with --all the ended ones too; with --id the history of one",
-    func=lazy_load_command("airflow_jobmon.cli.incidents.incidents"),
+    func=lazy_load_command("airflow_jobmon.cli.incidents_command.incidents"),
     description=(
         "Lists incidents, newest first. At most one is open per job and kind of problem.\n"
         "With --id, tells the history of one: when it opened, who was told, where and when, who knew, and its end."

@@ -9,7 +9,7 @@ from airflow_jobmon.cli.definitions.arguments import CONN_ID
 MIGRATE = ActionCommand(
     name="migrate",
     help="Create or update the airflow_jobmon schema and the triggers on the job log",
-    func=lazy_load_command("airflow_jobmon.cli.migrate.migrate"),
+    func=lazy_load_command("airflow_jobmon.cli.migrate_command.migrate"),
     description=(
         "Creates or updates the schema airflow_jobmon and the triggers on the job log.\n"
         "Safe to run twice, and while jobs run: where the table is busy, it waits briefly and tries again.\n"
@@ -32,7 +32,7 @@ MIGRATE = ActionCommand(
 DOCTOR = ActionCommand(
     name="doctor",
     help="Find and explain what would keep alerts from arriving",
-    func=lazy_load_command("airflow_jobmon.cli.doctor.doctor"),
+    func=lazy_load_command("airflow_jobmon.cli.doctor_command.doctor"),
     description=(
         "Finds and explains what would keep alerts from arriving: in the database, in the channels, in Airflow.\n"
         "Changes nothing and sends nothing. Where Airflow's metadata database is out of reach, what takes it is\n"

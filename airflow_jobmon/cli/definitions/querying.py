@@ -9,7 +9,7 @@ from airflow_jobmon.cli.definitions.arguments import CONN_ID, ONLY_JOB
 QUERY = ActionCommand(
     name="query",
     help="Run one of the monitoring queries, or list them",
-    func=lazy_load_command("airflow_jobmon.cli.query.query"),
+    func=lazy_load_command("airflow_jobmon.cli.query_command.query"),
     description=(
         "Runs one of the monitoring queries, for one job or for all: recent executions, success rate, failed jobs,\n"
         "durations, records, open incidents and more. Without a name it lists them."

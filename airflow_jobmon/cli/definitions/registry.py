@@ -23,7 +23,7 @@ _OF_SOURCE = Arg(
 JOBS_LIST = ActionCommand(
     name="list",
     help="List the registered jobs and who registered each",
-    func=lazy_load_command("airflow_jobmon.cli.jobs.list_registered"),
+    func=lazy_load_command("airflow_jobmon.cli.jobs_command.list_registered"),
     description="Lists the registered jobs: how each is (as last judged), what is expected of it, who registered it.",
     epilog="Example:\n  airflow jobmon jobs list -o yaml\n\nExit codes: 0 listed, 1 could not.",
     args=(_OF_SOURCE, ARG_OUTPUT, CONN_ID),
@@ -32,7 +32,7 @@ JOBS_LIST = ActionCommand(
 JOBS_APPLY = ActionCommand(
     name="apply",
     help="Register the jobs of a YAML file, all or none",
-    func=lazy_load_command("airflow_jobmon.cli.jobs.apply"),
+    func=lazy_load_command("airflow_jobmon.cli.jobs_command.apply"),
     description=(
         "Registers the jobs of a YAML file, all or none. A job of the file that is registered already is changed;\n"
         "one that another source registered is refused. One that was taken out of the file stays registered, unless\n"
@@ -77,7 +77,7 @@ JOBS_APPLY = ActionCommand(
 JOBS_EXPORT = ActionCommand(
     name="export",
     help="Print the registry as a file that `jobs apply` reads",
-    func=lazy_load_command("airflow_jobmon.cli.jobs.export"),
+    func=lazy_load_command("airflow_jobmon.cli.jobs_command.export"),
     description=(
         "Prints the registry as a file that `jobs apply` reads back to the same: each job with what was set on it,\n"
         "under a comment that says who registered it."
@@ -98,7 +98,7 @@ JOBS_EXPORT = ActionCommand(
 JOBS_REMOVE = ActionCommand(
     name="remove",
     help="Take jobs off the registry",
-    func=lazy_load_command("airflow_jobmon.cli.jobs.remove"),
+    func=lazy_load_command("airflow_jobmon.cli.jobs_command.remove"),
     description=(
         "Takes jobs off the registry, by name or all of a source. Their runs and incidents stay. A DAG that still\n"
         "lists one registers it again at its next run. From then on a job is one that nobody registered: see\n"
@@ -121,7 +121,7 @@ JOBS_REMOVE = ActionCommand(
 JOBS_SCHEMA = ActionCommand(
     name="schema",
     help="Print a JSON Schema of the file that `jobs apply` reads",
-    func=lazy_load_command("airflow_jobmon.cli.jobs.schema"),
+    func=lazy_load_command("airflow_jobmon.cli.jobs_command.schema"),
     description="Prints a JSON Schema of the file that `jobs apply` reads, for editors. Needs no database.",
     epilog=(
         "Example:\n"
@@ -136,7 +136,7 @@ JOBS_SCHEMA = ActionCommand(
 JOBS_SUGGEST = ActionCommand(
     name="suggest",
     help="Print a registry that is learned from the history",
-    func=lazy_load_command("airflow_jobmon.cli.suggest.suggest_jobs"),
+    func=lazy_load_command("airflow_jobmon.cli.suggest_command.suggest_jobs"),
     description=(
         "Prints a file that `jobs apply` reads: what to expect of each job that is in the log and not registered, as\n"
         "far as its runs show: its schedule and zone, grace, timeout and max_duration, each with the evidence as a\n"

@@ -9,7 +9,7 @@ from airflow_jobmon.cli.definitions.arguments import CONN_ID
 REPORT = ActionCommand(
     name="report",
     help="Print or send the morning digest or the weekly review",
-    func=lazy_load_command("airflow_jobmon.cli.report.report"),
+    func=lazy_load_command("airflow_jobmon.cli.report_command.report"),
     description=(
         "Makes the morning digest (daily) or the weekly review (weekly) and prints it; with --send, sends it too.\n"
         "Judges what the log shows now and records nothing about jobs."
@@ -35,7 +35,7 @@ REPORT = ActionCommand(
 AUDIT = ActionCommand(
     name="audit",
     help="Export all queries, archive old runs, prove that alerts arrive, and report it",
-    func=lazy_load_command("airflow_jobmon.cli.audit.audit"),
+    func=lazy_load_command("airflow_jobmon.cli.audit_command.audit"),
     description=(
         "The monthly audit: runs all monitoring queries and keeps their results with a manifest, archives old runs\n"
         "(where --archive is given; else it says how many it would), holds an alert drill that reaches every channel,\n"

@@ -11,7 +11,7 @@ _BY = Arg(("--by",), metavar="WHO", help="Who wants it (default: the login that 
 SILENCE = ActionCommand(
     name="silence",
     help="Keep a job's alerts, or those of all that a glob means, from being sent for a while",
-    func=lazy_load_command("airflow_jobmon.cli.silences.silence"),
+    func=lazy_load_command("airflow_jobmon.cli.silence_command.silence"),
     description=(
         "Keeps a job, or all that a glob means, quiet for a while: its alerts are recorded and not sent.\n"
         "What is still open at the end is told then. Silencing the same name again moves the end."
@@ -39,7 +39,7 @@ SILENCE = ActionCommand(
 UNSILENCE = ActionCommand(
     name="unsilence",
     help="End a silence before its time",
-    func=lazy_load_command("airflow_jobmon.cli.silences.lift"),
+    func=lazy_load_command("airflow_jobmon.cli.silence_command.lift"),
     description=(
         "Ends the silence of exactly this name now. What is still open is told by the next sweep of a watcher,\n"
         "unless another silence means it too."
@@ -60,7 +60,7 @@ UNSILENCE = ActionCommand(
 ACK = ActionCommand(
     name="ack",
     help="Say that an open incident is known, so that it is not told again",
-    func=lazy_load_command("airflow_jobmon.cli.silences.ack"),
+    func=lazy_load_command("airflow_jobmon.cli.silence_command.ack"),
     description=(
         "Acknowledges open incidents: they are not told again by the clock, until they are resolved.\n"
         "A failure with a new error text is told all the same, and so is the end."

@@ -9,7 +9,7 @@ from airflow_jobmon.cli.definitions.arguments import CONN_ID
 CHECK = ActionCommand(
     name="check",
     help="Judge jobs now, and say by the exit code how they are",
-    func=lazy_load_command("airflow_jobmon.cli.check.check"),
+    func=lazy_load_command("airflow_jobmon.cli.check_command.check"),
     description=(
         "Judges jobs by what their log shows: failed, missed, late, stuck, slow, low success rate.\n"
         "Reads only, unless --record is given."
@@ -42,7 +42,7 @@ CHECK = ActionCommand(
 LISTEN = ActionCommand(
     name="listen",
     help="Watch the job log and deliver alerts, until stopped",
-    func=lazy_load_command("airflow_jobmon.cli.listen.listen"),
+    func=lazy_load_command("airflow_jobmon.cli.listen_command.listen"),
     description=(
         "Watches the job log and delivers alerts by itself, within milliseconds, also while the scheduler is down.\n"
         "Logs one line per event to stderr. Any number of these may run at once, beside the triggerer."
@@ -59,7 +59,7 @@ LISTEN = ActionCommand(
 DELIVER = ActionCommand(
     name="deliver",
     help="Send every alert that is due, once, and say what became of it",
-    func=lazy_load_command("airflow_jobmon.cli.deliver.deliver"),
+    func=lazy_load_command("airflow_jobmon.cli.deliver_command.deliver"),
     description="Sends every alert that is due on the channels that the configuration and the registered jobs name.",
     epilog=(
         "Example:\n"

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from psycopg.conninfo import make_conninfo
 
-from airflow_jobmon.doctor.diagnosis import State
-from airflow_jobmon.doctor.examination import AIRFLOW, DATABASE, examine
+from airflow_jobmon.doctor.checks import AIRFLOW, DATABASE, examine
+from airflow_jobmon.doctor.result import State
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.settings import Settings
 

@@ -11,7 +11,7 @@ from airflow.cli.cli_config import ActionCommand, GroupCommand
 
 from airflow_jobmon.cli.definition import get_jobmon_commands
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.provider_info import get_provider_info
+from airflow_jobmon.get_provider_info import get_provider_info
 
 DOCS = Path(__file__).parents[3] / "docs"
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_jobmon.connections import open_channels
+from airflow_jobmon.runtime.connections import open_channels
 from airflow_jobmon.settings import Settings
 from tests.drilling import sinks, watching
 from tests.runs import log_run

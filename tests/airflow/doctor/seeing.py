@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow_jobmon.doctor.diagnosis import Diagnosis, State
-from airflow_jobmon.doctor.examination import AIRFLOW
-from airflow_jobmon.doctor.patient import Patient
-from airflow_jobmon.doctor.rounds import make
+from airflow_jobmon.doctor.checks import AIRFLOW
+from airflow_jobmon.doctor.installation import Patient
+from airflow_jobmon.doctor.result import Diagnosis, State
+from airflow_jobmon.doctor.runner import make
 from airflow_jobmon.settings import Settings
 
 CONSUMER = "team_alerts"

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import Asset
 
 from airflow_jobmon.assets import jobmon_alerts_asset
-from airflow_jobmon.doctor.diagnosis import State
+from airflow_jobmon.doctor.result import State
 from tests.airflow.doctor.seeing import CONSUMER, seen
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_jobmon.doctor.diagnosis import State
+from airflow_jobmon.doctor.result import State
 from tests.airflow.doctor.seeing import CONSUMER, assign, seen
 
 

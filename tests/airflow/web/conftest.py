@@ -36,7 +36,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def read_anew() -> Iterator[None]:
     """Each test has settings and a database of its own."""
-    from airflow_jobmon.web.configured import forget
+    from airflow_jobmon.web.cached_settings import forget
 
     forget()
     yield

@@ -11,7 +11,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.web.shapes import HealthReport, Metrics
+from airflow_jobmon.web.routes.schemas import HealthReport, Metrics
 from tests.runs import install_now, log_run
 from tests.servers import http_server, reply
 

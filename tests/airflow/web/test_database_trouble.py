@@ -178,9 +178,8 @@ async def test_what_the_database_refuses_is_no_business_of_the_reader(client, jo
 
 
 async def test_a_channel_that_hangs_keeps_no_caller_for_ever(client, conn, jobmon_default, monkeypatch):
-    from airflow_jobmon.web import checking
 
-    monkeypatch.setattr(checking, "_PATIENCE", 5)  # a check is done by then on a busy machine, too
+    monkeypatch.setattr(check_runner, "_PATIENCE", 5)  # a check is done by then on a busy machine, too
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
     with http_server(hang) as hook:
         monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps({"conn_type": "http", "host": hook.url}))
@@ -189,7 +188,7 @@ async def test_a_channel_that_hangs_keeps_no_caller_for_ever(client, conn, jobmo
         async with calling(client) as calls:
             first = await calls.post(HEALTH)
             assert (first.status_code, first.json()["status"]) == (503, "critical")
-            monkeypatch.setattr(checking, "_PATIENCE", 0.5)
+            monkeypatch.setattr(check_runner, "_PATIENCE", 0.5)
             second = await calls.post(HEALTH)
             assert second.status_code == 503
             assert "not done within" in second.json()["detail"]

@@ -19,9 +19,10 @@ from airflow_jobmon.metrics.job_metrics import job_metrics
 from airflow_jobmon.monitoring.checks import assess_jobs, check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.web import database, examples
-from airflow_jobmon.web.configured import forget
-from airflow_jobmon.web.shapes import FindingKind, Status
+from airflow_jobmon.web import database
+from airflow_jobmon.web.cached_settings import forget
+from airflow_jobmon.web.routes import examples
+from airflow_jobmon.web.routes.schemas import FindingKind, Status
 from tests.airflow.web.deciding import CHANGES, DATA
 from tests.runs import log_run
 

@@ -1,0 +1,21 @@
+"""`airflow jobmon migrate`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_jobmon import settings as jobmon_settings
+from airflow_jobmon.cli.execution import command, database, say
+from airflow_jobmon.cli.output import Outcome
+
+
+@command()
+def migrate(args: Namespace) -> Outcome:
+    from airflow_jobmon.postgres import migrate as migrations  # noqa: PLC0415 - psycopg, only when it runs
+
+    if args.sql:
+        sql = migrations.render_sql(jobmon_settings.load(), create_jobs_log=args.create_jobs_log)
+        return Outcome(text=sql)
+    with database(args, migrated=False) as (conn, settings):
+        migrations.migrate(conn, settings, create_jobs_log=args.create_jobs_log, progress=say)
+    return Outcome()

@@ -1,0 +1,1 @@
+"""One bounded HTTP request, and what its answer means; beneath channels and hooks."""

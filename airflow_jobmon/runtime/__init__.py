@@ -1,0 +1,1 @@
+"""Binds the use cases to this Airflow: its connections, its storage, its configured channels."""

@@ -1,0 +1,80 @@
+"""Airflow connections, as the rest of the package wants them: a libpq conninfo, or a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from airflow_jobmon.channels import Channel
+from airflow_jobmon.channels.airflow_connection import KeptConnection, read_connection
+from airflow_jobmon.channels.registry import channel_for
+from airflow_jobmon.errors import ConfigurationError, ConnectionProblem, JobmonError
+
+
+def conninfo(conn_id: str) -> str:
+    """The libpq conninfo of a postgres connection; it holds the password, so never print it.
+
+    Raises ConnectionProblem where the connection is missing or cannot be used, saying how to create it.
+    """
+    return _conninfo(KeptConnection(conn_id))
+
+
+async def aconninfo(conn_id: str) -> str:
+    """`conninfo` for code that runs in the triggerer's loop, where the blocking lookup would deadlock."""
+    return _conninfo(KeptConnection(conn_id, await read_connection(conn_id)))
+
+
+def connection_type(conn_id: str) -> str | None:
+    """The type of a connection; None where there is no such connection, as for a channel given as a notifier."""
+    try:
+        return KeptConnection(conn_id).get().conn_type
+    except ConnectionProblem:
+        return None
+
+
+def open_channel(conn_id: str) -> Channel:
+    """The channel that an Airflow connection stands for; its type picks the kind. Nothing is sent or dialled yet."""
+    return channel_for(KeptConnection(conn_id).get())
+
+
+def open_channels(names: Iterable[str]) -> tuple[dict[str, Channel], dict[str, str]]:
+    """Each name's channel, and for each name that has none what is wrong, so that one bad name stops no other."""
+    channels: dict[str, Channel] = {}
+    problems: dict[str, str] = {}
+    for name in names:
+        try:
+            channels[name] = open_channel(name)
+        except JobmonError as error:
+            problems[name] = str(error)
+    return channels, problems
+
+
+def _conninfo(kept: KeptConnection) -> str:
+    import psycopg  # noqa: PLC0415 - 0.3 s that a DAG file need not pay
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+
+    connection, conn_id = kept.get(), kept.conn_id
+    if connection.conn_type not in {"postgres", "postgresql"}:
+        raise ConnectionProblem(
+            f"connection {conn_id!r} is of type {connection.conn_type!r}; the job log needs one of type 'postgres'"
+        )
+    extras = kept.extra()
+    if extras.get("iam"):
+        raise ConfigurationError(
+            f"connection {conn_id!r} asks for IAM tokens (extra iam), which are not supported; give it a password"
+        )
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    parameters: dict[str, Any] = {
+        key: int(value) if isinstance(value, bool) else value  # libpq writes true as 1
+        for key, value in extras.items()
+        if key in known and value is not None and not isinstance(value, (dict, list))
+    }
+    fields = {
+        "host": connection.host,
+        "port": connection.port,
+        "user": connection.login,
+        "password": connection.password,
+        "dbname": connection.schema,
+    }
+    parameters.update((key, value) for key, value in fields.items() if value not in {None, ""})
+    return make_conninfo(**parameters)

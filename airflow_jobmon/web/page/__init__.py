@@ -1,0 +1,1 @@
+"""The pages for people: overview, job, runbook, errors."""

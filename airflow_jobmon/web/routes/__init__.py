@@ -1,0 +1,1 @@
+"""The data routes: health and metrics, their shapes and examples."""
