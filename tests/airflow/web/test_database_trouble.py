@@ -178,6 +178,7 @@ async def test_what_the_database_refuses_is_no_business_of_the_reader(client, jo
 
 
 async def test_a_channel_that_hangs_keeps_no_caller_for_ever(client, conn, jobmon_default, monkeypatch):
+    from airflow_jobmon.web import check_runner
 
     monkeypatch.setattr(check_runner, "_PATIENCE", 5)  # a check is done by then on a busy machine, too
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")

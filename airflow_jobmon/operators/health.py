@@ -1,4 +1,4 @@
-"""Operators: check the health of outside jobs, deliver the alerts that are due, hold alert drills, archive old runs."""
+"""JobHealthOperator: check the health of jobs that run outside Airflow."""
 
 from __future__ import annotations
 
@@ -9,26 +9,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_jobmon.archive_operator import ArchiveJobsLogOperator
-from airflow_jobmon.drill_operator import AlertDrillOperator
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.links import JobPageLink
-from airflow_jobmon.report_operator import JobReportOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_jobmon.channels import Channel
     from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
     from airflow_jobmon.core.model.health import JobHealth
-
-__all__ = [
-    "AlertDrillOperator",
-    "ArchiveJobsLogOperator",
-    "DeliverAlertsOperator",
-    "JobHealthOperator",
-    "JobReportOperator",
-]
 
 _FAILING = {"warning": {"warning", "critical"}, "critical": {"critical"}}
 
@@ -136,65 +124,3 @@ class JobHealthOperator(BaseOperator):
                 f"{len(bad)} of {len(healths)} job(s) are {self.fail_on} or worse: {shown}"
                 + (f"; and {len(bad) - 10} more" if len(bad) > 10 else "")
             )
-
-
-class DeliverAlertsOperator(BaseOperator):
-    """Send every alert that is due, on every channel; what the DAG `jobmon_alerts` runs when it is woken.
-
-    :param notifiers: notifiers of this package that serve as channels besides the configured ones; each needs a `name`,
-        under which alerts are addressed to it from its first run on.
-    :param conn_id: where the job log lives; default is [jobmon] conn_id.
-
-    A channel that fails for now is not a failure of the task: the alert stays and is tried again. A channel that cannot
-    even be opened is one, once everything else was delivered.
-    """
-
-    template_fields: Sequence[str] = ("conn_id",)
-    ui_color = "#fde2c8"
-
-    def __init__(self, *, notifiers: Iterable[Any] = (), conn_id: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.notifiers = list(notifiers)
-        for notifier in self.notifiers:
-            if not getattr(notifier, "name", None):
-                raise ValueError(f"{type(notifier).__name__} needs name=..., the channel it stands for in alerts")
-        self.conn_id = conn_id
-
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
-        from airflow_jobmon import settings as configuration  # noqa: PLC0415
-        from airflow_jobmon.monitoring.checks import judge_events  # noqa: PLC0415
-        from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
-        from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
-        from airflow_jobmon.postgres.outbox import register_channels  # noqa: PLC0415
-        from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
-        from airflow_jobmon.runtime.deliver import deliver  # noqa: PLC0415
-
-        try:
-            settings = configuration.load()
-            given, broken = self._open_notifiers()
-            where = conninfo(self.conn_id or settings.conn_id)
-            with connect(where) as conn:
-                check_schema(conn)
-                names = [notifier.name for notifier in self.notifiers]
-                register_channels(conn, names, notifiers=names)
-                while judge_events(conn, settings).events:
-                    pass
-            report = deliver(where, settings, given)
-        except JobmonError as error:
-            raise AirflowFailException(str(error)) from None
-        report.unopened.update(broken)
-        self.log.info("delivered: %s", report.as_json())
-        if report.unopened:
-            raise AirflowFailException("; ".join(f"channel {name}: {why}" for name, why in report.unopened.items()))
-        return report.as_json()
-
-    def _open_notifiers(self) -> tuple[dict[str, Channel], dict[str, str]]:
-        """By name; one that cannot be opened must not keep the others from delivering."""
-        given: dict[str, Channel] = {}
-        broken: dict[str, str] = {}
-        for notifier in self.notifiers:
-            try:
-                given[notifier.name] = notifier.channel
-            except JobmonError as error:
-                broken[notifier.name] = str(error)
-        return given, broken

@@ -1,9 +1,4 @@
-"""Notifiers: the alerts of this package for any DAG's callbacks, with or without a job log.
-
-    with DAG(..., on_failure_callback=JobSlackNotifier(runbook_url="https://wiki.example.com/etl")):
-
-Nothing is read and nothing heavy is imported before a notification is sent.
-"""
+"""What the notifiers share: an alert from a callback's context, sent on one channel."""
 
 from __future__ import annotations
 
@@ -126,85 +121,8 @@ class JobNotifier(BaseNotifier):
             yield wait
 
     def _alert(self, context: Context) -> Any:
-        from airflow_jobmon import callbacks, settings  # noqa: PLC0415
+        from airflow_jobmon import settings  # noqa: PLC0415
+        from airflow_jobmon.notifiers.callback_alert import Wording, alert_of, utc_now  # noqa: PLC0415
 
-        wording = callbacks.Wording(self.job_name, self.logs_url, self.runbook_url)
-        return callbacks.alert_of(context, wording, now=callbacks.utc_now(), base_url=settings.load().base_url)
-
-
-class JobSlackNotifier(JobNotifier):
-    """Slack, by an incoming webhook (connection type `slackwebhook`) or by a bot (`slack`).
-
-    :param channel: the Slack channel, for a connection of type `slack`; beats the connection's extra `channel`.
-    """
-
-    default_conn_id = "slackwebhook_default"
-
-    def __init__(self, conn_id: str | None = None, *, channel: str | None = None, **kwargs: Any) -> None:
-        super().__init__(conn_id, **kwargs)
-        self.slack_channel = channel
-
-    def _open(self, connection: Connection) -> Channel:
-        from airflow_jobmon.channels.slack_api import SlackApiChannel  # noqa: PLC0415 - not at parse time
-        from airflow_jobmon.channels.slack_webhook import SlackWebhookChannel  # noqa: PLC0415
-        from airflow_jobmon.errors import ConfigurationError  # noqa: PLC0415
-
-        if connection.conn_type == "slack":
-            return SlackApiChannel(self.conn_id, name=self.name, channel=self.slack_channel, connection=connection)
-        if self.slack_channel:
-            raise ConfigurationError(
-                f"channel={self.slack_channel!r} needs a connection of type 'slack'; {self.conn_id!r} is "
-                f"{connection.conn_type!r}, and a webhook always posts to the channel it was made for"
-            )
-        return SlackWebhookChannel(self.conn_id, name=self.name, connection=connection)
-
-
-class JobEmailNotifier(JobNotifier):
-    """Email over SMTP.
-
-    :param to: recipients, a list or one string with commas; beats the connection's extra `to`.
-    :param from_email: the sender; beats the connection's extra `from_email`.
-    """
-
-    default_conn_id = "smtp_default"
-
-    def __init__(
-        self,
-        conn_id: str | None = None,
-        *,
-        to: str | Sequence[str] | None = None,
-        from_email: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(conn_id, **kwargs)
-        self.to = to
-        self.from_email = from_email
-
-    def _open(self, connection: Connection) -> Channel:
-        from airflow_jobmon.channels.email import EmailChannel  # noqa: PLC0415 - not at parse time
-
-        return EmailChannel(self.conn_id, name=self.name, to=self.to, from_email=self.from_email, connection=connection)
-
-
-class JobResendNotifier(JobEmailNotifier):
-    """Email through Resend's HTTP API; the parameters of JobEmailNotifier."""
-
-    default_conn_id = "resend_default"
-
-    def _open(self, connection: Connection) -> Channel:
-        from airflow_jobmon.channels.resend import ResendChannel  # noqa: PLC0415 - not at parse time
-
-        return ResendChannel(
-            self.conn_id, name=self.name, to=self.to, from_email=self.from_email, connection=connection
-        )
-
-
-class JobWebhookNotifier(JobNotifier):
-    """One JSON object by HTTP POST, to a connection of type `http`."""
-
-    default_conn_id = "http_default"
-
-    def _open(self, connection: Connection) -> Channel:
-        from airflow_jobmon.channels.webhook import WebhookChannel  # noqa: PLC0415 - not at parse time
-
-        return WebhookChannel(self.conn_id, name=self.name, connection=connection)
+        wording = Wording(self.job_name, self.logs_url, self.runbook_url)
+        return alert_of(context, wording, now=utc_now(), base_url=settings.load().base_url)
