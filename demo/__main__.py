@@ -26,9 +26,9 @@ def main() -> int:
         return CANNOT_START
 
     from demo.play import LOGS, play  # noqa: PLC0415 - what follows needs everything to be installed
-    from demo.postgres import PostgresUnavailable  # noqa: PLC0415
     from demo.programs import ProgramFailed, TookTooLong  # noqa: PLC0415
     from demo.signals import Stopped, stop_on_signals  # noqa: PLC0415
+    from tests.support.postgres_server import PostgresUnavailable  # noqa: PLC0415
 
     stop_on_signals()
     try:

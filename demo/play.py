@@ -17,12 +17,12 @@ from demo import sample
 from demo.acts import Acts, print_table
 from demo.inbox import Inbox
 from demo.place import REPOSITORY, STATE, check_port, take_place
-from demo.postgres import Postgres, find_bin
 from demo.programs import Program, run
 from demo.rhythm import keep_jobs_running
 from demo.screen import Screen
 from demo.signals import Stopped, finish_undisturbed
 from demo.standalone import PASSWORD, USER, Standalone, airflow_program, environment
+from tests.support.postgres_server import Postgres, find_bin
 
 LOGS = STATE / "logs"
 HOURLY = "jobmon_hourly_health_check"

@@ -12,7 +12,7 @@ from psycopg import sql
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
-from demo.postgres import Postgres, temporary_postgres
+from tests.support.postgres_server import Postgres, temporary_postgres
 
 _numbers = count(1)
 

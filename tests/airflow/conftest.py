@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.waiting import eventually
+from tests.support.wait_until import eventually
 
 _TEMPLATES = Path(__file__).parents[2] / ".cache" / "airflow-metadata"
 

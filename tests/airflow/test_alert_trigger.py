@@ -7,8 +7,8 @@ import pytest
 from psycopg import sql
 
 from airflow_jobmon.triggers import JobAlertTrigger
-from tests.runs import log_run
-from tests.waiting import eventually
+from tests.support.logged_runs import log_run
+from tests.support.wait_until import eventually
 
 
 def watches(conn) -> bool:

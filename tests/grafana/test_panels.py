@@ -13,10 +13,10 @@ from psycopg.rows import dict_row
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres import schema
 from airflow_jobmon.settings import Settings
-from tests.db.channels import tell
-from tests.grafana.expanding import PANELS, View, every_query, expand, link_of, sql_of
-from tests.hostile import NASTY
-from tests.runs import log_run
+from tests.support.grafana_macros import PANELS, View, every_query, expand, link_of, sql_of
+from tests.support.hostile_alerts import NASTY
+from tests.support.logged_runs import log_run
+from tests.support.recording_channel import tell
 
 NOW = datetime.now(UTC)
 YESTERDAY = (NOW - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)

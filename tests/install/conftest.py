@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.install.environment import uv
+from tests.support.clean_environment import uv
 
 
 @pytest.fixture(scope="session")

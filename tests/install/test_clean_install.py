@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.install.environment import ROOT, Installed
+from tests.support.clean_environment import ROOT, Installed
 
 pytestmark = pytest.mark.install
 
-PROBE = Path(__file__).with_name("probe.py")
+PROBE = Path(__file__).parents[1] / "support" / "provider_probe.py"
 
 VERSIONS = {
     # What is tested everywhere else.

@@ -14,8 +14,10 @@ from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.settings import Settings
 from tests import conftest
-from tests.airflow.web.deciding import CHANGES, DATA, PAGES, kind_of
-from tests.airflow.web.framed import (
+from tests.support.api_server import Server, log_in, serving
+from tests.support.chromium import Tab, chromium
+from tests.support.clean_environment import ROOT, Installed
+from tests.support.framed_page import (
     AROUND,
     FRAME,
     INK,
@@ -26,10 +28,8 @@ from tests.airflow.web.framed import (
     press_menu_entry,
     sign_in,
 )
-from tests.airflow.web.serving import Server, log_in, serving
-from tests.browser import Tab, chromium
-from tests.install.environment import ROOT, Installed
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
+from tests.support.route_access import CHANGES, DATA, PAGES, kind_of
 
 pytestmark = pytest.mark.install
 

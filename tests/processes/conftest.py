@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.processes.listening import Listener, Nursery, nursery
-from tests.processes.sinks import HttpSink, MailSink, Sink, http_sink, mail_sink
+from tests.support.blocking_sinks import HttpSink, MailSink, Sink, http_sink, mail_sink
+from tests.support.listen_process import Listener, Nursery, nursery
 
 
 @pytest.fixture(scope="session")

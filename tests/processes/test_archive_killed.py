@@ -15,9 +15,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from demo.postgres import Postgres
-from tests.processes.listening import Listener
-from tests.waiting import wait_until
+from tests.support.listen_process import Listener
+from tests.support.postgres_server import Postgres
+from tests.support.wait_until import wait_until
 
 ROWS = 40_000
 _LIVE = "SELECT id::text FROM public.jobs_log"

@@ -15,10 +15,10 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.triggers import JobsLogTrigger
-from demo.postgres import Postgres, temporary_postgres
 from tests.processes.conftest import Sinks, StartListener
-from tests.runs import log_run
-from tests.waiting import PATIENCE, wait_until
+from tests.support.logged_runs import log_run
+from tests.support.postgres_server import Postgres, temporary_postgres
+from tests.support.wait_until import PATIENCE, wait_until
 
 
 @pytest.fixture

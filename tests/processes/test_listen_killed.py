@@ -20,8 +20,8 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.incidents import IncidentBook
 from airflow_jobmon.postgres.outbox import Outbox, register_channels
 from tests.processes.conftest import Sinks, StartListener
-from tests.runs import log_run
-from tests.waiting import wait_until
+from tests.support.logged_runs import log_run
+from tests.support.wait_until import wait_until
 
 KILLS = 24
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from demo.postgres import Postgres
-from tests.pgbouncer import pgbouncer
 from tests.processes.conftest import Sinks, StartListener
-from tests.runs import log_run
-from tests.waiting import wait_until
+from tests.support.logged_runs import log_run
+from tests.support.pgbouncer import pgbouncer
+from tests.support.postgres_server import Postgres
+from tests.support.wait_until import wait_until
 
 
 @pytest.fixture

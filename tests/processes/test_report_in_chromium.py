@@ -5,8 +5,8 @@ from __future__ import annotations
 from airflow_jobmon.channels.email_report import write_report
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.model.report import Report, Section, Table
-from tests.browser import chromium
-from tests.reports import a_report
+from tests.support.chromium import chromium
+from tests.support.sample_reports import a_report
 
 
 def test_a_wide_table_scrolls_by_itself_and_the_page_does_not(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.prometheus.programs import DIRECTORY, promtool
+from tests.support.prometheus_programs import DIRECTORY, promtool
 
 
 @pytest.fixture(scope="module")

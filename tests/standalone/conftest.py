@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 from psycopg import Connection
 
-from tests.standalone.running import RunningAirflow, running_airflow
+from tests.support.running_airflow import RunningAirflow, running_airflow
 
 _measured: list[tuple[str, float]] = []
 

@@ -11,7 +11,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.postgres.registry import apply_jobs
 from demo.inbox_reader import SINKS
 from demo.standalone import EMAIL, SLACK
-from tests.runs import finish_run, log_run
+from tests.support.logged_runs import finish_run, log_run
 
 pytestmark = pytest.mark.standalone
 

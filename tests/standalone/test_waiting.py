@@ -8,7 +8,7 @@ from time import monotonic, time
 import pytest
 
 from demo.inbox_reader import SINKS
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 pytestmark = pytest.mark.standalone
 

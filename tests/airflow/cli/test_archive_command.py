@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from airflow_jobmon.core.jobs.json_schema import jobs_schema
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 
 def listed(jobmon):

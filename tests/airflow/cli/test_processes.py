@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 AIRFLOW = Path(sys.executable).with_name("airflow")
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from airflow_jobmon.postgres.monitoring_queries import list_queries, queries_file
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 
 def test_without_a_name_the_queries_are_listed_with_what_each_is(jobmon, monkeypatch):

@@ -10,7 +10,7 @@ import yaml
 
 from airflow_jobmon.postgres.registry import list_jobs
 from airflow_jobmon.postgres.run_history import histories, zones_of_database
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 HOSTILE = [
     "x\n  - name: evil",

@@ -13,7 +13,7 @@ from airflow.sdk import DAG
 
 from airflow_jobmon.assets import jobmon_alerts_asset
 from airflow_jobmon.operators import DeliverAlertsOperator
-from tests.airflow.doctor.seeing import CONSUMER
+from tests.support.airflow_state import CONSUMER
 
 
 @pytest.fixture

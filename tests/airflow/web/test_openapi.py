@@ -23,8 +23,8 @@ from airflow_jobmon.web import database
 from airflow_jobmon.web.cached_settings import forget
 from airflow_jobmon.web.routes import examples
 from airflow_jobmon.web.routes.schemas import FindingKind, Status
-from tests.airflow.web.deciding import CHANGES, DATA
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
+from tests.support.route_access import CHANGES, DATA
 
 ROUTES = sorted(route for route in DATA | CHANGES if route[0] != "HEAD")  # which is GET without a body
 

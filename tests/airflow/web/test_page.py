@@ -13,7 +13,7 @@ from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence
 from airflow_jobmon.settings import Settings
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 HOSTILE = "<script>alert(1)</script> \"quoted\" & 'so' \u202e"
 TOLD = Settings(channels=("slack", "mail"))

@@ -16,7 +16,9 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests import conftest
-from tests.airflow.web.framed import (
+from tests.support.api_server import Server, api_server, log_in
+from tests.support.chromium import Tab, chromium
+from tests.support.framed_page import (
     AROUND,
     FRAME,
     FRAMED,
@@ -27,9 +29,7 @@ from tests.airflow.web.framed import (
     press_menu_entry,
     sign_in,
 )
-from tests.airflow.web.serving import Server, api_server, log_in
-from tests.browser import Tab, chromium
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 HOSTILE = "<img src=x onerror=\"parent.document.title='taken'\"><script>document.title='taken'</script>"
 

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.settings import Settings
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
 
 HTML = {"Accept": "text/html"}
 

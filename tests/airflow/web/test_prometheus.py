@@ -21,9 +21,9 @@ from airflow_jobmon.core.rendering.prometheus_text import Family, label_set, wan
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
-from tests.db.channels import tell
-from tests.hostile import NASTY
-from tests.runs import log_run
+from tests.support.hostile_alerts import NASTY
+from tests.support.logged_runs import log_run
+from tests.support.recording_channel import tell
 
 _OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 DOCUMENTED = (Path(__file__).parents[3] / "docs" / "prometheus.md").read_text()

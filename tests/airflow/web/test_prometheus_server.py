@@ -16,9 +16,9 @@ import yaml
 
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.settings import Settings
-from tests.prometheus.programs import DIRECTORY, prometheus
-from tests.runs import log_run
-from tests.waiting import wait_until
+from tests.support.logged_runs import log_run
+from tests.support.prometheus_programs import DIRECTORY, prometheus
+from tests.support.wait_until import wait_until
 
 TOKEN = "of a machine"
 HOSTILE = "load \"{x='1'}\"\\ <b>\nnext"

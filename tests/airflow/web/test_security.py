@@ -6,8 +6,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.airflow.web.deciding import CHANGES, DATA, LOCKED, OPEN, PAGES, kind_of, routes
-from tests.runs import log_run
+from tests.support.logged_runs import log_run
+from tests.support.route_access import CHANGES, DATA, LOCKED, OPEN, PAGES, kind_of, routes
 
 TOKEN = "a-machine-token-of-some-length"
 

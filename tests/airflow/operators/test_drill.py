@@ -1,0 +1,141 @@
+"""The drill operator and the DAGs that hold drills, as Airflow runs them, with a watcher at work beside them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.operators import AlertDrillOperator
+from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.runtime.connections import open_channels
+from airflow_jobmon.settings import Settings
+from tests.support.drill_environment import sinks, watching
+from tests.support.logged_runs import log_run
+from tests.support.servers import reply
+
+DAGS = Path(__file__).parents[3] / "dags"
+JOB = "update-installment-statuses"
+CHANNELS = ("slack", "mail", "hook")
+
+
+@pytest.fixture
+def servers(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", ",".join(CHANNELS))
+    with sinks(monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture
+def watched(database, servers, jobmon_default):
+    channels, _ = open_channels(CHANNELS)
+    with watching(database, Settings(channels=CHANNELS, sweep_interval=timedelta(seconds=1)), channels):
+        yield servers
+
+
+def example(name: str) -> DAG:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=str(DAGS / f"{name}.py"), bundle_name="dags-folder")
+    assert bag.import_errors == {}
+    return bag.dags[name]
+
+
+def hold(run_dag, **given):
+    with DAG(dag_id="drilling", schedule=None) as dag:
+        AlertDrillOperator(task_id="drill", **{"job_name": JOB, **given})
+    return outcome(run_dag(dag))
+
+
+def outcome(dag_run):
+    instance = dag_run.get_task_instance("drill")
+    return str(instance.state), {step["step"]: step for step in instance.xcom_pull(task_ids="drill") or ()}
+
+
+@pytest.mark.parametrize("drill", ["failure", "missed"])
+def test_the_alert_test_dag_holds_the_drill_that_its_form_asks_for(run_dag, conn, watched, drill):
+    apply_jobs(conn, [MonitoredJob(name="nightly", schedule="0 2 * * *")], source="test")
+    log_run(conn, "nightly")
+    state, steps = outcome(run_dag(example("jobmon_alert_test"), run_conf={"drill": drill, "job_name": "nightly"}))
+    assert state == "success"
+    assert all(steps[f"accepted by {name}"]["ok"] for name in CHANNELS)
+    assert set(steps["accepted by mail"]) == {"step", "expected", "observed", "seconds", "ok"}
+    kind = {"failure": "Failed", "missed": "Missed"}[drill]
+    assert f"TEST ALERT - Job {kind}: nightly" in watched.slack.requests[0].json["text"]
+
+
+@pytest.mark.parametrize(
+    ("conf", "said"),
+    [
+        pytest.param({"drill": "end-to-end"}, "'end-to-end' is not one of", id="another drill"),
+        pytest.param({"job_name": ""}, "'' should be non-empty", id="no job"),
+        pytest.param({"job_name": "   "}, "does not match", id="a blank job"),
+        pytest.param({"job_name": None}, "None is not of type 'string'", id="null"),
+        pytest.param({"job_name": "x" * 501}, "is too long", id="endless"),
+    ],
+)
+def test_what_the_form_of_the_alert_test_cannot_mean_is_refused(run_dag, conn, jobmon_default, conf, said):
+    with pytest.raises((ParamValidationError, ValueError), match=said):
+        run_dag(example("jobmon_alert_test"), run_conf=conf)
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.drills").fetchone() == (0,)
+
+
+def test_a_connection_id_that_is_none_is_refused_by_the_form_of_the_end_to_end_test(run_dag, jobmon_default):
+    with pytest.raises((ParamValidationError, ValueError), match="does not match"):
+        run_dag(example("jobmon_end_to_end_test"), run_conf={"http_conn_id": "no; DROP"})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"drill": "{{ 'fire' }}"}, id="another drill"),
+        pytest.param({"job_name": "{{ '' }}"}, id="no job"),
+        pytest.param({"drill": "missed"}, id="missed, of a job nobody knows"),
+        pytest.param({"drill": "end-to-end"}, id="end to end without a plan"),
+        pytest.param({"drill": "end-to-end", "plan": {"trigger_sql": "SELECT 1", "expect": "x"}}, id="a plan amiss"),
+        pytest.param({"within": "soon"}, id="no duration"),
+        pytest.param({"within": timedelta(days=1)}, id="too long"),
+        pytest.param({"conn_id": "no_such_connection"}, id="no such connection"),
+    ],
+)
+def test_what_cannot_be_held_fails_at_once_and_tells_nobody(run_dag, conn, servers, jobmon_default, given):
+    state, steps = hold(run_dag, **given)
+    assert (state, steps) == ("failed", {})
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.alerts").fetchone() == (0,)
+
+
+def test_a_dead_channel_fails_the_task_and_its_steps_are_there_to_read(run_dag, conn, watched):
+    watched.slack.otherwise = reply(404, "no_service")
+    state, steps = hold(run_dag)
+    assert state == "failed"
+    assert [name for name, step in steps.items() if not step["ok"]] == ["accepted by slack"]
+
+
+def test_the_report_goes_where_it_is_asked_to(run_dag, conn, watched, monkeypatch):
+    state, _ = hold(run_dag, channels=["hook"])
+    assert state == "success"
+    drill, report = watched.hook.requests
+    assert drill.json["alerts"][0]["event"] == "test"
+    assert "Alert Drill Passed" in report.body.decode()
+    assert len(watched.slack.requests) == 1
+
+
+def test_a_report_that_goes_nowhere_fails_the_task(run_dag, conn, watched):
+    assert hold(run_dag, channels="no_such_channel")[0] == "failed"
+
+
+def test_where_nobody_watches_it_delivers_by_itself_if_asked_to(run_dag, conn, servers, jobmon_default):
+    state, steps = hold(run_dag, deliver=True)
+    assert state == "success"
+    assert "judged by this drill itself" in steps["taken by a watcher"]["observed"]
+    assert len(servers.mail.mails) == 1
+
+
+def test_nothing_of_a_run_is_rendered(run_dag, conn, watched):
+    state, _ = hold(run_dag, job_name="{{ '{{ 7*7 }}' }}")
+    assert state == "success"
+    assert "{{ 7*7 }}" in watched.slack.requests[0].json["text"]

@@ -1,0 +1,154 @@
+"""What becomes of alerts that do not arrive, or not everywhere, and of those that wait behind them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from airflow_jobmon.channels import Accepted
+from airflow_jobmon.core.model.alerts import AlertEvent
+from airflow_jobmon.delivery.sender import deliver_due
+from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
+from airflow_jobmon.monitoring.checks import judge_changed, judge_events
+from airflow_jobmon.postgres.alert_log import retry_dead
+from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
+from airflow_jobmon.settings import Settings
+from tests.support.delivery_faults import let_time_pass
+from tests.support.logged_runs import log_run
+from tests.support.recording_channel import Recorder, states, tell
+
+SETTINGS = Settings(channels=("slack", "mail"))
+PARTLY = Accepted(retry={"b@x": "450 busy"})
+
+
+@pytest.fixture(autouse=True)
+def installed_long_ago(conn):
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '1 day'")
+
+
+def fail(conn) -> None:
+    log_run(conn, "load", status="failed", started_at=datetime.now(UTC) - timedelta(minutes=9))
+    judge_events(conn, SETTINGS)
+
+
+def recover(conn) -> None:
+    log_run(conn, "load")
+    judge_changed(conn, SETTINGS)
+
+
+def deliver(database, *channels: Recorder, patience: float = 0):
+    return deliver_due(database, {channel.name: channel for channel in channels}, patience=patience)
+
+
+def test_who_refuses_for_good_what_others_have_does_not_make_it_dead(conn, database):
+    answers = {1: PARTLY, 2: PermanentDeliveryError("550 no such user")}
+    mail = Recorder("mail", lambda n: answers.get(n, Accepted()))
+    fail(conn)
+    deliver(database, mail, patience=5)
+    assert states(conn, "mail") == [("sent", 2)]
+    recover(conn)
+    deliver(database, mail)
+    assert mail.told[-1] == "resolved:load"
+
+
+def test_a_recipient_who_is_refused_for_now_holds_up_no_other_alert(conn, database):
+    mail = Recorder("mail", lambda n: PARTLY if n == 1 else Accepted())
+    fail(conn)
+    deliver(database, mail)
+    recover(conn)
+    deliver(database, mail)
+    assert mail.told == ["opened:load", "resolved:load"]
+
+
+@pytest.mark.parametrize("way", ["waiting for its retry", "held by somebody who died"])
+def test_an_alert_behind_one_that_cannot_be_sent_yet_wakes_nobody_and_is_not_spun_for(conn, database, way):
+    fail(conn)
+    if way == "waiting for its retry":
+        deliver(database, Recorder("slack", lambda _: DeliveryError("timed out", retry_after=60)))
+        conn.execute("UPDATE airflow_jobmon.channels SET paused_until = NULL")
+    else:
+        register_channels(conn, ["slack"])
+        Outbox(conn, "slack", uuid4()).lease(lambda *_: b"[]")
+    conn.execute("DELETE FROM airflow_jobmon.deliveries WHERE channel = 'mail'")
+    recover(conn)
+    assert newest_due(conn) is None
+    assert Outbox(conn, "slack", uuid4()).next_moment() > 10
+    slack = Recorder("slack")
+    deliver(database, slack, patience=3)
+    assert slack.told == [], "it stayed until that alert could be sent"
+
+
+def test_who_was_never_told_is_not_told_that_it_is_over(conn, database):
+    slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404")), Recorder("mail")
+    fail(conn)
+    recover(conn)
+    deliver(database, slack, mail)
+    assert slack.told == ["opened:load"]
+    assert [state for state, _ in states(conn, "slack")] == ["dead", "silenced"]
+    assert mail.told[:2] == ["opened:load", "resolved:load"]
+
+
+@pytest.mark.parametrize("order", ["resolved while it was dead", "resolved before it died"])
+def test_what_is_retried_after_it_was_resolved_is_followed_by_its_resolution(conn, database, order):
+    mended = []
+    slack = Recorder("slack", lambda _: Accepted() if mended else PermanentDeliveryError("404"))
+    fail(conn)
+    if order == "resolved before it died":
+        recover(conn)
+        deliver(database, slack)
+    else:
+        deliver(database, slack)
+        recover(conn)
+    mended.append(True)
+    assert retry_dead(conn, job=None) == 1
+    deliver(database, slack)
+    assert slack.told == ["opened:load", "opened:load", "resolved:load"]
+
+
+def test_one_alert_that_cannot_be_rendered_leaves_the_rest_of_its_batch_alone_and_is_told_elsewhere(conn, database):
+    class Picky(Recorder):
+        def render(self, alerts, *, key):
+            if any(alert.job_name == "job 3" for alert in alerts):
+                raise ValueError("no such template")
+            return super().render(alerts, key=key)
+
+    slack, mail = Picky("slack"), Recorder("mail")
+    with conn.transaction():
+        for n in range(9):
+            tell(conn, f"job {n}", "slack")
+    deliver(database, slack, mail)
+    deliver(database, mail)
+    assert sorted(slack.told) == [f"opened:job {n}" for n in range(9) if n != 3]
+    assert mail.told == ["opened:job 3"]
+
+
+def test_a_dead_channel_is_told_on_channels_that_another_deliverer_holds(conn, database):
+    mail = Recorder("mail")
+    tell(conn, "other", "mail")
+    deliver(database, mail)
+    tell(conn, "load", "slack")
+    deliver(database, Recorder("slack", lambda _: PermanentDeliveryError("404")))
+    deliver(database, mail)
+    assert mail.told == ["opened:other", "opened:load"]
+
+
+def test_a_dead_channel_with_nobody_else_to_tell_is_told_once_there_is_somebody(conn, database):
+    slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404")), Recorder("mail")
+    tell(conn, "load", "slack")
+    deliver(database, slack)
+    tell(conn, "load", "slack")
+    deliver(database, slack, mail)
+    deliver(database, mail)
+    assert len(mail.told) == 1
+
+
+def test_a_repetition_waits_for_what_it_repeats(conn, database):
+    slack = Recorder("slack", lambda n: DeliveryError("timed out", retry_after=60) if n == 1 else Accepted())
+    tell(conn, "load", "slack")
+    deliver(database, slack)
+    tell(conn, "load", "slack", event=AlertEvent.REPEATED)
+    let_time_pass(conn, "slack")
+    deliver(database, slack, patience=5)
+    assert slack.told == ["opened:load", "opened:load", "repeated:load"]

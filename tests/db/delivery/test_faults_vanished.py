@@ -1,0 +1,66 @@
+"""A machine that loses its power in a transaction leaves a session behind, with its locks, for hours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.incidents import IncidentBook
+from airflow_jobmon.postgres.outbox import Outbox, register_channels
+from airflow_jobmon.postgres.pipeline import transaction
+from tests.support.logged_runs import log_run
+
+
+@pytest.fixture
+def session(database):
+    """The one whose machine may vanish."""
+    with connect(database) as found:
+        yield found
+
+
+def seen_by_the_server(conn, session) -> str:
+    """What the server takes this session for; only an idle one is ended by its time limit."""
+    query = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+    return str(conn.execute(query, [session.info.backend_pid]).fetchone()[0])
+
+
+def limit_of(session) -> str:
+    """How long the server lets this session idle in its transaction."""
+    return str(session.execute("SHOW idle_in_transaction_session_timeout").fetchone()[0])
+
+
+def test_the_server_ends_a_lease_that_was_left_half_way(conn, session):
+    register_channels(conn, ["slack"])
+    alert = Alert(AlertEvent.OPENED, "failed", "load", Health.CRITICAL, datetime.now(UTC), "it failed")
+    IncidentBook(conn).insert_alerts([(alert, None, ["slack"])])
+    seen = []
+
+    def render(*_):
+        seen.append((seen_by_the_server(conn, session), limit_of(session)))
+        return b""
+
+    assert Outbox(session, "slack", uuid4()).lease(render) is not None
+    assert seen == [("idle in transaction", "20s")]
+    assert limit_of(session) == "0", "a setting must not outlive its transaction: behind a pooler others would get it"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(lambda book: book.claim_events(10), id="claiming events"),
+        pytest.param(lambda book: book.lock_states(["load"])(), id="locking jobs"),
+        pytest.param(lambda book: (book.claim_events(10), book.lock_states(["load"])()), id="claiming, then locking"),
+    ],
+)
+def test_the_server_ends_a_judging_that_was_left_half_way(conn, session, step):
+    log_run(conn, "load", status="failed")
+    with transaction(session) as arrive:
+        assert step(IncidentBook(session, arrive))
+        assert seen_by_the_server(conn, session) == "idle in transaction"
+        assert limit_of(session) == "20s"
+    assert limit_of(session) == "0"

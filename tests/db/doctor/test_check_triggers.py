@@ -1,0 +1,225 @@
+"""The doctor on what notes failed runs: triggers, replication, prepared transactions, the notification queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from airflow_jobmon.doctor import check_jobs_log, check_server, check_triggers
+from airflow_jobmon.doctor.result import State
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.migrate import migrate
+from airflow_jobmon.settings import Settings
+from tests.support.doctor_checks import examined, reached
+from tests.support.logged_runs import log_run
+from tests.support.trigger_events import noted
+
+INSERT, UPDATE = "airflow_jobmon_failed_insert", "airflow_jobmon_failed_update"
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        pytest.param(
+            f"DROP TRIGGER {INSERT} ON public.jobs_log", f"is missing: {INSERT} on public.jobs_log;", id="dropped"
+        ),
+        pytest.param(f"ALTER TABLE public.jobs_log DISABLE TRIGGER {UPDATE}", f"is disabled: {UPDATE}", id="disabled"),
+        pytest.param(
+            "ALTER TABLE public.jobs_log DISABLE TRIGGER ALL",
+            f"is disabled: {INSERT} on public.jobs_log, {UPDATE}",
+            id="all",
+        ),
+        pytest.param(
+            f"ALTER TABLE public.jobs_log ENABLE REPLICA TRIGGER {INSERT}",
+            "for replicated rows only",
+            id="as a replica",
+        ),
+    ],
+)
+def test_a_trigger_that_does_not_fire(conn, database, change, seen):
+    conn.execute(change)
+    trigger = examined(database).only("trigger")
+    assert trigger.state is State.WRONG
+    assert seen in trigger.seen
+    if "ALTER TABLE" in trigger.advice:
+        for name in (INSERT, UPDATE):
+            conn.execute(trigger.advice.partition(" (")[0].replace(INSERT, name).replace(UPDATE, name))
+    else:
+        migrate(conn, Settings())
+    log_run(conn, "load", "failed")
+    assert len(noted(conn)) == 1
+    assert examined(database).only("trigger").state is State.OK
+
+
+def test_a_trigger_that_always_fires_is_fine(conn, database):
+    conn.execute(f"ALTER TABLE public.jobs_log ENABLE ALWAYS TRIGGER {INSERT}")
+    assert examined(database).only("trigger").state is State.OK
+
+
+def test_a_trigger_of_the_same_name_that_is_not_ours(conn, database):
+    conn.execute(f"DROP TRIGGER {INSERT} ON public.jobs_log")
+    conn.execute("CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    conn.execute(f"CREATE TRIGGER {INSERT} AFTER INSERT ON public.jobs_log EXECUTE FUNCTION public.nothing()")
+    assert "is missing" in examined(database).only("trigger").seen
+
+
+@pytest.fixture
+def partitioned(empty_database: str) -> Iterator[psycopg.Connection]:
+    """A connection to a database whose log is partitioned by day."""
+    with connect(empty_database) as conn:
+        conn.execute(
+            "CREATE TABLE public.jobs_log (id bigint GENERATED ALWAYS AS IDENTITY, job_name text NOT NULL, "
+            "started_at timestamptz NOT NULL, completed_at timestamptz, records_updated integer, status text, "
+            "error_message text) PARTITION BY RANGE (started_at)"
+        )
+        for name, start, end in (("past", "MINVALUE", "'2025-01-01'"), ("now", "'2025-01-01'", "MAXVALUE")):
+            conn.execute(
+                f"CREATE TABLE public.runs_{name} PARTITION OF public.jobs_log FOR VALUES FROM ({start}) TO ({end})"
+            )
+        migrate(conn, Settings())
+        yield conn
+
+
+def test_a_partitioned_log_is_fine(partitioned, empty_database):
+    seen = examined(empty_database)
+    assert seen.bad() == {"watchers", "channels", "prepared transactions"}
+
+
+def test_a_trigger_that_is_disabled_on_one_partition(partitioned, empty_database):
+    partitioned.execute(f"ALTER TABLE public.runs_now DISABLE TRIGGER {INSERT}")
+    trigger = examined(empty_database).only("trigger")
+    assert trigger.state is State.WRONG
+    assert f"is disabled: {INSERT} on public.runs_now;" in trigger.seen
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        pytest.param(
+            "REVOKE INSERT ON airflow_jobmon.events FROM noter", "INSERT on airflow_jobmon.events", id="insert"
+        ),
+        pytest.param("REVOKE USAGE ON SCHEMA airflow_jobmon FROM noter", "USAGE on schema airflow_jobmon", id="schema"),
+        pytest.param("DROP TABLE airflow_jobmon.events CASCADE", "the table airflow_jobmon.events", id="table"),
+        pytest.param(
+            "DROP FUNCTION airflow_jobmon.job_failure_payload",
+            "function airflow_jobmon.job_failure_payload",
+            id="payload",
+        ),
+    ],
+)
+def test_a_function_whose_owner_lost_its_rights(conn, database, change, seen):
+    with conn.transaction():
+        conn.execute("CREATE ROLE noter")
+        conn.execute("GRANT CREATE, USAGE ON SCHEMA airflow_jobmon TO noter")
+        conn.execute("GRANT INSERT ON airflow_jobmon.events TO noter")
+        conn.execute("ALTER FUNCTION airflow_jobmon.note_failed_run OWNER TO noter")
+    try:
+        assert examined(database).only("trigger function").state is State.OK
+        conn.execute(change)
+        function = examined(database).only("trigger function")
+        assert function.state is State.WRONG
+        assert f"as role 'noter', which lacks {'the ' if seen.startswith('function') else ''}{seen}" in function.seen
+    finally:
+        conn.execute("REASSIGN OWNED BY noter TO postgres; DROP OWNED BY noter; DROP ROLE noter")
+
+
+def test_a_function_that_acts_as_whoever_logs_a_run(conn, database):
+    conn.execute("ALTER FUNCTION airflow_jobmon.note_failed_run SECURITY INVOKER")
+    function = examined(database).only("trigger function")
+    assert function.state is State.WRONG
+    assert "SECURITY INVOKER" in function.seen
+
+
+def test_a_function_that_is_gone(conn, database):
+    conn.execute("DROP FUNCTION airflow_jobmon.note_failed_run CASCADE")
+    seen = examined(database)
+    assert "is gone" in seen.only("trigger function").seen
+    assert "is missing" in seen.only("trigger").seen
+
+
+def test_sessions_that_are_replicas_by_default(conn, database):
+    dbname = conn.info.dbname
+    conn.execute(f"ALTER DATABASE {dbname} SET session_replication_role = 'replica'")
+    with connect(database) as job:
+        log_run(job, "load", "failed")
+    assert noted(conn) == []
+    replication = examined(database).only("replication")
+    assert replication.state is State.WRONG
+    assert f"session_replication_role is replica for everybody in database {dbname}" in replication.seen
+
+
+# Two-phase commit
+
+
+def test_a_server_that_prepares_transactions_is_a_warning_until_some_are(conn, database):
+    found = examined(database).only("prepared transactions")
+    assert found.state is State.WARNING
+    assert "max_prepared_transactions is 20" in found.seen
+    prepare(conn, "fresh", "SELECT 1")
+    try:
+        found = examined(database).only("prepared transactions")
+        assert found.state is State.WRONG
+        assert "some are prepared at this moment" in found.seen
+    finally:
+        conn.execute("ROLLBACK PREPARED 'fresh'")
+
+
+def test_notify_switched_off_for_the_database(conn, database):
+    conn.execute(f"ALTER DATABASE {conn.info.dbname} SET airflow_jobmon.notify = off")
+    found = examined(database).only("prepared transactions")
+    assert found.state is State.OK
+    with connect(database) as job:
+        with job.transaction():
+            job.execute("INSERT INTO public.jobs_log (job_name, status) VALUES ('load', 'failed')")
+            job.execute("PREPARE TRANSACTION 'failing'")
+        job.execute("COMMIT PREPARED 'failing'")
+    assert [name for name, _ in noted(conn)] == ["load"]
+
+
+def test_notify_switched_off_for_the_roles_that_prepare(conn, database):
+    conn.execute("CREATE ROLE preparing")
+    conn.execute("ALTER ROLE preparing SET airflow_jobmon.notify = 'off'")
+    prepare(conn, "theirs", "SELECT 1")
+    try:
+        found = examined(database).only("prepared transactions")
+    finally:
+        conn.execute("ROLLBACK PREPARED 'theirs'")
+        conn.execute("DROP ROLE preparing")
+    assert found.state is State.WARNING
+    assert "(it is for preparing)" in found.seen
+
+
+@pytest.mark.parametrize(
+    ("statement", "state", "seen"),
+    [
+        pytest.param(
+            "INSERT INTO public.jobs_log (job_name) VALUES ('load')",
+            State.WRONG,
+            "holds locks on the job log",
+            id="in the way",
+        ),
+        pytest.param("CREATE TABLE public.theirs ()", State.WARNING, "keeps vacuum from cleaning up", id="elsewhere"),
+    ],
+)
+def test_a_prepared_transaction_that_never_ended(conn, database, postgres, statement, state, seen):
+    prepare(conn, "it's lost", statement)
+    try:
+        with reached(database) as patient:
+            for check in (check_server.connection, check_jobs_log.job_log):
+                list(check(patient))
+            orphan, _ = check_triggers.prepared_transactions(patient, orphaned_after=timedelta(0))
+    finally:
+        conn.execute("ROLLBACK PREPARED 'it''s lost'")
+    assert orphan.state is state
+    assert seen in orphan.seen
+    assert "ROLLBACK PREPARED 'it''s lost'" in orphan.advice
+
+
+def prepare(conn: psycopg.Connection, gid: str, statement: str) -> None:
+    literal = "'" + gid.replace("'", "''") + "'"
+    conn.execute("BEGIN")
+    conn.execute(statement)
+    conn.execute(f"PREPARE TRANSACTION {literal}")

@@ -1,0 +1,162 @@
+"""Test 2: a missed run is found and told without waiting for one, and the job's real schedule is left alone."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.drills.missed import hold_missed_drill
+from airflow_jobmon.drills.session import Terms
+from airflow_jobmon.errors import ConfigurationError, UnknownJob
+from airflow_jobmon.monitoring.checks import check_and_record
+from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.runtime.connections import open_channels
+from airflow_jobmon.settings import Settings
+from tests.support.drill_environment import sinks, watching
+from tests.support.logged_runs import log_run
+from tests.support.servers import reply
+
+JOB = "update-installment-statuses"
+SETTINGS = Settings(channels=("slack", "mail", "hook"), sweep_interval=timedelta(seconds=1))
+TERMS = Terms(lambda _: timedelta(minutes=1))
+
+
+@pytest.fixture
+def servers(monkeypatch):
+    with sinks(monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture
+def watched(database, servers):
+    channels, _ = open_channels(SETTINGS.channels)
+    with watching(database, SETTINGS, channels):
+        yield servers
+
+
+def ago(**given: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**given)
+
+
+def register(conn, **fields):
+    apply_jobs(conn, [MonitoredJob(name=JOB, **fields)], source="test")
+
+
+def observed(result) -> dict[str, str]:
+    return {step.step: step.observed for step in result.steps}
+
+
+def test_it_is_found_critical_says_the_hours_and_reaches_every_channel(conn, watched):
+    register(conn, schedule="0 2 * * *", timezone="America/New_York", runbook_url="https://wiki.example.com/runbook")
+    log_run(conn, JOB, started_at=ago(minutes=1))
+    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    assert result.passed, result.failures
+    assert observed(result)["judged a second past that"] == "critical: missed"
+    hours = re.compile(r"\d hours\)?; one was expected at ")  # fewer than two are told in minutes as well
+    assert hours.search(observed(result)["says since when"])
+    assert [step.step for step in result.steps][-3:] == ["accepted by hook", "accepted by mail", "accepted by slack"]
+    [slack], [mail] = watched.slack.requests, watched.mail.mails
+    assert f"TEST ALERT - Job Missed: {JOB}" in slack.json["text"]
+    assert hours.search(slack.body.decode())
+    assert mail.message["Subject"] == f"TEST ALERT: Job Missed - {JOB}"
+
+
+def test_a_day_and_the_grace_are_25_hours(conn, watched):
+    register(conn)
+    log_run(conn, JOB, started_at=ago(hours=3))
+    assert "no run for 25.0 hours" in observed(hold_missed_drill(conn, SETTINGS, JOB, TERMS))["says since when"]
+
+
+def test_it_opens_no_incident_and_leaves_the_verdict_as_it_was(conn, watched):
+    register(conn)
+    log_run(conn, JOB, started_at=ago(hours=3))
+    check_and_record(conn, SETTINGS)
+    before = conn.execute("SELECT health, next_due_at FROM airflow_jobmon.job_health").fetchall()
+    assert hold_missed_drill(conn, SETTINGS, JOB, TERMS).passed
+    check_and_record(conn, SETTINGS)
+    assert conn.execute("SELECT health, next_due_at FROM airflow_jobmon.job_health").fetchall() == before
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents").fetchone() == (0,)
+    assert conn.execute("SELECT kind, event FROM airflow_jobmon.alerts").fetchall() == [("missed", "test")]
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        pytest.param([], id="never run"),
+        pytest.param([("failed", 2)], id="the last one failed"),
+        pytest.param([("running", 0.1), ("success", 24)], id="one is running"),
+        pytest.param([("success", 40)], id="really missed already"),
+    ],
+)
+def test_it_is_found_whatever_the_log_shows(conn, watched, runs):
+    register(conn)
+    for status, hours in runs:
+        log_run(conn, JOB, status=status, started_at=ago(hours=hours))
+    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    assert result.passed, result.failures
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        pytest.param({"enabled": False}, "is disabled, so nobody would miss it", id="disabled"),
+        pytest.param(None, "nothing is expected of job", id="not registered"),
+    ],
+)
+def test_a_job_that_nobody_would_miss_is_refused_and_nobody_is_told(conn, servers, fields, said):
+    log_run(conn, JOB)
+    if fields is not None:
+        register(conn, **fields)
+    with pytest.raises(ConfigurationError, match=said):
+        hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.drills").fetchone() == (0,)
+
+
+def test_a_job_that_nobody_registered_is_missed_by_its_own_rhythm(conn, watched):
+    for days in range(8):
+        log_run(conn, JOB, started_at=ago(days=days, hours=3))
+    check_and_record(conn, SETTINGS)
+    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    assert result.passed, result.failures
+
+
+def test_a_job_that_nobody_knows_is_refused(conn):
+    with pytest.raises(UnknownJob):
+        hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+
+
+def test_a_dead_channel_fails_it_and_is_named(conn, watched):
+    register(conn)
+    log_run(conn, JOB, started_at=ago(hours=3))
+    watched.hook.otherwise = reply(404)
+    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    assert [step.step for step in result.steps if not step.ok] == ["accepted by hook"]
+
+
+def test_without_a_deliverer_every_channel_is_named(conn, servers):
+    register(conn)
+    log_run(conn, JOB, started_at=ago(hours=3))
+    result = hold_missed_drill(conn, SETTINGS, JOB, Terms(lambda _: timedelta(seconds=0.2)))
+    assert [step.step for step in result.steps if not step.ok] == [
+        f"accepted by {name}" for name in ("hook", "mail", "slack")
+    ]
+    assert "nobody tried in 0.2s: no deliverer holds this channel" in result.failures
+
+
+def test_the_channels_of_the_job_itself_are_those_that_are_tested(conn, watched):
+    register(conn, channels=("hook",))
+    log_run(conn, JOB, started_at=ago(hours=3))
+    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    assert result.passed, result.failures
+    assert (len(watched.hook.requests), len(watched.slack.requests), len(watched.mail.mails)) == (1, 0, 0)
+
+
+def test_where_pg_cron_is_not_there_is_nothing_to_unschedule(conn, watched):
+    register(conn)
+    log_run(conn, JOB, started_at=ago(hours=3))
+    with pytest.raises(ConfigurationError, match=r"has no table cron.job, so pg_cron is not installed in it"):
+        hold_missed_drill(conn, SETTINGS, JOB, TERMS, off_pg_cron=True)
+    assert watched.slack.requests == []

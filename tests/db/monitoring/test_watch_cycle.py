@@ -1,0 +1,176 @@
+"""How a watcher sweeps: in steps that hold nothing up, by the database's clock, and never twice what another judged."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.monitoring.checks import BATCH, judge_changed, judge_due, judge_events, judge_jobs, sweep
+from airflow_jobmon.monitoring.watch_cycle import Lookout, Pulse
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.settings import Settings
+from tests.support.logged_runs import log_run
+from tests.support.running_watchers import PATIENT
+
+SETTINGS = Settings(channels=("slack",))
+
+
+@pytest.fixture(autouse=True)
+def installed_long_ago(conn):
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
+
+
+def told(conn) -> list[tuple[str, str]]:
+    return conn.execute("SELECT kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
+
+
+def log_many(conn, jobs: int) -> None:
+    conn.execute(
+        "INSERT INTO jobs_log (job_name, started_at, completed_at, status)"
+        " SELECT 'job ' || n, now(), now(), 'success' FROM generate_series(1, %s) AS n",
+        [jobs],
+    )
+
+
+def overdue(conn, **fields) -> None:
+    """A job that was well when it was judged, and whose deadline has passed since."""
+    apply_jobs(conn, [MonitoredJob(name="load", every="1h", grace="10m", **fields)], source="test")
+    log_run(conn, "load", seconds=0)
+    judge_changed(conn, SETTINGS)
+    conn.execute(
+        "UPDATE jobs_log SET started_at = now() - interval '2 hours', completed_at = now() - interval '2 hours'"
+    )
+    conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = clock_timestamp() - interval '1 second'")
+
+
+def test_between_two_steps_no_job_is_locked_and_a_failure_is_judged(conn, database):
+    log_many(conn, 2 * BATCH)
+    with connect(database) as own:
+        steps = sweep(own, SETTINGS)
+        assert next(steps).jobs == BATCH
+        assert len(conn.execute("SELECT FROM airflow_jobmon.job_state FOR UPDATE NOWAIT").fetchall()) >= BATCH
+        log_run(conn, "fresh", status="failed")
+        assert judge_events(own, SETTINGS).alerts == 1
+        assert [step.jobs for step in steps] == [BATCH]
+
+
+def test_a_job_that_another_watcher_judged_meanwhile_is_left_out(conn, database):
+    log_many(conn, 2 * BATCH)
+    with connect(database) as own:
+        steps = sweep(own, SETTINGS)
+        next(steps)
+        assert judge_changed(conn, SETTINGS).jobs == BATCH
+        assert [step.jobs for step in steps] == [0]
+
+
+def test_what_is_due_is_judged_without_a_sweep(conn):
+    overdue(conn)
+    assert judge_due(conn, SETTINGS).alerts == 1
+    assert judge_due(conn, SETTINGS).jobs == 0
+    assert told(conn) == [("missed", "opened")]
+
+
+def test_a_look_judges_what_is_due_between_two_sweeps(conn, database):
+    lookout = Lookout(Pulse(), kind="trigger", delivers=False)
+    lookout.open(database, PATIENT)
+    try:
+        lookout.begin()
+        assert not lookout.look()
+        overdue(conn)
+        assert lookout.look()
+    finally:
+        lookout.leave()
+    assert told(conn) == [("missed", "opened")]
+
+
+def test_a_look_that_delivers_ends_with_the_first_alerts_of_a_sweep_and_goes_on_with_it_later(conn, database):
+    conn.execute(
+        "INSERT INTO jobs_log (job_name, started_at, completed_at, status)"
+        " SELECT 'job ' || n, now(), now(), 'failed' FROM generate_series(1, %s) AS n",
+        [2 * BATCH],
+    )
+    conn.execute("DELETE FROM airflow_jobmon.events")
+    pulse = Pulse()
+    lookout = Lookout(pulse, kind="listen", delivers=True)
+    lookout.open(database, PATIENT)
+    try:
+        lookout.begin()
+        for alerts in (BATCH, 2 * BATCH):
+            assert lookout.look()
+            assert pulse.alerts == alerts
+            assert (lookout.patience() == 0) == (alerts == BATCH) or lookout.look()
+    finally:
+        lookout.leave()
+    assert len(told(conn)) == 2 * BATCH
+
+
+def test_the_clock_of_the_database_decides_and_not_the_watchers_own(conn, monkeypatch):
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(days=1)
+
+    apply_jobs(conn, [MonitoredJob(name="load")], source="test")
+    log_run(conn, "load")
+    for module in (
+        "monitoring.checks",
+        "monitoring.evaluation",
+        "monitoring.watch_cycle",
+        "postgres.facts",
+        "postgres.incidents",
+    ):
+        monkeypatch.setattr(f"airflow_jobmon.{module}.datetime", Tomorrow, raising=False)
+    judge_changed(conn, SETTINGS)
+    judge_jobs(conn, SETTINGS)
+    assert told(conn) == []
+    stored = conn.execute("SELECT checked_at FROM airflow_jobmon.job_state").fetchone()[0]
+    assert abs(stored - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_clock_that_is_set_back_a_little_takes_back_nothing(conn):
+    overdue(conn)
+    judge_due(conn, SETTINGS)
+    # As it looks once the clock is set back by two minutes, to just before the deadline.
+    conn.execute("UPDATE jobs_log SET started_at = now() - interval '69 min', completed_at = now() - interval '69 min'")
+    conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = clock_timestamp() + interval '2 minutes'")
+    judge_jobs(conn, SETTINGS)
+    assert told(conn) == [("missed", "opened")]
+
+
+def test_a_clock_that_was_far_ahead_is_not_believed_any_more_once_it_is_right(conn):
+    apply_jobs(conn, [MonitoredJob(name="load")], source="test")
+    log_run(conn, "load")
+    judge_changed(conn, SETTINGS)
+    conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at + interval '300 days'")
+    judge_jobs(conn, SETTINGS)
+    assert told(conn) == []
+
+
+def test_a_run_that_starts_in_the_future_is_taken_to_start_now(conn):
+    apply_jobs(conn, [MonitoredJob(name="load", every="1h", grace="10m")], source="test")
+    log_run(conn, "load", status="running", started_at=datetime.now(UTC) + timedelta(hours=9))
+    (health,) = judge_jobs(conn, SETTINGS)
+    assert abs(health.next_due_at - datetime.now(UTC) - timedelta(minutes=70)) < timedelta(minutes=1)
+    assert (health.findings, health.hours_since_last_run) == ((), 0.0)
+
+
+def test_a_job_that_cannot_be_judged_is_not_tried_at_each_look(conn):
+    apply_jobs(conn, [MonitoredJob(name="old", schedule="0 2 * * *", timezone="America/New_York")], source="test")
+    conn.execute("INSERT INTO jobs_log (job_name, started_at, status) VALUES ('old', '0001-01-01 00:00+00', 'success')")
+    judge_changed(conn, SETTINGS)
+    assert judge_due(conn, SETTINGS).jobs == judge_changed(conn, SETTINGS).jobs == 0
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.job_state WHERE judge_at IS NOT NULL").fetchone() == (0,)
+
+
+def test_looking_for_what_is_due_reads_an_index(conn):
+    log_many(conn, 3000)
+    judge_changed(conn, SETTINGS)
+    conn.execute("ANALYZE airflow_jobmon.job_state")
+    plan = "\n".join(
+        row for (row,) in conn.execute("EXPLAIN " + load_queries("sweep")["due_jobs"], {"limit": 500}).fetchall()
+    )
+    assert "job_state_judge_at" in plan

@@ -1,0 +1,142 @@
+"""The watcher: wakes for what is due, survives what happens to its connections, and judges by the clock."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.settings import Settings
+from tests.support.logged_runs import log_run
+from tests.support.running_watchers import watching
+from tests.support.wait_until import eventually
+
+SETTINGS = Settings(channels=("slack",), sweep_interval=timedelta(milliseconds=300))
+
+
+def told(conn) -> list[tuple[str, str, str]]:
+    return conn.execute("SELECT job_name, kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
+
+
+async def test_a_failed_run_wakes_it_without_waiting_for_a_sweep(conn, database):
+    async with watching(database) as running:
+        await running.until_connected()
+        assert running.watcher.pulse.listens
+        log_run(conn, "load", status="failed")
+        await running.until(1)
+    assert told(conn) == [("load", "failed", "opened")]
+
+
+async def test_what_failed_before_it_started_is_caught_up(conn, database):
+    log_run(conn, "load", status="failed")
+    async with watching(database) as running:
+        await running.until(1)
+    assert told(conn) == [("load", "failed", "opened")]
+
+
+async def test_it_connects_again_when_its_connections_are_cut_and_catches_up(conn, database):
+    async with watching(database) as running:
+        await running.until_connected()
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        log_run(conn, "load", status="failed")
+        await running.until(1)
+        assert running.watcher.pulse.connected
+
+
+async def test_a_missed_run_is_found_by_the_sweep(conn, database):
+    conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
+    apply_jobs(conn, [MonitoredJob(name="load")], source="test")
+    log_run(conn, "load", started_at=datetime.now(UTC) - timedelta(hours=26))
+    async with watching(database, SETTINGS) as running:
+        await running.until(1)
+    assert told(conn) == [("load", "missed", "opened")]
+
+
+async def test_it_waits_for_a_database_that_is_not_migrated_yet(empty_database, postgres):
+    async with watching(empty_database) as running:
+        await eventually(lambda: running.watcher.pulse.error)
+        assert "airflow jobmon migrate" in running.watcher.pulse.error
+        assert not running.watcher.pulse.connected
+
+
+async def test_it_leaves_a_heartbeat_while_it_runs_and_none_when_it_stopped(conn, database):
+    async with watching(database) as running:
+        await running.until_connected()
+        assert conn.execute("SELECT kind, delivers, listens FROM airflow_jobmon.watchers").fetchall() == [
+            ("trigger", False, True)
+        ]
+    assert conn.execute("SELECT count(*) FROM airflow_jobmon.watchers").fetchone() == (0,)
+
+
+async def test_alerts_that_nobody_takes_are_told_of_again(conn, database):
+    log_run(conn, "load", status="failed")
+    async with watching(database, SETTINGS) as running:
+        await running.until(2)
+    assert len(told(conn)) == 1
+
+
+async def test_it_leaves_alerts_to_a_process_that_delivers_by_itself_and_takes_over_when_that_does_not(conn, database):
+    conn.execute(
+        "INSERT INTO airflow_jobmon.watchers (id, kind, host, pid, delivers, listens) "
+        "VALUES (gen_random_uuid(), 'listen', 'elsewhere', 1, true, true)"
+    )
+    async with watching(database) as running:
+        await running.until_connected()
+        log_run(conn, "load", status="failed")
+        await running.until(1)
+
+
+async def test_two_watchers_judge_each_failure_once(conn, database):
+    async with watching(database) as one, watching(database, kind="listen", delivers=True) as other:
+        await one.until_connected()
+        await other.until_connected()
+        for n in range(50):
+            log_run(conn, f"job {n}", status="failed")
+        await eventually(lambda: len(told(conn)) >= 50)
+    assert len({name for name, _, _ in told(conn)}) == len(told(conn)) == 50
+
+
+async def test_cancelling_it_closes_both_its_connections(conn, database):
+    async with watching(database) as running:
+        await running.until_connected()
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    await eventually(lambda: conn.execute(others).fetchone() == (0,))
+
+
+@pytest.mark.parametrize("cut", ["listener", "worker"])
+async def test_losing_one_of_its_two_connections_is_noticed(conn, database, cut):
+    async with watching(database, SETTINGS) as running:
+        await running.until_connected()
+        query = "query LIKE 'LISTEN%'" if cut == "listener" else "query NOT LIKE 'LISTEN%'"
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE datname = current_database() AND pid <> pg_backend_pid() AND {query}"
+        )
+        with contextlib.suppress(psycopg.Error):
+            log_run(conn, "load", status="failed")
+        await running.until(1)
+
+
+async def test_it_makes_the_hourly_check_where_nobody_else_does(conn, database):
+    log_run(conn, "load")
+    async with watching(database, SETTINGS) as running:
+        await running.until_connected()
+        counted = "SELECT max(window_at) FROM airflow_jobmon.job_state"
+        await eventually(lambda: conn.execute(counted).fetchone() != (None,))
+
+
+async def test_it_goes_on_watching_after_an_error_nobody_foresaw(conn, database):
+    conn.execute("INSERT INTO airflow_jobmon.jobs (name, source, config) VALUES ('odd', 'test', '5')")
+    log_run(conn, "odd", status="failed")
+    async with watching(database, SETTINGS) as running:
+        await eventually(lambda: running.watcher.pulse.error)
+        conn.execute("DELETE FROM airflow_jobmon.jobs")
+        await running.until(1)
+    assert told(conn) == [("odd", "failed", "opened")]

@@ -1,0 +1,115 @@
+"""What was wrong already when we were installed is what the log held then; all else is news, however old its times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
+from airflow_jobmon.monitoring.checks import check_and_record
+from airflow_jobmon.postgres.connect import connect
+from airflow_jobmon.postgres.migrate import migrate
+from airflow_jobmon.postgres.registry import apply_jobs
+from airflow_jobmon.settings import Settings
+from tests.support.logged_runs import log_run
+
+SETTINGS = Settings(channels=("slack",))
+Conn = psycopg.Connection
+
+
+def ago(**given: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**given)
+
+
+def missed(conn: Conn) -> None:
+    log_run(conn, "load", started_at=ago(hours=26))
+
+
+def stuck(conn: Conn) -> None:
+    log_run(conn, "load", started_at=ago(hours=2), status="running", completed_at=None)
+
+
+def slow(conn: Conn) -> None:
+    log_run(conn, "load", started_at=ago(minutes=10), completed_at=ago(minutes=8))
+
+
+def failed(conn: Conn) -> None:
+    log_run(conn, "load", started_at=ago(minutes=10), completed_at=ago(minutes=9), status="failed")
+    conn.execute("DELETE FROM airflow_jobmon.events")
+
+
+def low_success_rate(conn: Conn) -> None:
+    for days in range(10):
+        log_run(conn, "load", started_at=ago(days=days, hours=1), status="failed" if days in {3, 4} else "success")
+
+
+KINDS = pytest.mark.parametrize(
+    "happen", [pytest.param(kind, id=kind.__name__) for kind in (missed, stuck, slow, failed, low_success_rate)]
+)
+
+
+def told(conn: Conn) -> list[tuple[str, str]]:
+    return conn.execute("SELECT kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
+
+
+def recorded(conn: Conn) -> list[str]:
+    return [kind for (kind,) in conn.execute("SELECT kind FROM airflow_jobmon.incidents WHERE resolved_at IS NULL")]
+
+
+@pytest.fixture(params=[pytest.param(False, id="new job"), pytest.param(True, id="old job")])
+def newly_installed(empty_database, request):
+    """Beside a log that knows the job already, or does not."""
+    with connect(empty_database) as conn:
+        migrate(conn, SETTINGS, create_jobs_log=True)
+        conn.execute("DROP SCHEMA airflow_jobmon CASCADE")
+        log_run(conn, "load" if request.param else "another", started_at=ago(hours=27))
+        migrate(conn, SETTINGS)
+        apply_jobs(conn, [MonitoredJob(name="load")], source="test")
+        yield conn
+
+
+@KINDS
+def test_what_is_logged_after_the_first_migration_is_told_however_old_its_times(newly_installed, happen: Callable):
+    happen(newly_installed)
+    check_and_record(newly_installed, SETTINGS)
+    check_and_record(newly_installed, SETTINGS)
+    assert told(newly_installed) == [(happen.__name__, "opened")]
+
+
+@KINDS
+def test_what_the_log_held_at_the_first_migration_is_recorded_and_not_told(empty_database, happen: Callable):
+    with connect(empty_database) as conn:
+        migrate(conn, SETTINGS, create_jobs_log=True)
+        happen(conn)
+        conn.execute("DROP SCHEMA airflow_jobmon CASCADE")
+        migrate(conn, SETTINGS)
+        migrate(conn, SETTINGS)
+        apply_jobs(conn, [MonitoredJob(name="load")], source="test")
+        check_and_record(conn, SETTINGS)
+        check_and_record(conn, SETTINGS)
+        assert recorded(conn) == [happen.__name__]
+        assert told(conn) == []
+
+
+def test_a_failure_and_its_cure_logged_after_the_first_migration_are_told_as_one(newly_installed):
+    log_run(newly_installed, "load", started_at=ago(minutes=20), status="failed")
+    log_run(newly_installed, "load", started_at=ago(minutes=10))
+    check_and_record(newly_installed, SETTINGS)
+    assert told(newly_installed) == [("failed", "opened")]
+
+
+def test_a_job_is_missed_when_its_newest_run_is_deleted_though_it_was_due_before_the_first_migration(empty_database):
+    with connect(empty_database) as conn:
+        migrate(conn, SETTINGS, create_jobs_log=True)
+        log_run(conn, "load", started_at=ago(hours=26))
+        newest = log_run(conn, "load", started_at=ago(hours=2))
+        conn.execute("DROP SCHEMA airflow_jobmon CASCADE")
+        migrate(conn, SETTINGS)
+        apply_jobs(conn, [MonitoredJob(name="load")], source="test")
+        check_and_record(conn, SETTINGS)
+        conn.execute("DELETE FROM jobs_log WHERE id = %s", [newest])
+        check_and_record(conn, SETTINGS)
+        assert told(conn) == [("missed", "opened")]

@@ -1,0 +1,77 @@
+"""Whom the channels that speak HTTP trust: who is in the environment's bundle as it is now, and nobody else."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import HttpServer, http_server, make_certificate, reply, server_tls
+from tests.unit.channels.test_http_channels import ACCEPTED, CHANNELS, refusal, send
+
+
+@pytest.fixture
+def certificate(tmp_path) -> Path:
+    return make_certificate(tmp_path)
+
+
+@pytest.fixture
+def server(certificate) -> Iterator[HttpServer]:
+    with http_server(reply(200, ACCEPTED), tls=server_tls(certificate)) as running:
+        yield running
+
+
+@pytest.fixture
+def bundle(certificate, tmp_path, monkeypatch) -> Path:
+    """What the environment says whom to trust: the server."""
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(certificate.read_bytes())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    return path
+
+
+@pytest.fixture(params=CHANNELS, ids=lambda make: make.__name__)
+def channel(request, server):
+    return request.param(server.url)
+
+
+def exchange(bundle: Path, certificate: Path) -> None:
+    """Trust another one, as an update of the machine's certificates does: at another moment, so also another time."""
+    changed = bundle.stat().st_mtime_ns
+    bundle.write_bytes(certificate.read_bytes())
+    os.utime(bundle, ns=(changed + 10**9, changed + 10**9))
+
+
+def test_a_server_in_the_bundle_gets_the_message(channel, server, bundle):
+    send(channel)
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_nobody_vouches_for_gets_nothing_though_another_one_was_trusted_before(
+    channel, server, bundle, tmp_path_factory
+):
+    send(channel)
+    exchange(bundle, make_certificate(tmp_path_factory.mktemp("other")))
+    error = refusal(channel)
+    assert (error.permanent, error.rejected) == (False, True)
+    assert "certificate was refused" in str(error)
+    assert len(server.requests) == 1
+
+
+def test_a_bundle_that_vouches_for_the_server_by_now_is_enough(channel, server, certificate, bundle, tmp_path_factory):
+    exchange(bundle, make_certificate(tmp_path_factory.mktemp("other")))
+    refusal(channel)
+    os.utime(bundle, ns=(10**18, 10**18))
+    bundle.write_bytes(certificate.read_bytes())
+    send(channel)
+    assert len(server.requests) == 1
+
+
+def test_a_bundle_is_not_read_anew_for_each_message(channel, server, bundle, monkeypatch):
+    send(channel)
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: pytest.fail("read again"))
+    send(channel)
+    assert len(server.requests) == 2
