@@ -283,7 +283,7 @@ def test_a_frozen_day_outlives_its_runs(sealed):
     finished = "SELECT * FROM airflow_jobmon.finished_since('sync', now() - interval '11 days')"
     window = sealed.execute(finished).fetchone()
     with sealed.transaction():
-        sealed.execute("SET LOCAL airflow_jobmon.archive.archiving = on")
+        sealed.execute("SET LOCAL airflow_jobmon.archiving = on")
         sealed.execute("SELECT airflow_jobmon.freeze_days(%s, %s)", [["sync", "sync", "load"], [day, day, day]])
         sealed.execute("DELETE FROM public.jobs_log WHERE (started_at AT TIME ZONE 'UTC')::date = %s", [day])
     assert sealed.execute("SELECT count(*) FROM airflow_jobmon.dirty").fetchone() == (0,)
@@ -306,7 +306,7 @@ SELECT id::text, job_name, started_at, completed_at, records_updated, status, '{
 
 def test_runs_count_on_when_they_are_archived_and_no_more_when_the_archive_loses_them(sealed):
     with sealed.transaction():
-        sealed.execute("SET LOCAL airflow_jobmon.archive.archiving = on")
+        sealed.execute("SET LOCAL airflow_jobmon.archiving = on")
         sealed.execute(ARCHIVE)
     assert sealed.execute("SELECT count(*) FROM airflow_jobmon.dirty").fetchone() == (0,)
     check(sealed)

@@ -6,12 +6,12 @@ import pytest
 
 from airflow_jobmon.postgres.queries import load_queries, sql_directory
 
-NAMED = sorted(path.name.removesuffix(".sql") for path in (sql_directory() / "queries").iterdir())
+_SUBJECTS = sorted(path.name.removesuffix(".sql") for path in (sql_directory() / "queries").iterdir())
 
 
-@pytest.mark.parametrize("module", NAMED)
-def test_a_file_of_queries_is_read_by_name(module):
-    queries = load_queries(module)
+@pytest.mark.parametrize(("folder", "subject"), [*(("queries", subject) for subject in _SUBJECTS), ("psql", "queries")])
+def test_a_file_of_queries_is_read_by_name(folder, subject):
+    queries = load_queries(subject, folder=folder)
     assert queries
     assert all(query and not query.endswith(";") for query in queries.values())
 
