@@ -27,7 +27,7 @@ class UnknownJob(JobmonError):
     """A job name that neither the registry nor the log knows."""
 
 
-class UnjudgedJob(JobmonError):
+class JobNotEvaluated(JobmonError):
     """A job that is known but that nobody judges: disabled, ignored, or too new."""
 
 

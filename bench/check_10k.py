@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import psycopg
 
-from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, evaluate_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.settings import Settings
@@ -71,8 +71,8 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
                 say(f"counting the days of {rows}")
                 figures.append(_sealing(conn, rows))
                 say(f"judging {JOBS} jobs over {rows}")
-                judge_jobs(conn, Settings())  # both sizes are checked as jobs are that were checked an hour ago
-                recorded = _median(lambda: judge_jobs(conn, Settings()), 3)
+                evaluate_jobs(conn, Settings())  # both sizes are checked as jobs are that were checked an hour ago
+                recorded = _median(lambda: evaluate_jobs(conn, Settings()), 3)
                 conn.execute("VACUUM ANALYZE airflow_jobmon.job_state")
                 full = _median(lambda: assess_jobs(conn, Settings()), 5)
                 theirs, unindexed = _procedures(conn, SAMPLE), _without_index(conn)
@@ -125,13 +125,13 @@ def _sealing(conn: psycopg.Connection, rows: str) -> Figure:
 
 
 def _sweeps(conn: psycopg.Connection, rows: str) -> list[Figure]:
-    while judge_changed(conn, Settings()).jobs:
+    while evaluate_changed(conn, Settings()).jobs:
         pass
     conn.execute("VACUUM ANALYZE airflow_jobmon.job_state")
-    idle = _median(lambda: judge_changed(conn, Settings()), 5)
+    idle = _median(lambda: evaluate_changed(conn, Settings()), 5)
     conn.execute(_DUE)
     began = time.monotonic()
-    judged = judge_changed(conn, Settings())
+    judged = evaluate_changed(conn, Settings())
     busy = time.monotonic() - began
     return [
         Figure(f"a sweep of {JOBS} jobs with nothing new, {rows}", "reported", milliseconds(idle)),

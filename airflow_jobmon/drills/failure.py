@@ -10,7 +10,7 @@ from airflow_jobmon.drills.delivery_check import follow
 from airflow_jobmon.drills.session import Connection, Drill, Terms, holding
 from airflow_jobmon.monitoring.evaluation import channels_of
 from airflow_jobmon.postgres.drills import Told
-from airflow_jobmon.postgres.incidents import IncidentBook
+from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.simulated_failure import Simulated, remove_simulated, simulate_failure
 from airflow_jobmon.settings import Settings
 
@@ -50,7 +50,7 @@ def _follow_run(drill: Drill, settings: Settings, run: Simulated) -> None:
         "in none" if not told.incidents else f"in {told.incidents} incident(s)",
         ok=not told.incidents,
     )
-    book = IncidentBook(drill.conn)
+    book = IncidentRepository(drill.conn)
     [state] = book.read_states([drill.job_name])
     follow(drill, told.alert_id, run.at, channels_of(state.job, settings, book))
 

@@ -17,7 +17,7 @@ from airflow_jobmon.drills.session import Connection, Drill, Terms, holding
 from airflow_jobmon.errors import ConfigurationError, SchemaProblem
 from airflow_jobmon.monitoring.checks import assess_jobs
 from airflow_jobmon.monitoring.evaluation import channels_of
-from airflow_jobmon.postgres.incidents import Addressed, IncidentBook
+from airflow_jobmon.postgres.incidents import Addressed, IncidentRepository
 from airflow_jobmon.postgres.pg_cron import CronJob, find_cron_job, is_scheduled, put_back, unschedule
 from airflow_jobmon.settings import Settings
 
@@ -85,7 +85,7 @@ def _look_ahead(drill: Drill, settings: Settings, health: JobHealth) -> None:
 
 
 def _tell(drill: Drill, settings: Settings, health: JobHealth, finding: Finding) -> None:
-    book = IncidentBook(drill.conn)
+    book = IncidentRepository(drill.conn)
     [state] = book.read_states([drill.job_name])
     channels = channels_of(state.job, settings, book)
     now = drill.book.now()

@@ -30,7 +30,7 @@ from airflow_jobmon.monitoring.gc_pause import collected_later
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.duration_stats import note_full_check, refresh_durations
-from airflow_jobmon.postgres.incidents import IncidentBook
+from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.job_state import State
 from airflow_jobmon.postgres.learned_schedules import learn_rhythms
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, Arrive, transaction
@@ -59,7 +59,7 @@ _READ_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Evaluated:
     """What one batch did: events claimed, jobs judged, alerts to be sent."""
 
     events: int
@@ -67,47 +67,47 @@ class Judged:
     alerts: int
 
 
-def judge_events(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Judged:
+def evaluate_events(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Evaluated:
     """Judge the jobs of the oldest events that nobody else has claimed; `events` is 0 when there was none.
 
     An event that the database cannot take in (a name too long for an index) is dropped with a word in the log, since
     it would hold up all that come after it.
     """
     try:
-        return _judge_events(conn, settings, now, limit=BATCH)
+        return _evaluate_events(conn, settings, now, limit=BATCH)
     except _UNSTORABLE:
         log.warning("a batch of events cannot be stored; judging them one by one")
     try:
-        return _judge_events(conn, settings, now, limit=1)
+        return _evaluate_events(conn, settings, now, limit=1)
     except _UNSTORABLE:
-        dropped = IncidentBook(conn).claim_events(1)
+        dropped = IncidentRepository(conn).claim_events(1)
         log.exception("dropped events that cannot be stored: %.500r", dropped)
-        return Judged(len(dropped), 0, 0)
+        return Evaluated(len(dropped), 0, 0)
 
 
-def _judge_events(conn: Connection, settings: Settings, now: datetime | None, *, limit: int) -> Judged:
+def _evaluate_events(conn: Connection, settings: Settings, now: datetime | None, *, limit: int) -> Evaluated:
     # Nothing leaves this process because of this transaction before a durable one has followed, and if it never
     # happened then its events are still there: so it need not wait for the disk.
     with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
-        book = IncidentBook(conn, arrive)
+        book = IncidentRepository(conn, arrive)
         events = book.claim_events(limit)
         if not events:
-            return Judged(0, 0, 0)
+            return Evaluated(0, 0, 0)
         drills = [run for run in events if run.is_drill]
         failed = [run for run in events if not run.is_drill]
         asked = survey(book, sorted({run.job_name for run in failed}), events=failed, count_window=False)
         alerts = tell_drills(book, settings, drills)
         healths, more = judge(book, settings, asked, now)
-        return Judged(len(events), len(healths), alerts + more)
+        return Evaluated(len(events), len(healths), alerts + more)
 
 
 def warm_up(conn: Connection) -> None:
     """Ask of no job all that is asked of one that failed, so that the first failure need not wait for plans."""
     with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
-        survey(IncidentBook(conn, arrive), (), count_window=False)
+        survey(IncidentRepository(conn, arrive), (), count_window=False)
 
 
-def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Iterator[Judged]:
+def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Iterator[Evaluated]:
     """Judge every job whose newest runs changed or whose time has come since its stored verdict, a batch at each step.
 
     Between steps no lock is held. A job that another judge has judged meanwhile is left out.
@@ -115,38 +115,38 @@ def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) 
     with transaction(conn, PLANNED_ONCE):
         changed = changed_jobs(conn, now=now)
     if settings.unregistered_jobs == "ignore":
-        wanted = IncidentBook(conn).registered_names() | IncidentBook(conn).names_with_incidents()
+        wanted = IncidentRepository(conn).registered_names() | IncidentRepository(conn).names_with_incidents()
         changed = [owed for owed in changed if owed.name in wanted]
     return _judge_owed(conn, settings, changed, now)
 
 
-def judge_due(conn: Connection, settings: Settings) -> Judged:
+def evaluate_due(conn: Connection, settings: Settings) -> Evaluated:
     """Judge the jobs whose time has come, at most a batch of them: a look into an index, cheap where there is none."""
     return _sum(_judge_owed(conn, settings, due_jobs(conn, BATCH), None))
 
 
-def judge_changed(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Judged:
+def evaluate_changed(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Evaluated:
     """A whole sweep at once."""
     return _sum(sweep(conn, settings, now=now))
 
 
 def _judge_owed(
     conn: Connection, settings: Settings, owed: Sequence[OwedJob], now: datetime | None
-) -> Iterator[Judged]:
-    def judge_batch(batch: Sequence[OwedJob]) -> Judged:
+) -> Iterator[Evaluated]:
+    def judge_batch(batch: Sequence[OwedJob]) -> Evaluated:
         names, seen = [job.name for job in batch], [job.checked_at for job in batch]
         _learn(conn, settings, names, now or facts_of_log.clock(conn))
         with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
-            book = IncidentBook(conn, arrive)
+            book = IncidentRepository(conn, arrive)
             healths, alerts = judge(book, settings, survey(book, names, seen=seen, count_window=False), now)
-            return Judged(0, len(healths), alerts)
+            return Evaluated(0, len(healths), alerts)
 
     return _each_batch(owed, judge_batch)
 
 
-def _sum(done: Iterable[Judged]) -> Judged:
+def _sum(done: Iterable[Evaluated]) -> Evaluated:
     every = list(done)
-    return Judged(sum(d.events for d in every), sum(d.jobs for d in every), sum(d.alerts for d in every))
+    return Evaluated(sum(d.events for d in every), sum(d.jobs for d in every), sum(d.alerts for d in every))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +170,13 @@ def full_check(
         _learn(conn, settings, batch, at)
         note_trends(conn, batch, today=at.date(), unregistered=settings.unregistered_jobs == "defaults")
         with transaction(conn, PLANNED_ONCE) as arrive:
-            book = IncidentBook(conn, arrive)
+            book = IncidentRepository(conn, arrive)
             return Checked(*judge(book, settings, survey(book, batch, count_window=True), now, named=names is not None))
 
     return _each_batch(_names(conn, settings, names), judge_batch)
 
 
-def judge_jobs(
+def evaluate_jobs(
     conn: Connection, settings: Settings, names: Sequence[str] | None = None, *, now: datetime | None = None
 ) -> list[JobHealth]:
     """The full check at once, as `full_check` makes it."""
@@ -185,9 +185,9 @@ def judge_jobs(
 
 def check_and_record(conn: Connection, settings: Settings, names: Sequence[str] | None = None) -> list[JobHealth]:
     """What the hourly check does: events first, then every job (or these), then the upkeep of our own tables."""
-    while judge_events(conn, settings).events:
+    while evaluate_events(conn, settings).events:
         pass
-    healths = judge_jobs(conn, settings, names)
+    healths = evaluate_jobs(conn, settings, names)
     keep_up(conn, full=names is None)
     seal_days(conn, most=_SEALING)
     return healths
@@ -210,7 +210,7 @@ def assess_jobs(
     names_wanted = _names(conn, settings, names)
     healths: list[JobHealth] = []
     with transaction(conn, PLANNED_ONCE) as arrive:
-        book = IncidentBook(conn)
+        book = IncidentRepository(conn)
         asked = (
             (book.ask_states(batch), facts_of_log.gather(conn, batch, at=at))
             for batch in _batches(names_wanted, _READ_AT_ONCE)
@@ -274,7 +274,7 @@ def _each_batch(jobs: Iterable[J], judge_batch: Callable[[Sequence[J]], T]) -> I
 
 
 def _names(conn: Connection, settings: Settings, names: Sequence[str] | None) -> list[str]:
-    book = IncidentBook(conn)
+    book = IncidentRepository(conn)
     registered = book.registered_names()
     if names is None:
         logged = () if settings.unregistered_jobs == "ignore" else facts_of_log.job_names(conn)
@@ -287,7 +287,7 @@ def require_known(
     conn: Connection, settings: Settings, names: Sequence[str], *, registered: set[str] | None = None
 ) -> None:
     """Raise UnknownJob for a name that neither the registry nor the log knows."""
-    known = IncidentBook(conn).registered_names() if registered is None else registered
+    known = IncidentRepository(conn).registered_names() if registered is None else registered
     known = known | facts_of_log.known_names(conn, [name for name in names if name not in known])
     for name in names:
         if name not in known:

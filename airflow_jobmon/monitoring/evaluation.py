@@ -19,7 +19,7 @@ from airflow_jobmon.core.rules.assess import assess
 from airflow_jobmon.core.rules.incident_changes import Circumstances, Outcome, Ruling, retire, rule
 from airflow_jobmon.core.rules.lateness import PassedDeadline, late_starts, ran_late
 from airflow_jobmon.postgres import facts as facts_of_log
-from airflow_jobmon.postgres.incidents import Addressed, IncidentBook, RunKey
+from airflow_jobmon.postgres.incidents import Addressed, IncidentRepository, RunKey
 from airflow_jobmon.postgres.job_state import State
 from airflow_jobmon.postgres.pipeline import Answer
 from airflow_jobmon.settings import Settings
@@ -47,7 +47,7 @@ class Survey:
 
 
 def survey(
-    book: IncidentBook,
+    book: IncidentRepository,
     names: Sequence[str],
     *,
     events: Sequence[Run] = (),
@@ -65,7 +65,7 @@ def survey(
 
 
 def judge(
-    book: IncidentBook, settings: Settings, asked: Survey, now: datetime | None, *, named: bool = False
+    book: IncidentRepository, settings: Settings, asked: Survey, now: datetime | None, *, named: bool = False
 ) -> tuple[list[JobHealth], int]:
     """Judge these locked jobs at `now` (None: when they were asked for, by the database's clock), and record it.
 
@@ -138,7 +138,7 @@ def watched(state: State, settings: Settings, *, named: bool = False) -> bool:
     return state.job.enabled and (state.registered or named or settings.unregistered_jobs != "ignore")
 
 
-def tell_drills(book: IncidentBook, settings: Settings, drills: Sequence[Run]) -> int:
+def tell_drills(book: IncidentRepository, settings: Settings, drills: Sequence[Run]) -> int:
     """Tell of simulated failures, each once; returns how many alerts are to be sent."""
     if not drills:
         return 0
@@ -154,14 +154,14 @@ def tell_drills(book: IncidentBook, settings: Settings, drills: Sequence[Run]) -
     return book.insert_alerts(alerts)
 
 
-def channels_of(job: MonitoredJob, settings: Settings, book: IncidentBook) -> Sequence[str]:
+def channels_of(job: MonitoredJob, settings: Settings, book: IncidentRepository) -> Sequence[str]:
     """Where alerts about a job go: its own channels, else the configured ones and those given as notifiers."""
     if job.channels is not None:
         return job.channels
     return tuple(dict.fromkeys((*settings.channels, *book.notifier_channels)))
 
 
-def _new_failures(book: IncidentBook, asked: Survey, gathered: Iterable[JobFacts]) -> dict[str, list[Run]]:
+def _new_failures(book: IncidentRepository, asked: Survey, gathered: Iterable[JobFacts]) -> dict[str, list[Run]]:
     """By job, each failed run not counted before that is known of now.
 
     From events, as the newest finished one, or overlooked: no event told of it, and others came after it.
@@ -181,7 +181,7 @@ def _new_failures(book: IncidentBook, asked: Survey, gathered: Iterable[JobFacts
 
 
 def _failures_in_a_row(
-    book: IncidentBook,
+    book: IncidentRepository,
     states: Iterable[State],
     gathered: Mapping[str, JobFacts],
     new_failures: Mapping[str, Sequence[Run]],

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import psycopg
 
-from airflow_jobmon.monitoring.checks import BATCH, full_check, judge_due, judge_events, keep_up, sweep, warm_up
+from airflow_jobmon.monitoring.checks import BATCH, evaluate_due, evaluate_events, full_check, keep_up, sweep, warm_up
 from airflow_jobmon.monitoring.gc_pause import collected_later
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days
@@ -146,7 +146,7 @@ class Lookout:
         """Judge the events there are; true where the rest of the look must wait for what came of them to be sent."""
         while True:
             with collected_later():
-                judged = judge_events(self._connection, self._settings)
+                judged = evaluate_events(self._connection, self._settings)
             if not judged.events:
                 return False
             self._pulse.events += judged.events
@@ -158,7 +158,7 @@ class Lookout:
     def _steps(self) -> Iterator[int]:
         """What is due by the clock, then what is left of the sweep or a new one, in batches: the alerts of each."""
         with collected_later():
-            due = judge_due(self._connection, self._settings)
+            due = evaluate_due(self._connection, self._settings)
         yield due.alerts
         now = time.monotonic()
         if self._round is None and now - self._swept >= self._settings.sweep_interval.total_seconds():

@@ -40,7 +40,7 @@ class DeliverAlertsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         from airflow_jobmon import settings as configuration  # noqa: PLC0415
-        from airflow_jobmon.monitoring.checks import judge_events  # noqa: PLC0415
+        from airflow_jobmon.monitoring.checks import evaluate_events  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
         from airflow_jobmon.postgres.outbox import register_channels  # noqa: PLC0415
@@ -55,7 +55,7 @@ class DeliverAlertsOperator(BaseOperator):
                 check_schema(conn)
                 names = [notifier.name for notifier in self.notifiers]
                 register_channels(conn, names, notifiers=names)
-                while judge_events(conn, settings).events:
+                while evaluate_events(conn, settings).events:
                     pass
             report = deliver(where, settings, given)
         except JobmonError as error:

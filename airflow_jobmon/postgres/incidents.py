@@ -49,7 +49,7 @@ class Addressed(NamedTuple):
     silence: Silence | None = None
 
 
-class IncidentBook:
+class IncidentRepository:
     """One judge's view of our tables, within its transaction."""
 
     def __init__(self, conn: psycopg.Connection[Any], arrive: Arrive = lambda: None) -> None:

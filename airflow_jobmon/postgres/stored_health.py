@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from airflow_jobmon.core.model.health import Health, worst
 from airflow_jobmon.core.times import iso, parse_moment
-from airflow_jobmon.errors import UnjudgedJob
+from airflow_jobmon.errors import JobNotEvaluated
 from airflow_jobmon.postgres.queries import load_queries
 
 
@@ -32,12 +32,12 @@ class StoredHealth:
         return Health(self.report["status"])
 
 
-def unjudged(conn: Connection[Any], job_name: str) -> UnjudgedJob:
+def unjudged(conn: Connection[Any], job_name: str) -> JobNotEvaluated:
     """Why there is no verdict on a job that is known."""
     row = conn.execute(load_queries("job_metrics")["disabled"], {"job_name": job_name}).fetchone()
     if row and row[0]:
-        return UnjudgedJob(f"job {job_name[:100]!r} is registered with enabled: false, so nobody judges it")
-    return UnjudgedJob(
+        return JobNotEvaluated(f"job {job_name[:100]!r} is registered with enabled: false, so nobody judges it")
+    return JobNotEvaluated(
         f"nobody has judged job {job_name[:100]!r} yet: a watcher does within a minute of its first run, POST at once, "
         "and nobody does where [jobmon] unregistered_jobs is ignore"
     )

@@ -16,7 +16,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Finding
 from airflow_jobmon.core.rules.trends import REACH, degradation
 from airflow_jobmon.postgres.day_stats import days
-from airflow_jobmon.postgres.incidents import IncidentBook
+from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.job_state import State
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.queries import load_queries
@@ -39,7 +39,7 @@ def note_trends(conn: Connection, names: Sequence[str], *, today: date, unregist
     given = {"names": list(names), "today": today, "unregistered": unregistered}
     with transaction(conn, PLANNED_ONCE):
         owed = [name for (name,) in conn.execute(queries["owed"], given)]
-        jobs = [state.job for state in IncidentBook(conn).read_states(owed)] if owed else []
+        jobs = [state.job for state in IncidentRepository(conn).read_states(owed)] if owed else []
         found = _reckon(conn, jobs, today) if jobs else {}
     if found:
         rows = [{"job_name": name, "trends": [one.as_stored() for one in told]} for name, told in found.items()]

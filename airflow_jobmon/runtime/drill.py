@@ -25,7 +25,7 @@ from airflow_jobmon.drills.failure import hold_failure_drill
 from airflow_jobmon.drills.missed import hold_missed_drill
 from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem
-from airflow_jobmon.monitoring.checks import judge_events
+from airflow_jobmon.monitoring.checks import evaluate_events
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.drill_sql import run_sql
 from airflow_jobmon.postgres.migrate import check_schema
@@ -72,7 +72,7 @@ def hold_drill(
 def _deliver(where: str, settings: Settings) -> Callable[[], None]:
     def deliver() -> None:
         with connect(where) as conn:
-            while judge_events(conn, settings).events:
+            while evaluate_events(conn, settings).events:
                 pass
         deliver_what_is_due(where, settings)
 

@@ -30,7 +30,7 @@ class Checks:
         """Check, record, deliver what is due; the shape of health.
 
         A delivery that takes longer than the caller has patience goes on without him. Raises UnknownJob for a name
-        nobody knows, UnjudgedJob for a disabled job, BusyProblem where other checks took all the time,
+        nobody knows, JobNotEvaluated for a disabled job, BusyProblem where other checks took all the time,
         ConnectionProblem where nothing can be checked.
         """
         loop = asyncio.get_running_loop()

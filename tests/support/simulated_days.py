@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from airflow_jobmon.monitoring.checks import judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events, evaluate_jobs
 from airflow_jobmon.settings import Settings
 
 STEP = timedelta(hours=3)
@@ -58,8 +58,8 @@ def pass_days(
         left = left[len(due) :]
         if due:
             log_runs(conn, due)
-        while judge_events(conn, settings, now=now).events:
+        while evaluate_events(conn, settings, now=now).events:
             pass
-        judge_changed(conn, settings, now=now)
+        evaluate_changed(conn, settings, now=now)
         if (now - begin) % (2 * STEP) < STEP:
-            judge_jobs(conn, settings, now=now)
+            evaluate_jobs(conn, settings, now=now)

@@ -32,7 +32,7 @@ _UNREGISTERED = {
 
 
 def job_page(conn: psycopg.Connection[Any], settings: Settings, job_name: str) -> HTMLResponse:
-    """Judged now, recording nothing.
+    """Evaluated now, recording nothing.
 
     Raises UnknownJob for a job nobody knows.
     """

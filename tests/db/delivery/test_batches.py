@@ -11,7 +11,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.delivery.sender import deliver_due
-from airflow_jobmon.monitoring.checks import judge_changed, judge_events
+from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.postgres.outbox import EBB, Outbox, register_channels
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence, unsilence
@@ -65,7 +65,7 @@ def installed_long_ago(conn):
 def log_all(conn, status: str, *, minutes_ago: float, error: str | None = None) -> None:
     started = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     conn.execute(LOG, [status, started, started + timedelta(seconds=20), error, JOBS])
-    while judge_events(conn, SETTINGS).events:
+    while evaluate_events(conn, SETTINGS).events:
         pass
 
 
@@ -109,12 +109,12 @@ def read(channel: str, message) -> str:
 
 def test_200_jobs_that_fail_at_once_and_recover(conn, database, sinks):
     log_all(conn, "success", minutes_ago=60)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     log_all(conn, "failed", minutes_ago=30, error=ERROR)
     deliver(conn, database, sinks)
     arrived(sinks, "200 jobs failed")
     log_all(conn, "success", minutes_ago=5)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     deliver(conn, database, sinks)
     arrived(sinks, "200 jobs resolved")
 
@@ -122,11 +122,11 @@ def test_200_jobs_that_fail_at_once_and_recover(conn, database, sinks):
 def test_200_jobs_that_are_missed_at_once_and_run_again(conn, database, sinks):
     apply_jobs(conn, [MonitoredJob(name=name, every="1d") for name in JOBS], source="test")
     log_all(conn, "success", minutes_ago=26 * 60)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     deliver(conn, database, sinks)
     arrived(sinks, "200 jobs missed")
     log_all(conn, "success", minutes_ago=5)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     deliver(conn, database, sinks)
     arrived(sinks, "200 jobs resolved")
 
@@ -137,7 +137,7 @@ def test_the_end_of_a_silence_over_200_open_incidents(conn, database, sinks):
     deliver_due(database, sinks.channels, patience=0)
     assert all(sinks.messages(channel) == [] for channel in sinks.channels)
     assert unsilence(conn, "billing-*", by="anna").open_incidents == 200
-    assert judge_changed(conn, SETTINGS).alerts == 200
+    assert evaluate_changed(conn, SETTINGS).alerts == 200
     deliver(conn, database, sinks)
     arrived(sinks, "200 jobs failed")
 

@@ -11,7 +11,7 @@ from airflow_jobmon.channels import Accepted
 from airflow_jobmon.core.model.alerts import AlertEvent
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
-from airflow_jobmon.monitoring.checks import judge_changed, judge_events
+from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.postgres.alert_log import retry_dead
 from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
 from airflow_jobmon.settings import Settings
@@ -30,12 +30,12 @@ def installed_long_ago(conn):
 
 def fail(conn) -> None:
     log_run(conn, "load", status="failed", started_at=datetime.now(UTC) - timedelta(minutes=9))
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
 
 
 def recover(conn) -> None:
     log_run(conn, "load")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
 
 
 def deliver(database, *channels: Recorder, patience: float = 0):

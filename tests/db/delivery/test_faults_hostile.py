@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_jobmon.core.text import mask_secrets
 from airflow_jobmon.delivery.sender import deliver_due
-from airflow_jobmon.monitoring.checks import judge_changed, judge_events
+from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.settings import Settings
 from tests.support.delivery_faults import ACCEPTED, HTTP_KINDS, connection, let_time_pass, mail_connection, opened
 from tests.support.hostile_alerts import NASTY, texts
@@ -128,7 +128,7 @@ def test_what_a_job_logs_is_only_ever_text(conn, database, sinks, channels, fail
     for name, error in failed.items():
         log_run(conn, name, status="failed", error_message=error, started_at=datetime.now(UTC) - timedelta(minutes=5))
     drills = {name for name, error in failed.items() if error is not None and error.startswith("TEST ALERT")}
-    while judge_events(conn, SETTINGS).events:
+    while evaluate_events(conn, SETTINGS).events:
         pass
     deliver_due(database, channels, patience=0)
     check_outbox(conn)
@@ -136,7 +136,7 @@ def test_what_a_job_logs_is_only_ever_text(conn, database, sinks, channels, fail
 
     for name in failed:
         log_run(conn, name, seconds=2)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     for channel in CHANNELS:
         let_time_pass(conn, channel)
     deliver_due(database, channels, patience=0)
@@ -148,7 +148,7 @@ def test_every_nasty_text_as_a_name_and_as_an_error_in_one_batch(conn, database,
     jobs = {storable(text)[:400] for text in NASTY} - {""}
     for name in jobs:
         log_run(conn, name, status="failed", error_message="\n".join(storable(text) for text in NASTY))
-    while judge_events(conn, SETTINGS).events:
+    while evaluate_events(conn, SETTINGS).events:
         pass
     deliver_due(database, channels, patience=0)
     check_outbox(conn)

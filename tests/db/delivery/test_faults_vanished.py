@@ -10,7 +10,7 @@ import pytest
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.incidents import IncidentBook
+from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.outbox import Outbox, register_channels
 from airflow_jobmon.postgres.pipeline import transaction
 from tests.support.logged_runs import log_run
@@ -37,7 +37,7 @@ def limit_of(session) -> str:
 def test_the_server_ends_a_lease_that_was_left_half_way(conn, session):
     register_channels(conn, ["slack"])
     alert = Alert(AlertEvent.OPENED, "failed", "load", Health.CRITICAL, datetime.now(UTC), "it failed")
-    IncidentBook(conn).insert_alerts([(alert, None, ["slack"])])
+    IncidentRepository(conn).insert_alerts([(alert, None, ["slack"])])
     seen = []
 
     def render(*_):
@@ -60,7 +60,7 @@ def test_the_server_ends_a_lease_that_was_left_half_way(conn, session):
 def test_the_server_ends_a_judging_that_was_left_half_way(conn, session, step):
     log_run(conn, "load", status="failed")
     with transaction(session) as arrive:
-        assert step(IncidentBook(session, arrive))
+        assert step(IncidentRepository(session, arrive))
         assert seen_by_the_server(conn, session) == "idle in transaction"
         assert limit_of(session) == "20s"
     assert limit_of(session) == "0"

@@ -13,7 +13,7 @@ from airflow_jobmon.channels import Accepted
 from airflow_jobmon.core.model.alerts import AlertEvent
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
-from airflow_jobmon.monitoring.checks import judge_changed, judge_events
+from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
 from airflow_jobmon.settings import Settings
@@ -125,10 +125,10 @@ def test_resolved_never_overtakes_its_opened_on_a_channel(conn, database):
     slack = Recorder("slack", lambda n: DeliveryError("timed out", retry_after=60) if n == 1 else Accepted())
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '1 day'")
     log_run(conn, "load", status="failed", started_at=datetime.now(UTC) - timedelta(minutes=9))
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     deliver_due(database, {"slack": slack}, patience=0)
     log_run(conn, "load", status="success")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert Outbox(conn, "slack", uuid4()).lease(lambda *_: b"") is None
     let_time_pass(conn, "slack")
     deliver_due(database, {"slack": slack}, patience=10)

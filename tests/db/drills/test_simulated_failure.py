@@ -10,7 +10,7 @@ import pytest
 from airflow_jobmon.drills.failure import hold_failure_drill
 from airflow_jobmon.drills.session import Terms
 from airflow_jobmon.errors import SchemaProblem
-from airflow_jobmon.monitoring.checks import judge_events
+from airflow_jobmon.monitoring.checks import evaluate_events
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
@@ -56,7 +56,9 @@ def hold(conn, settings: Settings, job: str = "load"):
         settings,
         job,
         Terms(
-            lambda _: timedelta(0), within=timedelta(seconds=5), deliver=lambda: judge_events(conn, settings) and None
+            lambda _: timedelta(0),
+            within=timedelta(seconds=5),
+            deliver=lambda: evaluate_events(conn, settings) and None,
         ),
     )
 

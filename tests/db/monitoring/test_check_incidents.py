@@ -9,9 +9,9 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health
-from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, evaluate_events, evaluate_jobs
 from airflow_jobmon.postgres.facts import gather
-from airflow_jobmon.postgres.incidents import IncidentBook
+from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import finish_run, install_now, log_run
@@ -38,19 +38,19 @@ def register(conn, **fields) -> None:
 
 def fail(conn, minutes_ago: float, error: str | None = "disk full") -> str:
     run_id = log_run(conn, "load", status="failed", started_at=ago(minutes=minutes_ago), error_message=error)
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     return run_id
 
 
 def test_the_sweep_tells_an_open_critical_incident_again_when_its_interval_has_passed(conn):
     register(conn, realert_interval="15m", every="1d")
     fail(conn, 1)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("failed", "opened")]
     conn.execute("UPDATE airflow_jobmon.incidents SET told_at = told_at - interval '15 minutes'")
     conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = judge_at - interval '15 minutes'")
-    judge_changed(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("failed", "opened"), ("failed", "repeated")]
     message, at = conn.execute(
         "SELECT details ->> 'message', (details ->> 'at')::timestamptz FROM airflow_jobmon.alerts ORDER BY id DESC"
@@ -63,7 +63,7 @@ def test_a_new_error_text_is_told_at_once_whichever_of_the_new_failures_brings_i
     fail(conn, 30, "timeout")
     log_run(conn, "load", status="failed", started_at=ago(minutes=20), error_message="disk full")
     log_run(conn, "load", status="failed", started_at=ago(minutes=10), error_message="timeout")
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     assert told(conn) == [("failed", "opened"), ("failed", "repeated")]
     fail(conn, 5, "disk full")
     assert len(told(conn)) == 2
@@ -79,18 +79,18 @@ def test_what_was_recorded_in_silence_stays_silent_until_it_happens_again(conn):
     log_run(conn, "load", status="failed", started_at=ago(hours=26))
     install_now(conn)
     register(conn)
-    judge_jobs(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     conn.execute("UPDATE airflow_jobmon.incidents SET detected_at = detected_at - interval '100 days'")
-    judge_jobs(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert told(conn) == []
     log_run(conn, "load", status="failed", seconds=0)
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     assert ("failed", "opened") in told(conn)
 
 
 def test_a_failure_of_long_ago_that_is_loaded_into_the_log_alerts_nobody(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (1,)
 
@@ -98,24 +98,24 @@ def test_a_failure_of_long_ago_that_is_loaded_into_the_log_alerts_nobody(conn):
 def test_a_failure_that_was_noted_while_nobody_judged_for_days_is_told(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3), completed_at=ago(hours=1))
     conn.execute("UPDATE jobs_log SET completed_at = %s", [ago(days=2)])
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     assert told(conn) == [("failed", "opened")]
 
 
 def test_a_failure_of_days_ago_that_the_sweep_counts_before_its_event_is_judged_is_told(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3), completed_at=ago(hours=1))
     conn.execute("UPDATE jobs_log SET completed_at = %s", [ago(days=2)])
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
-    judge_events(conn, SETTINGS)
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     assert told(conn) == [("failed", "opened")]
 
 
 def test_failures_of_long_ago_that_are_loaded_one_by_one_alert_nobody(conn):
     for days in (6, 5, 3):
         log_run(conn, "load", status="failed", started_at=ago(days=days))
-        judge_changed(conn, SETTINGS)
+        evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
     assert conn.execute("SELECT occurrences FROM airflow_jobmon.incidents").fetchone() == (3,)
     fail(conn, 5)
@@ -127,12 +127,12 @@ def test_a_run_that_ends_after_a_newer_one_changes_nothing(conn, newer):
     register(conn)
     late = log_run(conn, "load", status="running", started_at=ago(minutes=30))
     log_run(conn, "load", status=newer, started_at=ago(minutes=20), error_message="disk full")
-    judge_events(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     before = told(conn), conn.execute("SELECT * FROM airflow_jobmon.incidents").fetchall()
     finish_run(conn, late, "failed", error_message="another error")
-    judge_events(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert (told(conn), conn.execute("SELECT * FROM airflow_jobmon.incidents").fetchall()) == before
 
 
@@ -141,8 +141,8 @@ def test_a_run_that_fails_after_a_newer_one_has_is_none_of_the_failures_in_a_row
     late = log_run(conn, "load", status="running", started_at=ago(minutes=30))
     fail(conn, 20)
     finish_run(conn, late, "failed", error_message="another error")
-    judge_events(conn, SETTINGS)
-    judge_jobs(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert told(conn) == []
     assert assess_jobs(conn, SETTINGS)[0].consecutive_failures == 1
 
@@ -169,8 +169,8 @@ def test_with_failures_to_alert_as_many_that_recovered_before_they_were_judged_a
     for n in range(failures):
         log_run(conn, "load", status="failed", started_at=ago(minutes=30 - n))
     log_run(conn, "load", started_at=ago(minutes=5))
-    judge_events(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == alerts
 
 
@@ -179,8 +179,8 @@ def test_failures_that_were_none_in_a_row_are_not_told_where_they_are_judged_lat
     for n in range(3):
         log_run(conn, "load", status="failed", started_at=ago(minutes=50 - 10 * n))
         log_run(conn, "load", started_at=ago(minutes=45 - 10 * n))
-    judge_events(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
 
 
@@ -190,8 +190,8 @@ def test_failures_in_a_row_count_where_only_the_last_one_is_judged_late(conn):
     fail(conn, 20)
     log_run(conn, "load", status="failed", started_at=ago(minutes=10))
     log_run(conn, "load", started_at=ago(minutes=5))
-    judge_events(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("failed", "opened")]
 
 
@@ -206,7 +206,7 @@ def test_failures_in_a_row_are_counted_as_the_verdict_counts_them(conn):
     facts = gather(conn, names, count_window=False)
     found = [facts.of(MonitoredJob(name=name), ago(days=1)) for name in names]
     failed = {one.last_finished: one.failed_in_a_row for one in found if one.last_finished.status == "failed"}
-    assert IncidentBook(conn).failures_in_a_row(list(failed)) == {
+    assert IncidentRepository(conn).failures_in_a_row(list(failed)) == {
         (run.job_name, run.id): in_a_row for run, in_a_row in failed.items()
     }
 
@@ -215,7 +215,7 @@ def test_a_failed_run_without_an_end_that_recovered_is_told_as_such(conn):
     log_run(conn, "load", status="running", started_at=ago(minutes=30))
     conn.execute("UPDATE jobs_log SET status = 'failed'")
     log_run(conn, "load", started_at=ago(minutes=5))
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     assert told(conn) == [("failed", "opened")]
 
 
@@ -230,9 +230,9 @@ def test_what_recovered_by_a_run_of_a_clock_that_is_ahead_is_over_now_and_not_la
 def test_a_cure_that_no_run_brought_is_dated_now(conn):
     log_run(conn, "load", started_at=ago(days=4))
     run_id = log_run(conn, "load", status="failed", started_at=ago(hours=20))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     conn.execute("DELETE FROM jobs_log WHERE id = %s", [run_id])
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     message = conn.execute("SELECT details ->> 'message' FROM airflow_jobmon.alerts ORDER BY id DESC").fetchone()[0]
     assert message.startswith("it lasted 20.0 h")
 
@@ -240,9 +240,9 @@ def test_a_cure_that_no_run_brought_is_dated_now(conn):
 def test_what_another_limit_ended_is_over_now(conn):
     register(conn, max_duration="1m")
     log_run(conn, "load", started_at=ago(hours=2), seconds=600)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     register(conn, max_duration="1h")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     message = conn.execute("SELECT details ->> 'message' FROM airflow_jobmon.alerts ORDER BY id DESC").fetchone()[0]
     assert message.startswith("it lasted 1.8 h")
 
@@ -250,7 +250,7 @@ def test_what_another_limit_ended_is_over_now(conn):
 def test_what_an_edit_of_the_run_itself_ended_is_over_now(conn):
     run_id = fail(conn, 60)
     conn.execute("UPDATE jobs_log SET status = 'success' WHERE id = %s", [run_id])
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     message = conn.execute("SELECT details ->> 'message' FROM airflow_jobmon.alerts ORDER BY id DESC").fetchone()[0]
     assert message.startswith("it lasted 59 min 50 s")
 
@@ -263,31 +263,31 @@ def test_a_job_that_is_no_longer_watched_is_closed_and_nobody_is_told(conn, way)
     if way == "disabled":
         register(conn, enabled=False)
     settings = Settings(channels=("slack",), unregistered_jobs="ignore" if way == "ignored" else "learn")
-    judge_jobs(conn, settings)
+    evaluate_jobs(conn, settings)
     assert told(conn) == [("failed", "opened")]
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (0,)
-    assert judge_changed(conn, settings).jobs == 0
+    assert evaluate_changed(conn, settings).jobs == 0
 
 
 def test_an_unregistered_job_silent_for_a_week_alerts_nobody_under_defaults_either(conn):
     log_run(conn, "load", started_at=ago(days=60))
-    judge_jobs(conn, Settings(channels=("slack",), unregistered_jobs="defaults"))
+    evaluate_jobs(conn, Settings(channels=("slack",), unregistered_jobs="defaults"))
     assert told(conn) == []
 
 
 def test_a_drill_of_a_name_that_no_job_has_makes_no_job(conn):
     log_run(conn, "nobody", status="failed", error_message="TEST ALERT - ignore")
-    judge_events(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("failed", "test")]
-    assert judge_jobs(conn, SETTINGS) == assess_jobs(conn, SETTINGS) == []
+    assert evaluate_jobs(conn, SETTINGS) == assess_jobs(conn, SETTINGS) == []
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.job_state").fetchone() == (0,)
 
 
 def test_a_job_with_an_empty_name_is_judged_like_any_other(conn):
     log_run(conn, "", status="failed")
-    judge_events(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert [health.status for health in assess_jobs(conn, SETTINGS)] == [Health.CRITICAL]
 
 
@@ -301,9 +301,9 @@ def test_a_name_that_our_tables_cannot_hold_keeps_no_other_job_from_being_judged
     log_run(conn, long, status="failed")
     log_run(conn, "load", status="failed")
     conn.execute("DELETE FROM airflow_jobmon.events")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("failed", "opened")]
-    assert "load" in [health.job_name for health in judge_jobs(conn, SETTINGS)]
+    assert "load" in [health.job_name for health in evaluate_jobs(conn, SETTINGS)]
 
 
 def test_a_registry_entry_that_cannot_be_read_here_keeps_no_other_job_from_being_judged(conn):
@@ -315,7 +315,7 @@ def test_a_registry_entry_that_cannot_be_read_here_keeps_no_other_job_from_being
     log_run(conn, "far")
     fail(conn, 5)
     assert told(conn) == [("failed", "opened")]
-    assert {health.job_name for health in judge_jobs(conn, SETTINGS)} == {"far", "load"}
+    assert {health.job_name for health in evaluate_jobs(conn, SETTINGS)} == {"far", "load"}
 
 
 def test_times_that_no_calendar_can_reckon_with_keep_no_other_job_from_being_judged(conn):
@@ -324,7 +324,7 @@ def test_times_that_no_calendar_can_reckon_with_keep_no_other_job_from_being_jud
         "INSERT INTO jobs_log (job_name, started_at, status) VALUES ('ancient', '0001-01-01 00:00+00', 'success')"
     )
     fail(conn, 5)
-    for judge in (judge_jobs, assess_jobs):
+    for judge in (evaluate_jobs, assess_jobs):
         assert "load" in [health.job_name for health in judge(conn, SETTINGS)]
 
 
@@ -373,29 +373,29 @@ def test_a_change_of_the_schedule_is_remembered_with_its_time(conn, fields, is_n
 def test_a_new_schedule_makes_no_run_missed_that_was_not_missed_by_the_old_one(conn):
     register(conn, every="1d", grace="1m")
     log_run(conn, "load", started_at=ago(hours=5))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     register(conn, every="1h", grace="1m")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
     conn.execute("UPDATE airflow_jobmon.jobs SET scheduled_since = scheduled_since - interval '62 minutes'")
     conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = clock_timestamp() - interval '1 second'")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("missed", "opened")]
 
 
 def test_a_new_schedule_does_not_excuse_what_the_old_one_missed(conn):
     register(conn, every="3h", grace="1m")
     log_run(conn, "load", started_at=ago(hours=5))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     register(conn, every="2h", grace="1m")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("missed", "opened")]
 
 
 def test_a_job_that_is_enabled_again_has_missed_nothing_while_it_was_not(conn):
     register(conn, every="1h", grace="1m", enabled=False)
     log_run(conn, "load", started_at=ago(days=30))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     register(conn, every="1h", grace="1m")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []

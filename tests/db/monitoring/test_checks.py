@@ -10,7 +10,7 @@ import pytest
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health, Kind
 from airflow_jobmon.errors import UnknownJob
-from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, evaluate_events, evaluate_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
@@ -51,7 +51,7 @@ def incidents(conn) -> list[tuple]:
 
 def judge_all_events(conn, settings=SETTINGS) -> int:
     count = 0
-    while batch := judge_events(conn, settings).events:
+    while batch := evaluate_events(conn, settings).events:
         count += batch
     return count
 
@@ -81,7 +81,7 @@ def test_the_same_terminal_status_written_twice_is_one_occurrence(conn):
     conn.execute("UPDATE jobs_log SET status = 'running' WHERE id = %s", [run_id])
     conn.execute("UPDATE jobs_log SET status = 'failed' WHERE id = %s", [run_id])
     assert judge_all_events(conn) == 1
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert incidents(conn) == [("load", "failed", 1, True)]
     assert len(alerts(conn)) == 1
 
@@ -91,7 +91,7 @@ def test_a_success_resolves_and_is_told_where_the_failure_was_told(conn):
     judge_all_events(conn)
     conn.execute("DELETE FROM airflow_jobmon.deliveries WHERE channel = 'mail'")
     log_run(conn, "load", status="success", started_at=ago(minutes=5))
-    assert judge_changed(conn, SETTINGS).alerts == 1
+    assert evaluate_changed(conn, SETTINGS).alerts == 1
     assert incidents(conn) == [("load", "failed", 1, False)]
     assert alerts(conn)[-1] == ("load", "failed", "resolved")
     assert deliveries(conn)[-1] == ("load", "slack", "pending")
@@ -102,7 +102,7 @@ def test_a_failure_overtaken_by_a_later_success_is_one_message(conn):
     log_run(conn, "load", status="failed", started_at=ago(minutes=30), completed_at=ago(minutes=29))
     log_run(conn, "load", status="success", started_at=ago(minutes=20), completed_at=ago(minutes=19))
     judge_all_events(conn)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert incidents(conn) == [("load", "failed", 1, False)]
     assert alerts(conn) == [("load", "failed", "opened")]
     details = conn.execute("SELECT details FROM airflow_jobmon.alerts").fetchone()[0]
@@ -125,7 +125,7 @@ def test_a_drill_is_told_and_counts_nowhere(conn):
     judge_all_events(conn)
     assert alerts(conn) == [("load", "failed", "test")]
     assert incidents(conn) == []
-    assert [health.status for health in judge_jobs(conn, SETTINGS)] == [Health.OK]
+    assert [health.status for health in evaluate_jobs(conn, SETTINGS)] == [Health.OK]
 
 
 def test_a_run_deleted_before_it_was_judged_is_not_told(conn):
@@ -140,47 +140,47 @@ def test_deleting_the_failed_run_resolves_its_incident(conn):
     run_id = log_run(conn, "load", status="failed")
     judge_all_events(conn)
     conn.execute("DELETE FROM jobs_log WHERE id = %s", [run_id])
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert incidents(conn) == [("load", "failed", 1, False)]
 
 
 def test_a_failed_run_without_an_event_is_found_by_the_sweep(conn):
     log_run(conn, "load", status="failed", error_message="disk full")
     conn.execute("DELETE FROM airflow_jobmon.events")
-    assert judge_changed(conn, SETTINGS).alerts == 1
+    assert evaluate_changed(conn, SETTINGS).alerts == 1
     assert incidents(conn) == [("load", "failed", 1, True)]
 
 
 def test_a_sweep_with_nothing_new_judges_nothing(conn):
     log_run(conn, "load", status="success")
-    assert judge_changed(conn, SETTINGS).jobs == 1
-    assert judge_changed(conn, SETTINGS).jobs == 0
+    assert evaluate_changed(conn, SETTINGS).jobs == 1
+    assert evaluate_changed(conn, SETTINGS).jobs == 0
 
 
 def test_a_missed_run_is_told_once_and_resolved_by_the_next_start(conn):
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     log_run(conn, "load", started_at=ago(hours=26))
-    judge_changed(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert alerts(conn) == [("load", "missed", "opened")]
     log_run(conn, "load", status="running", completed_at=None, started_at=ago(seconds=1))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert alerts(conn) == [("load", "missed", "opened"), ("load", "missed", "resolved")]
 
 
 def test_an_unregistered_job_is_never_missed_under_learn_and_is_under_defaults(conn):
     log_run(conn, "load", started_at=ago(hours=26))
-    assert judge_jobs(conn, SETTINGS)[0].findings == ()
+    assert evaluate_jobs(conn, SETTINGS)[0].findings == ()
     strict = Settings(channels=("slack",), unregistered_jobs="defaults")
-    assert [found.kind for found in judge_jobs(conn, strict)[0].findings] == [Kind.MISSED]
-    assert judge_jobs(conn, Settings(unregistered_jobs="ignore")) == []
+    assert [found.kind for found in evaluate_jobs(conn, strict)[0].findings] == [Kind.MISSED]
+    assert evaluate_jobs(conn, Settings(unregistered_jobs="ignore")) == []
 
 
 def test_what_was_wrong_before_installation_is_recorded_and_not_told(conn):
     log_run(conn, "load", started_at=ago(hours=50), status="failed")
     install_now(conn)
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
-    judge_jobs(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert {(kind, is_open) for _, kind, _, is_open in incidents(conn)} == {("failed", True), ("missed", True)}
     assert alerts(conn) == []
 
@@ -193,7 +193,7 @@ def test_a_job_that_the_log_did_not_show_at_the_installation_is_watched_from_its
     install_now(conn)
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     log_run(conn, "load", started_at=ago(hours=26), status=status)
-    judge_jobs(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert ("load", kind, "opened") in alerts(conn)
 
 
@@ -205,7 +205,7 @@ def test_the_success_rate_is_counted_by_the_full_check_and_kept_for_the_fast_one
     conn.execute("UPDATE airflow_jobmon.job_state SET first_seen_at = first_seen_at - interval '2 hours'")
     apply_jobs(conn, [MonitoredJob(name="load", every="1h")], source="test")
     conn.execute("DELETE FROM airflow_jobmon.events")
-    assert judge_jobs(conn, SETTINGS)[0].success_rate == 80.0
+    assert evaluate_jobs(conn, SETTINGS)[0].success_rate == 80.0
     assert alerts(conn) == [("load", "low_success_rate", "opened")]
     log_run(conn, "load", started_at=ago(minutes=1), status="failed")
     judge_all_events(conn)
@@ -236,7 +236,7 @@ def test_judging_as_of_then_sees_neither_later_runs_nor_later_ends(conn):
 
 def test_a_job_nobody_knows_is_an_error_that_names_it(conn):
     with pytest.raises(UnknownJob, match="'laod' is neither registered nor in"):
-        judge_jobs(conn, SETTINGS, ["laod"])
+        evaluate_jobs(conn, SETTINGS, ["laod"])
 
 
 def test_two_judges_at_once_tell_each_failure_once(conn, database):
@@ -265,8 +265,8 @@ def test_hostile_names_texts_and_times_are_judged_like_any_other(conn):
     conn.execute("INSERT INTO jobs_log (job_name, started_at, status) VALUES ('infinite', 'infinity', 'failed')")
     conn.execute("INSERT INTO jobs_log (job_name, started_at, status) VALUES ('ancient', '4000-01-01 BC', 'failed')")
     judge_all_events(conn)
-    judge_changed(conn, SETTINGS)
-    judge_jobs(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert (hostile, "failed", "opened") in alerts(conn)
     assert conn.execute(
         "SELECT details ->> 'error' FROM airflow_jobmon.alerts WHERE job_name = %s", [hostile]
@@ -289,5 +289,5 @@ def test_events_of_jobs_nobody_wants_watched_are_dropped(conn):
         log_run(conn, name, status="failed")
     settings = Settings(channels=("slack",), unregistered_jobs="ignore")
     judge_all_events(conn, settings)
-    judge_changed(conn, settings)
+    evaluate_changed(conn, settings)
     assert alerts(conn) == [("on", "failed", "opened")]

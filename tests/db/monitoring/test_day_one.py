@@ -11,7 +11,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health
-from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, evaluate_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -106,8 +106,8 @@ def still_open(conn, name: str) -> list[str]:
 
 
 def test_the_first_check_of_an_old_log_alerts_nobody(old):
-    judge_changed(old, SETTINGS, now=NOW)
-    healths = {health.job_name: health for health in judge_jobs(old, SETTINGS, now=NOW)}
+    evaluate_changed(old, SETTINGS, now=NOW)
+    healths = {health.job_name: health for health in evaluate_jobs(old, SETTINGS, now=NOW)}
     assert told(old) == []
     assert {name for name, health in healths.items() if health.status is Health.CRITICAL} == {
         "failing",
@@ -182,7 +182,7 @@ def test_a_job_that_was_missed_and_stays_away_falls_silent_stays_open_and_is_res
 
 
 def test_what_is_loaded_from_long_ago_after_the_installation_alerts_nobody(old):
-    judge_jobs(old, SETTINGS, now=NOW)
+    evaluate_jobs(old, SETTINGS, now=NOW)
     log_runs(
         old,
         [
@@ -224,10 +224,10 @@ def test_under_ignore_only_registered_jobs_are_judged(old):
 
 def test_a_job_taken_off_the_registry_is_judged_by_its_own_rhythm_from_then_on(old):
     apply_jobs(old, [MonitoredJob(name="weekly", every="2h", grace="0s")], source="test")
-    judge_jobs(old, SETTINGS, now=NOW)
+    evaluate_jobs(old, SETTINGS, now=NOW)
     assert still_open(old, "weekly") == ["missed"]
     apply_jobs(old, [], source="test", prune=True)
-    judge_changed(old, SETTINGS)
+    evaluate_changed(old, SETTINGS)
     assert still_open(old, "weekly") == []
     assert told(old) == []
     verdict = next(health for health in assess_jobs(old, SETTINGS) if health.job_name == "weekly")

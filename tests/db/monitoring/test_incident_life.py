@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.silences import Silence, in_force
 from airflow_jobmon.errors import UnknownIncident
-from airflow_jobmon.monitoring.checks import check_and_record, judge_changed, judge_events
+from airflow_jobmon.monitoring.checks import check_and_record, evaluate_changed, evaluate_events
 from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge, withdraw
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -40,9 +40,9 @@ MOVED = {
 
 def look(conn) -> None:
     """What a watcher does."""
-    while judge_events(conn, SETTINGS).events:
+    while evaluate_events(conn, SETTINGS).events:
         pass
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
 
 
 class Life(RuleBasedStateMachine):

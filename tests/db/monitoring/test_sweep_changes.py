@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.monitoring.checks import judge_changed
+from airflow_jobmon.monitoring.checks import evaluate_changed
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.sweep import changed_jobs
 from airflow_jobmon.settings import Settings
@@ -44,7 +44,7 @@ def changed(conn) -> list[str]:
 
 
 def settle(conn) -> None:
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert changed(conn) == []
 
 
@@ -111,7 +111,7 @@ def test_the_success_between_two_failures_deleted_makes_them_two_in_a_row(conn):
     settle(conn)
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.alerts WHERE kind = 'failed'").fetchone() == (0,)
     conn.execute("DELETE FROM jobs_log WHERE status = 'success'")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert conn.execute("SELECT kind FROM airflow_jobmon.alerts").fetchall() == [("failed",)]
 
 

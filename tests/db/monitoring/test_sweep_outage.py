@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.monitoring.checks import judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events, evaluate_jobs
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import install_now, log_run
@@ -61,12 +61,12 @@ def down_for_ten_hours(conn):
     """An hourly job, in time when it was last judged."""
     register(conn, every="1h", grace="10m", max_duration="1h")
     log_run(conn, "load", seconds=0)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     last_judged(conn, timedelta(hours=10))
 
 
 def test_what_never_came_is_missed_since_it_was_due(conn, down_for_ten_hours):
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("missed", "opened", False)]
     ((_, opened_at, resolved_at),) = incidents(conn)
     assert close(opened_at, ago(hours=10) + timedelta(minutes=70))
@@ -76,7 +76,7 @@ def test_what_never_came_is_missed_since_it_was_due(conn, down_for_ten_hours):
 def test_what_ran_in_time_is_no_matter(conn, down_for_ten_hours):
     for hours in range(10):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
 
 
@@ -84,8 +84,8 @@ def test_what_came_late_is_told_as_missed_and_recovered_once(conn, down_for_ten_
     for hours in (6, 5, 4, 3, 2, 1, 0):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20))
     for _ in range(3):
-        judge_changed(conn, SETTINGS)
-    judge_jobs(conn, SETTINGS)
+        evaluate_changed(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert told(conn) == [("missed", "opened", True)]
     ((kind, opened_at, resolved_at),) = incidents(conn)
     assert kind == "missed"
@@ -95,7 +95,7 @@ def test_what_came_late_is_told_as_missed_and_recovered_once(conn, down_for_ten_
 
 def test_what_came_late_and_is_missing_again_is_one_message(conn, down_for_ten_hours):
     log_run(conn, "load", started_at=ago(hours=5))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("missed", "opened", False)]
     assert close(incidents(conn)[0][1], ago(hours=5) + timedelta(minutes=70))
 
@@ -103,17 +103,17 @@ def test_what_came_late_and_is_missing_again_is_one_message(conn, down_for_ten_h
 def test_several_silences_in_one_outage_are_one_message(conn, down_for_ten_hours):
     for hours in (8, 7, 4, 3, 2, 1, 0):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("missed", "opened", True)]
     message = conn.execute("SELECT details ->> 'message' FROM airflow_jobmon.alerts").fetchone()[0]
     assert "2 runs were late" in message
 
 
 def test_a_deadline_that_was_told_before_the_outage_is_resolved_by_the_run_that_came(conn, down_for_ten_hours):
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     for hours in (2, 1, 0):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("missed", "opened", False), ("missed", "resolved", False)]
     assert close(incidents(conn)[0][2], ago(hours=2))
 
@@ -125,30 +125,30 @@ def test_a_job_whose_registry_entry_changed_meanwhile_ran_late_by_no_deadline(co
     else:
         apply_jobs(conn, [], source="test", prune=True)
     log_run(conn, "load", seconds=0)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
 
 
 def test_a_first_run_after_its_deadline_is_told_as_late(conn):
     register(conn, every="1h", grace="10m")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     last_judged(conn, timedelta(hours=10))
     log_run(conn, "load", seconds=20)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("missed", "opened", True)]
 
 
 def test_a_run_that_is_logged_late_but_had_started_in_time_is_no_matter(conn, down_for_ten_hours):
     for hours in (9, 8, 7, 6, 5, 4, 3, 2, 1, 0):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20), completed_at=ago(seconds=1))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
 
 
 def test_a_stuck_run_is_stuck_since_its_timeout_passed(conn):
     register(conn, every="2d", timeout="1h")
     log_run(conn, "load", status="running", started_at=ago(hours=9))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("stuck", "opened", False)]
     opened_at = conn.execute("SELECT opened_at FROM airflow_jobmon.incidents").fetchone()[0]
     assert close(opened_at, ago(hours=8))
@@ -164,26 +164,26 @@ def fail_unnoted(conn, minutes_ago: float, error: str = "disk full") -> str:
 @pytest.mark.parametrize("way", ["sweep", "full check", "event of another run"])
 def test_a_failed_run_that_no_event_told_of_is_found_also_when_a_success_overtook_it(conn, way):
     log_run(conn, "load", started_at=ago(minutes=50))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     fail_unnoted(conn, 40)
     log_run(conn, "load", started_at=ago(minutes=30))
     if way == "sweep":
-        judge_changed(conn, SETTINGS)
+        evaluate_changed(conn, SETTINGS)
     elif way == "full check":
-        judge_jobs(conn, SETTINGS)
+        evaluate_jobs(conn, SETTINGS)
     else:
         log_run(conn, "load", status="failed", started_at=ago(minutes=20))
         log_run(conn, "load", started_at=ago(minutes=10))
-        judge_events(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
-    judge_jobs(conn, SETTINGS)
+        evaluate_events(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert told(conn) == [("failed", "opened", True)]
 
 
 def test_failed_runs_that_no_event_told_of_are_all_counted(conn):
     for minutes in (30, 20, 10):
         fail_unnoted(conn, minutes)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert conn.execute("SELECT occurrences FROM airflow_jobmon.incidents").fetchall() == [(3,)]
     assert told(conn) == [("failed", "opened", False)]
 
@@ -191,20 +191,20 @@ def test_failed_runs_that_no_event_told_of_are_all_counted(conn):
 def test_old_failures_that_are_loaded_into_the_log_with_the_success_after_them_alert_nobody(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3))
     log_run(conn, "load", started_at=ago(hours=1))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
 
 
 def test_failures_of_a_job_that_was_disabled_then_are_not_told_when_it_is_enabled(conn):
     register(conn, enabled=False)
     log_run(conn, "load", started_at=ago(minutes=50))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     fail_unnoted(conn, 40)
     log_run(conn, "load", started_at=ago(minutes=30))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     register(conn)
     log_run(conn, "load", started_at=ago(minutes=5))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []
 
 
@@ -212,5 +212,5 @@ def test_what_failed_and_recovered_before_we_watched_is_not_told(conn):
     fail_unnoted(conn, 40)
     log_run(conn, "load", started_at=ago(minutes=30))
     install_now(conn)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == []

@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.monitoring.checks import BATCH, judge_changed, judge_due, judge_events, judge_jobs, sweep
+from airflow_jobmon.monitoring.checks import (
+    BATCH,
+    evaluate_changed,
+    evaluate_due,
+    evaluate_events,
+    evaluate_jobs,
+    sweep,
+)
 from airflow_jobmon.monitoring.watch_cycle import Lookout, Pulse
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.queries import load_queries
@@ -40,7 +47,7 @@ def overdue(conn, **fields) -> None:
     """A job that was well when it was judged, and whose deadline has passed since."""
     apply_jobs(conn, [MonitoredJob(name="load", every="1h", grace="10m", **fields)], source="test")
     log_run(conn, "load", seconds=0)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     conn.execute(
         "UPDATE jobs_log SET started_at = now() - interval '2 hours', completed_at = now() - interval '2 hours'"
     )
@@ -54,7 +61,7 @@ def test_between_two_steps_no_job_is_locked_and_a_failure_is_judged(conn, databa
         assert next(steps).jobs == BATCH
         assert len(conn.execute("SELECT FROM airflow_jobmon.job_state FOR UPDATE NOWAIT").fetchall()) >= BATCH
         log_run(conn, "fresh", status="failed")
-        assert judge_events(own, SETTINGS).alerts == 1
+        assert evaluate_events(own, SETTINGS).alerts == 1
         assert [step.jobs for step in steps] == [BATCH]
 
 
@@ -63,14 +70,14 @@ def test_a_job_that_another_watcher_judged_meanwhile_is_left_out(conn, database)
     with connect(database) as own:
         steps = sweep(own, SETTINGS)
         next(steps)
-        assert judge_changed(conn, SETTINGS).jobs == BATCH
+        assert evaluate_changed(conn, SETTINGS).jobs == BATCH
         assert [step.jobs for step in steps] == [0]
 
 
 def test_what_is_due_is_judged_without_a_sweep(conn):
     overdue(conn)
-    assert judge_due(conn, SETTINGS).alerts == 1
-    assert judge_due(conn, SETTINGS).jobs == 0
+    assert evaluate_due(conn, SETTINGS).alerts == 1
+    assert evaluate_due(conn, SETTINGS).jobs == 0
     assert told(conn) == [("missed", "opened")]
 
 
@@ -124,8 +131,8 @@ def test_the_clock_of_the_database_decides_and_not_the_watchers_own(conn, monkey
         "postgres.incidents",
     ):
         monkeypatch.setattr(f"airflow_jobmon.{module}.datetime", Tomorrow, raising=False)
-    judge_changed(conn, SETTINGS)
-    judge_jobs(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert told(conn) == []
     stored = conn.execute("SELECT checked_at FROM airflow_jobmon.job_state").fetchone()[0]
     assert abs(stored - datetime.now(UTC)) < timedelta(minutes=1)
@@ -133,27 +140,27 @@ def test_the_clock_of_the_database_decides_and_not_the_watchers_own(conn, monkey
 
 def test_a_clock_that_is_set_back_a_little_takes_back_nothing(conn):
     overdue(conn)
-    judge_due(conn, SETTINGS)
+    evaluate_due(conn, SETTINGS)
     # As it looks once the clock is set back by two minutes, to just before the deadline.
     conn.execute("UPDATE jobs_log SET started_at = now() - interval '69 min', completed_at = now() - interval '69 min'")
     conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = clock_timestamp() + interval '2 minutes'")
-    judge_jobs(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert told(conn) == [("missed", "opened")]
 
 
 def test_a_clock_that_was_far_ahead_is_not_believed_any_more_once_it_is_right(conn):
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     log_run(conn, "load")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at + interval '300 days'")
-    judge_jobs(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert told(conn) == []
 
 
 def test_a_run_that_starts_in_the_future_is_taken_to_start_now(conn):
     apply_jobs(conn, [MonitoredJob(name="load", every="1h", grace="10m")], source="test")
     log_run(conn, "load", status="running", started_at=datetime.now(UTC) + timedelta(hours=9))
-    (health,) = judge_jobs(conn, SETTINGS)
+    (health,) = evaluate_jobs(conn, SETTINGS)
     assert abs(health.next_due_at - datetime.now(UTC) - timedelta(minutes=70)) < timedelta(minutes=1)
     assert (health.findings, health.hours_since_last_run) == ((), 0.0)
 
@@ -161,14 +168,14 @@ def test_a_run_that_starts_in_the_future_is_taken_to_start_now(conn):
 def test_a_job_that_cannot_be_judged_is_not_tried_at_each_look(conn):
     apply_jobs(conn, [MonitoredJob(name="old", schedule="0 2 * * *", timezone="America/New_York")], source="test")
     conn.execute("INSERT INTO jobs_log (job_name, started_at, status) VALUES ('old', '0001-01-01 00:00+00', 'success')")
-    judge_changed(conn, SETTINGS)
-    assert judge_due(conn, SETTINGS).jobs == judge_changed(conn, SETTINGS).jobs == 0
+    evaluate_changed(conn, SETTINGS)
+    assert evaluate_due(conn, SETTINGS).jobs == evaluate_changed(conn, SETTINGS).jobs == 0
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.job_state WHERE judge_at IS NOT NULL").fetchone() == (0,)
 
 
 def test_looking_for_what_is_due_reads_an_index(conn):
     log_many(conn, 3000)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     conn.execute("ANALYZE airflow_jobmon.job_state")
     plan = "\n".join(
         row for (row,) in conn.execute("EXPLAIN " + load_queries("sweep")["due_jobs"], {"limit": 500}).fetchall()

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import UnknownIncident
-from airflow_jobmon.monitoring.checks import judge_changed, judge_events
+from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge
 from airflow_jobmon.postgres.alert_log import list_incidents
 from airflow_jobmon.postgres.incident_history import incident_history
@@ -23,7 +23,7 @@ SETTINGS = Settings(channels=("slack", "mail"))
 def fail(conn, minutes: float, error: str) -> None:
     started = datetime.now(UTC) - timedelta(minutes=minutes)
     log_run(conn, "load", "failed", started_at=started, error_message=error)
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
 
 
 def states(conn) -> list[str]:
@@ -42,9 +42,9 @@ def test_a_history_tells_everything_in_order(conn, database):
     fail(conn, 20, "no route")
     assert states(conn) == ["silenced"]
     unsilence(conn, "l*", by="carl")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     log_run(conn, "load", started_at=datetime.now(UTC) - timedelta(seconds=5), seconds=1)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert states(conn) == ["resolved"]
     history = incident_history(conn, 1, failures=50)
     assert (history["state"], history["occurrences"], history["acknowledged_by"]) == ("resolved", 2, "anna")
@@ -73,7 +73,7 @@ def test_a_history_tells_everything_in_order(conn, database):
 
 def test_an_alert_that_had_no_channel_is_in_the_history(conn):
     log_run(conn, "load", "failed")
-    judge_events(conn, Settings())
+    evaluate_events(conn, Settings())
     [alert] = [entry for entry in incident_history(conn, 1, failures=5)["timeline"] if entry["what"] == "alert opened"]
     assert alert["said"].startswith("no channel was configured: the run started")
 

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.schedule.learned import Rhythm, read_rhythm
-from airflow_jobmon.monitoring.checks import judge_changed, judge_jobs
+from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_jobs
 from airflow_jobmon.postgres.learned_schedules import learn_rhythms
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
@@ -33,7 +33,7 @@ def stored(conn, name: str = "load") -> Rhythm | None:
 
 def test_a_rhythm_is_learned_at_first_sight_and_the_verdict_says_when_the_next_run_is_due(conn):
     last = log_daily(conn)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     due = conn.execute("SELECT due_at FROM airflow_jobmon.job_state").fetchone()[0]
     assert due == stored(conn).due_after(last)
     assert last + timedelta(hours=25) < due < last + timedelta(hours=27)
@@ -64,7 +64,7 @@ def test_a_rhythm_is_learned_anew_only_where_the_job_ran_since_and_half_a_day_pa
 
 def test_while_a_run_is_overdue_nothing_is_learned_and_once_it_came_at_once(conn):
     last = log_daily(conn)
-    judge_jobs(conn, SETTINGS, now=last + timedelta(minutes=90))
+    evaluate_jobs(conn, SETTINGS, now=last + timedelta(minutes=90))
     overdue = last + timedelta(hours=40)
     assert learn_rhythms(conn, ["load"], now=overdue) == 0
     log_run(conn, "load", started_at=overdue)
@@ -75,11 +75,11 @@ def test_a_run_that_came_late_while_nobody_watched_is_one_message(conn):
     last = log_daily(conn, last=datetime.now(UTC) - 3 * DAY)
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '30 days'")
     conn.execute("INSERT INTO airflow_jobmon.job_state (job_name, first_seen_at) VALUES ('load', %s)", [last - 9 * DAY])
-    judge_jobs(conn, SETTINGS, now=last + timedelta(hours=1))
+    evaluate_jobs(conn, SETTINGS, now=last + timedelta(hours=1))
     for hours in (38, 48, 71):
         log_run(conn, "load", started_at=last + timedelta(hours=hours))
     for _ in range(2):
-        judge_changed(conn, SETTINGS)
+        evaluate_changed(conn, SETTINGS)
     told = conn.execute("SELECT kind, event, details ->> 'message' FROM airflow_jobmon.alerts").fetchall()
     assert [alert[:2] for alert in told] == [("missed", "opened")]
     assert "missed and recovered" in told[0][2]
@@ -89,17 +89,17 @@ def test_a_run_that_came_late_while_nobody_watched_is_one_message(conn):
 def test_a_registered_job_needs_no_rhythm_and_one_taken_off_the_registry_gets_one(conn):
     log_daily(conn)
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
-    judge_jobs(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert stored(conn) is None
     apply_jobs(conn, [], source="test", prune=True)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert stored(conn) is not None
 
 
 @pytest.mark.parametrize("way", ["defaults", "ignore"])
 def test_rhythms_are_learned_under_learn_only(conn, way):
     log_daily(conn)
-    judge_jobs(conn, Settings(unregistered_jobs=way), ["load"])
+    evaluate_jobs(conn, Settings(unregistered_jobs=way), ["load"])
     assert stored(conn) is None
 
 

@@ -16,7 +16,7 @@ from airflow_jobmon.channels import Accepted
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.delivery.sender import deliver_due
-from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, evaluate_events, evaluate_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import check_schema, migrate
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -92,9 +92,9 @@ def test_migrate_judge_and_deliver_leave_nothing_behind(pooler, empty_database, 
         check_schema(conn)
         apply_jobs(conn, [MonitoredJob(name="load", schedule="0 2 * * *")], source="test")
         log_run(conn, "load", status="failed")
-        assert judge_events(conn, SETTINGS).alerts == 1
-        judge_changed(conn, SETTINGS)
-        assert [health.status for health in judge_jobs(conn, SETTINGS)] == ["critical"]
+        assert evaluate_events(conn, SETTINGS).alerts == 1
+        evaluate_changed(conn, SETTINGS)
+        assert [health.status for health in evaluate_jobs(conn, SETTINGS)] == ["critical"]
         assert len(assess_jobs(conn, SETTINGS)) == 1
     slack = Recorder("slack")
     deliver_due(conninfo, {"slack": slack})
@@ -169,7 +169,7 @@ def test_many_judges_and_deliverers_share_four_connections(conn, pooled):
 
     def work(_: int) -> None:
         with connect(pooled) as mine:
-            while judge_events(mine, SETTINGS).events:
+            while evaluate_events(mine, SETTINGS).events:
                 pass
         deliver_due(pooled, {"slack": slack}, patience=2)
 

@@ -11,7 +11,7 @@ from airflow_jobmon.cli.registry_export import registry_as_yaml
 from airflow_jobmon.cli.registry_file import read_registry_file
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
-from airflow_jobmon.monitoring.checks import judge_jobs
+from airflow_jobmon.monitoring.checks import evaluate_jobs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import AppliedJobs, apply_jobs, list_jobs, remove_jobs
 from airflow_jobmon.postgres.waits import registered_job
@@ -210,7 +210,7 @@ def test_the_list_shows_how_each_job_is_and_when_it_is_due(conn):
     log_run(conn, "often", "failed")
     apply_jobs(conn, [NIGHTLY, OFTEN, MonitoredJob(name="rests", enabled=False)], source="file:a")
     assert [entry.health for entry in list_jobs(conn)] == [None, None, None]
-    judge_jobs(conn, Settings())
+    evaluate_jobs(conn, Settings())
     nightly, often, rests = list_jobs(conn)
     assert (nightly.health, often.health, rests.health) == ("unknown", "critical", None)
     assert nightly.next_due_at is not None
@@ -240,4 +240,4 @@ def test_what_is_exported_is_applied_to_the_same_registry(conn, tmp_path, jobs):
 def test_a_job_that_no_registry_would_take_is_expected_by_the_defaults(conn, name):
     log_run(conn, name)
     assert registered_job(conn, name).model_dump() == {**MonitoredJob(name="any").model_dump(), "name": name}
-    assert [health.job_name for health in judge_jobs(conn, Settings())] == [name]
+    assert [health.job_name for health in evaluate_jobs(conn, Settings())] == [name]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.silences import like_pattern, matches
 from airflow_jobmon.errors import BusyProblem, UnknownIncident, UnknownSilence
-from airflow_jobmon.monitoring.checks import judge_changed, judge_events, judge_jobs
+from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events, evaluate_jobs
 from airflow_jobmon.postgres import schema, silences
 from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge, withdraw
 from airflow_jobmon.postgres.connect import connect
@@ -38,7 +38,7 @@ def ago(**given) -> datetime:
 
 def fail(conn, minutes_ago: float = 1, error: str = "disk full", job: str = "load") -> str:
     run_id = log_run(conn, job, status="failed", started_at=ago(minutes=minutes_ago), error_message=error)
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     return run_id
 
 
@@ -67,10 +67,10 @@ def test_what_opens_in_a_silence_is_recorded_and_told_when_the_sweep_sees_its_en
     hush(conn)
     fail(conn)
     assert told(conn) == [("load", "opened", "silenced")]
-    assert judge_changed(conn, SETTINGS).alerts == 0
+    assert evaluate_changed(conn, SETTINGS).alerts == 0
     let_it_end(conn)
-    assert judge_changed(conn, SETTINGS).alerts == 1
-    assert judge_changed(conn, SETTINGS).jobs == 0
+    assert evaluate_changed(conn, SETTINGS).alerts == 1
+    assert evaluate_changed(conn, SETTINGS).jobs == 0
     assert told(conn) == [("load", "opened", "silenced"), ("load", "opened", "pending")]
     message, why = conn.execute(
         "SELECT (SELECT details ->> 'message' FROM airflow_jobmon.alerts ORDER BY id DESC LIMIT 1),"
@@ -86,7 +86,7 @@ def test_nothing_is_repeated_in_a_silence_however_long_and_whatever_the_errors(c
     hush(conn)
     for minutes, error in ((50, "disk full"), (40, "no route"), (30, "disk full"), (1, "timeout")):
         fail(conn, minutes, error)
-        judge_jobs(conn, SETTINGS, now=ago(minutes=minutes - 20))
+        evaluate_jobs(conn, SETTINGS, now=ago(minutes=minutes - 20))
     assert told(conn) == [("load", "opened", "silenced")]
     assert conn.execute("SELECT occurrences FROM airflow_jobmon.incidents").fetchone() == (4,)
 
@@ -95,10 +95,10 @@ def test_what_opened_and_was_resolved_in_a_silence_is_never_told(conn):
     hush(conn)
     fail(conn, 5)
     log_run(conn, "load", started_at=ago(minutes=2))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     let_it_end(conn)
-    judge_changed(conn, SETTINGS)
-    judge_jobs(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert told(conn) == [("load", "opened", "silenced")]
 
 
@@ -107,7 +107,7 @@ def test_what_was_resolved_when_its_silence_had_ended_but_nobody_had_looked_is_n
     fail(conn, 5)
     let_it_end(conn)
     log_run(conn, "load", started_at=ago(minutes=2))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("load", "opened", "silenced")]
 
 
@@ -115,18 +115,18 @@ def test_what_recovered_before_it_was_judged_is_recorded_in_a_silence_and_never_
     hush(conn)
     log_run(conn, "load", "failed", started_at=ago(minutes=5))
     log_run(conn, "load", started_at=ago(minutes=2))
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     let_it_end(conn)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("load", "opened", "silenced")]
 
 
 def test_what_was_told_before_a_silence_is_told_again_at_its_end(conn):
     fail(conn, 5)
     hush(conn)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     let_it_end(conn)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("load", "opened", "pending"), ("load", "repeated", "pending")]
 
 
@@ -134,7 +134,7 @@ def test_the_end_within_a_silence_of_what_was_told_before_it_is_recorded_and_not
     fail(conn, 5)
     hush(conn)
     log_run(conn, "load", started_at=ago(minutes=2))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("load", "opened", "pending"), ("load", "resolved", "silenced")]
 
 
@@ -142,9 +142,9 @@ def test_the_end_after_a_silence_goes_only_to_channels_that_were_told(conn):
     hush(conn)
     fail(conn, 5)
     let_it_end(conn)
-    judge_changed(conn, Settings(channels=("mail",)))
+    evaluate_changed(conn, Settings(channels=("mail",)))
     log_run(conn, "load", started_at=ago(minutes=2))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert conn.execute(
         "SELECT a.event, d.channel FROM airflow_jobmon.alerts a JOIN airflow_jobmon.deliveries d ON d.alert_id = a.id"
         " WHERE d.state = 'pending' ORDER BY a.id"
@@ -154,12 +154,12 @@ def test_the_end_after_a_silence_goes_only_to_channels_that_were_told(conn):
 def test_a_warning_that_a_silence_held_back_is_told_at_its_end_and_one_that_was_told_before_is_not(conn):
     apply_jobs(conn, [MonitoredJob(name=name, max_duration="1s") for name in ("early", "late")], source="test")
     log_run(conn, "early", seconds=5)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     hush(conn, "*")
     log_run(conn, "late", seconds=5)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     let_it_end(conn)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [
         ("early", "opened", "pending"),
         ("late", "opened", "silenced"),
@@ -170,13 +170,13 @@ def test_a_warning_that_a_silence_held_back_is_told_at_its_end_and_one_that_was_
 def test_lifting_a_silence_early_has_the_next_sweep_tell_what_is_open(conn):
     hush(conn)
     fail(conn)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     lifted = unsilence(conn, "load", by="bert")
     assert (lifted.now, lifted.open_incidents) == (True, 1)
-    assert judge_changed(conn, SETTINGS).alerts == 1
+    assert evaluate_changed(conn, SETTINGS).alerts == 1
     again = unsilence(conn, "load", by="carl")
     assert (again.now, again.ended_at) == (False, lifted.ended_at)
-    assert judge_changed(conn, SETTINGS).jobs == 0
+    assert evaluate_changed(conn, SETTINGS).jobs == 0
 
 
 def test_what_another_silence_means_too_stays_quiet_until_the_last_one_ends(conn):
@@ -184,10 +184,10 @@ def test_what_another_silence_means_too_stays_quiet_until_the_last_one_ends(conn
     hush(conn)
     fail(conn)
     unsilence(conn, "load", by="anna")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("load", "opened", "silenced")]
     unsilence(conn, "l*", by="anna")
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn)[-1] == ("load", "opened", "pending")
 
 
@@ -198,7 +198,7 @@ def test_silencing_a_name_again_moves_its_end_and_makes_no_second_one(conn):
     assert (first.ended_at, second.ended_at) == (None, first.ends_at)
     assert second.ends_at < first.ends_at
     assert (first.open_incidents, second.open_incidents) == (0, 1)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert conn.execute("SELECT judge_at FROM airflow_jobmon.job_state").fetchone() == (second.ends_at,)
     assert len(list_silences(conn, ended=True)) == 1
 
@@ -214,7 +214,7 @@ def test_a_silence_may_be_put_before_its_job_exists(conn):
 def test_drills_are_told_in_a_silence_too(conn):
     hush(conn)
     log_run(conn, "load", "failed", error_message="TEST ALERT - ignore")
-    judge_events(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
     assert told(conn) == [("load", "test", "pending")]
 
 
@@ -259,7 +259,7 @@ def test_lifting_waits_for_a_judge_who_still_saw_the_silence(conn, database):
 
     def judge():
         with connect(database) as own:
-            judge_events(own, SETTINGS)
+            evaluate_events(own, SETTINGS)
 
     def lift():
         with connect(database) as own:
@@ -278,7 +278,7 @@ def test_lifting_waits_for_a_judge_who_still_saw_the_silence(conn, database):
         wait_until(lambda: waits_for("job_state") or not lifting.is_alive())
     judging.join()
     lifting.join()
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert [event for _, event, state in told(conn) if state == "pending"] == ["opened"]
 
 
@@ -303,8 +303,8 @@ def test_silencing_and_lifting_beside_judges_loses_no_telling(conn, database):
     def judge():
         with connect(database) as own:
             while not done.is_set():
-                judge_events(own, SETTINGS)
-                judge_changed(own, SETTINGS)
+                evaluate_events(own, SETTINGS)
+                evaluate_changed(own, SETTINGS)
 
     threads = [threading.Thread(target=judge) for _ in range(2)]
     for thread in threads:
@@ -317,8 +317,8 @@ def test_silencing_and_lifting_beside_judges_loses_no_telling(conn, database):
     done.set()
     for thread in threads:
         thread.join()
-    judge_events(conn, SETTINGS)
-    judge_changed(conn, SETTINGS)
+    evaluate_events(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     owed = "SELECT count(*) FROM airflow_jobmon.incidents WHERE told_at IS NULL OR silenced_at IS NOT NULL"
     assert conn.execute(owed).fetchone() == (0,)
     sent = "SELECT count(DISTINCT a.job_name) FROM airflow_jobmon.alerts a JOIN airflow_jobmon.deliveries d"
@@ -353,7 +353,7 @@ def test_the_role_for_operating_may_silence_and_acknowledge(conn):
 def later(conn, minutes: float) -> int:
     """How many alerts a full check makes of it when so much time has passed."""
     before = len(told(conn))
-    judge_jobs(conn, SETTINGS, now=datetime.now(UTC) + timedelta(minutes=minutes))
+    evaluate_jobs(conn, SETTINGS, now=datetime.now(UTC) + timedelta(minutes=minutes))
     return len(told(conn)) - before
 
 
@@ -363,7 +363,7 @@ def test_what_is_acknowledged_is_not_repeated_and_its_end_is_told(conn):
     assert (known.by, known.note, known.changed) == ("anna", "on it", True)
     assert later(conn, 60) == 0
     log_run(conn, "load", started_at=ago(minutes=2))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn) == [("load", "opened", "pending"), ("load", "resolved", "pending")]
     fail(conn)
     assert later(conn, 60) == 1
@@ -395,10 +395,10 @@ def test_what_is_acknowledged_in_a_silence_is_not_told_at_its_end_unless_it_is_t
     fail(conn)
     acknowledge(conn, Meant(name="load"), by="anna", note=None)
     let_it_end(conn)
-    judge_jobs(conn, SETTINGS)
+    evaluate_jobs(conn, SETTINGS)
     assert told(conn) == [("load", "opened", "silenced")]
     withdraw(conn, Meant(name="load"))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn)[1:] == [("load", "opened", "pending")]
 
 
@@ -409,7 +409,7 @@ def test_a_new_error_that_a_silence_held_back_is_told_at_its_end_though_acknowle
     fail(conn, 3, "wrong password")
     fail(conn, 2, "wrong password")
     let_it_end(conn)
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     assert told(conn)[1:] == [("load", "repeated", "silenced"), ("load", "repeated", "pending")]
     assert later(conn, 60) == 0
 
@@ -426,7 +426,7 @@ def test_a_new_error_that_a_silence_held_back_is_told_at_its_end_though_acknowle
 def test_acknowledging_what_is_not_open_is_an_error_that_says_why(conn, meant, says):
     fail(conn, 5)
     log_run(conn, "load", started_at=ago(minutes=2))
-    judge_changed(conn, SETTINGS)
+    evaluate_changed(conn, SETTINGS)
     fail(conn, job="billing")
     for act in (withdraw, lambda *given: acknowledge(*given, by="anna", note=None)):
         with pytest.raises(UnknownIncident, match=says):

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health, Kind
-from airflow_jobmon.monitoring.checks import assess_jobs, judge_changed, judge_jobs
+from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, evaluate_jobs
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.trends import note_trends
 from airflow_jobmon.settings import Settings
@@ -48,12 +48,12 @@ def stored(conn: Conn) -> tuple[list[str], date | None]:
 
 
 def test_the_full_check_tells_them_and_sweeps_and_readers_keep_them(dry):
-    (health,) = judge_jobs(dry, Settings())
+    (health,) = evaluate_jobs(dry, Settings())
     assert [found.kind for found in health.findings] == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
     assert health.status is Health.WARNING
     assert stored(dry) == (["rising_duration", "zero_records"], today())
     dry.execute("UPDATE airflow_jobmon.job_state SET judge_at = now() - interval '1 s'")
-    assert judge_changed(dry, Settings()).jobs == 1
+    assert evaluate_changed(dry, Settings()).jobs == 1
     problems = dry.execute("SELECT health, problems FROM airflow_jobmon.job_health").fetchone()
     assert problems[0] == "warning"
     assert "no records updated on 4 days in a row" in problems[1]
@@ -61,7 +61,7 @@ def test_the_full_check_tells_them_and_sweeps_and_readers_keep_them(dry):
 
 
 def test_they_open_no_incident_and_alert_nobody(dry):
-    judge_jobs(dry, Settings(channels=("slack",)))
+    evaluate_jobs(dry, Settings(channels=("slack",)))
     assert dry.execute("SELECT count(*) FROM airflow_jobmon.incidents").fetchone() == (0,)
     assert dry.execute("SELECT count(*) FROM airflow_jobmon.alerts").fetchone() == (0,)
 
@@ -78,37 +78,37 @@ def test_who_only_reads_reckons_what_nobody_stored(dry):
 
 
 def test_what_was_stored_is_not_reckoned_again(dry):
-    judge_jobs(dry, Settings())
+    evaluate_jobs(dry, Settings())
     dry.execute("DELETE FROM public.jobs_log WHERE started_at < now() - interval '20 days'")
     assert findings(dry) == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
 
 
 def test_the_past_is_judged_by_the_days_before_it(dry):
-    judge_jobs(dry, Settings())
+    evaluate_jobs(dry, Settings())
     (health,) = assess_jobs(dry, Settings(), at=datetime.now(UTC) - timedelta(days=10))
     assert health.findings == ()
 
 
 def test_a_run_that_updates_records_ends_their_absence_at_once(dry):
-    judge_jobs(dry, Settings())
+    evaluate_jobs(dry, Settings())
     log_run(dry, "sync", records_updated=3)
-    judge_changed(dry, Settings())
+    evaluate_changed(dry, Settings())
     assert findings(dry) == [Kind.RISING_DURATION]
 
 
 def test_a_changed_registry_entry_has_them_told_anew(dry):
-    judge_jobs(dry, Settings())
+    evaluate_jobs(dry, Settings())
     apply_jobs(dry, [MonitoredJob(name="sync", every="36h", zero_records_days=0)], source="test")
     assert findings(dry) == [Kind.RISING_DURATION]
-    judge_jobs(dry, Settings())
+    evaluate_jobs(dry, Settings())
     assert stored(dry) == (["rising_duration"], today())
 
 
 def test_jobs_that_nobody_registered_are_told_of_only_where_defaults_hold(dry):
     dry.execute("DELETE FROM airflow_jobmon.jobs")
-    judge_jobs(dry, Settings())
+    evaluate_jobs(dry, Settings())
     assert stored(dry) == ([], None)
     assert findings(dry) == []
     assert findings(dry, unregistered_jobs="defaults") == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
-    judge_jobs(dry, Settings(unregistered_jobs="defaults"))
+    evaluate_jobs(dry, Settings(unregistered_jobs="defaults"))
     assert stored(dry) == (["rising_duration", "zero_records"], today())

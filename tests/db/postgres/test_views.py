@@ -10,7 +10,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.monitoring.checks import check_and_record, judge_changed
+from airflow_jobmon.monitoring.checks import check_and_record, evaluate_changed
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
@@ -116,7 +116,7 @@ def test_job_health_shows_the_jobs_that_are_watched_and_none_that_was_renamed_or
         log_run(conn, name)
     check_and_record(conn, settings)
     conn.execute("UPDATE public.jobs_log SET job_name = 'new name' WHERE job_name = 'old name'")
-    judge_changed(conn, settings)
+    evaluate_changed(conn, settings)
     conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at - interval '3 hours'")
     check_and_record(conn, settings)
     shown = conn.execute("SELECT job_name, health FROM airflow_jobmon.job_health ORDER BY job_name").fetchall()
