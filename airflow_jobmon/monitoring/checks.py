@@ -33,7 +33,7 @@ from airflow_jobmon.postgres.duration_stats import note_full_check, refresh_dura
 from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.job_state import State
 from airflow_jobmon.postgres.learned_schedules import learn_rhythms
-from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, Arrive, transaction
+from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, Sync, transaction
 from airflow_jobmon.postgres.retention import prune
 from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
 from airflow_jobmon.postgres.trends import note_trends, with_trends
@@ -88,8 +88,8 @@ def evaluate_events(conn: Connection, settings: Settings, *, now: datetime | Non
 def _evaluate_events(conn: Connection, settings: Settings, now: datetime | None, *, limit: int) -> Evaluated:
     # Nothing leaves this process because of this transaction before a durable one has followed, and if it never
     # happened then its events are still there: so it need not wait for the disk.
-    with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
-        book = IncidentRepository(conn, arrive)
+    with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:
+        book = IncidentRepository(conn, sync)
         events = book.claim_events(limit)
         if not events:
             return Evaluated(0, 0, 0)
@@ -103,8 +103,8 @@ def _evaluate_events(conn: Connection, settings: Settings, now: datetime | None,
 
 def warm_up(conn: Connection) -> None:
     """Ask of no job all that is asked of one that failed, so that the first failure need not wait for plans."""
-    with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
-        survey(IncidentRepository(conn, arrive), (), count_window=False)
+    with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:
+        survey(IncidentRepository(conn, sync), (), count_window=False)
 
 
 def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Iterator[Evaluated]:
@@ -136,8 +136,8 @@ def _judge_owed(
     def judge_batch(batch: Sequence[OwedJob]) -> Evaluated:
         names, seen = [job.name for job in batch], [job.checked_at for job in batch]
         _learn(conn, settings, names, now or facts_of_log.clock(conn))
-        with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as arrive:
-            book = IncidentRepository(conn, arrive)
+        with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:
+            book = IncidentRepository(conn, sync)
             healths, alerts = judge(book, settings, survey(book, names, seen=seen, count_window=False), now)
             return Evaluated(0, len(healths), alerts)
 
@@ -169,8 +169,8 @@ def full_check(
         at = now or facts_of_log.clock(conn)
         _learn(conn, settings, batch, at)
         note_trends(conn, batch, today=at.date(), unregistered=settings.unregistered_jobs == "defaults")
-        with transaction(conn, PLANNED_ONCE) as arrive:
-            book = IncidentRepository(conn, arrive)
+        with transaction(conn, PLANNED_ONCE) as sync:
+            book = IncidentRepository(conn, sync)
             return Checked(*judge(book, settings, survey(book, batch, count_window=True), now, named=names is not None))
 
     return _each_batch(_names(conn, settings, names), judge_batch)
@@ -209,13 +209,13 @@ def assess_jobs(
     """The same verdicts, read only; `at` judges with today's registry what the log showed then."""
     names_wanted = _names(conn, settings, names)
     healths: list[JobHealth] = []
-    with transaction(conn, PLANNED_ONCE) as arrive:
+    with transaction(conn, PLANNED_ONCE) as sync:
         book = IncidentRepository(conn)
         asked = (
-            (book.ask_states(batch), facts_of_log.gather(conn, batch, at=at))
+            (book.ask_states(batch), facts_of_log.request_facts(conn, batch, at=at))
             for batch in _batches(names_wanted, _READ_AT_ONCE)
         )
-        for read, facts in _one_ahead(asked, arrive):
+        for read, facts in _one_ahead(asked, sync):
             with collected_later():
                 states = [state for state in read() if watched(state, settings, named=names is not None)]
                 healths += _assess_batch(conn, settings, states, facts, at)
@@ -223,9 +223,9 @@ def assess_jobs(
 
 
 def _assess_batch(
-    conn: Connection, settings: Settings, states: Sequence[State], facts: facts_of_log.Gathered, at: datetime | None
+    conn: Connection, settings: Settings, states: Sequence[State], facts: facts_of_log.PendingFacts, at: datetime | None
 ) -> Iterator[JobHealth]:
-    now = at or facts.asked_at
+    now = at or facts.requested_at
     unregistered = settings.unregistered_jobs == "defaults"
     for state in with_trends(conn, states, today=now.date(), stored=at is None, unregistered=unregistered):
         try:
@@ -234,7 +234,7 @@ def _assess_batch(
             log.exception("job %.200r cannot be judged; the others are", state.job.name)
 
 
-def _one_ahead(asked: Iterable[T], arrive: Arrive) -> Iterator[T]:
+def _one_ahead(asked: Iterable[T], sync: Sync) -> Iterator[T]:
     """The same questions, each once the next one is asked, so that the database answers that meanwhile.
 
     Each arrives before the next one is asked: who reads an answer waits for all that was asked until then.
@@ -242,7 +242,7 @@ def _one_ahead(asked: Iterable[T], arrive: Arrive) -> Iterator[T]:
     last: list[T] = []
     for question in asked:
         yield from last
-        arrive()
+        sync()
         last = [question]
     yield from last
 

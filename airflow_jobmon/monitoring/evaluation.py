@@ -21,7 +21,7 @@ from airflow_jobmon.core.rules.lateness import PassedDeadline, late_starts, ran_
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.incidents import Addressed, IncidentRepository, RunKey
 from airflow_jobmon.postgres.job_state import State
-from airflow_jobmon.postgres.pipeline import Answer
+from airflow_jobmon.postgres.pipeline import Pending
 from airflow_jobmon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,11 +39,11 @@ class Survey:
 
     events: Sequence[Run]
     count_window: bool
-    states: Answer[dict[str, State]]
-    facts: facts_of_log.Gathered
-    incidents: Answer[dict[str, dict[str, OpenIncident]]]
-    silences: Answer[list[Silence]]
-    uncounted: Answer[set[RunKey]]
+    states: Pending[dict[str, State]]
+    facts: facts_of_log.PendingFacts
+    incidents: Pending[dict[str, dict[str, OpenIncident]]]
+    silences: Pending[list[Silence]]
+    uncounted: Pending[set[RunKey]]
 
 
 def survey(
@@ -56,7 +56,7 @@ def survey(
 ) -> Survey:
     """Ask for all that is to be known of these jobs; `seen` leaves out those judged since, see `lock_states`."""
     states = cache(book.lock_states(names, seen))  # first: what is read before the lock may be old
-    facts = facts_of_log.gather(book.conn, names, count_window=count_window)
+    facts = facts_of_log.request_facts(book.conn, names, count_window=count_window)
     incidents, silences = book.open_incidents(names), book.silences()
     uncounted = cache(book.uncounted(events))
     book.ask_installation()
@@ -74,7 +74,7 @@ def judge(
     states = asked.states().values()
     if not states:
         return [], 0
-    now = now or asked.facts.asked_at
+    now = now or asked.facts.requested_at
     gathered = {state.job.name: facts_of(asked.facts, state) for state in states}
     incidents, silences = asked.incidents(), asked.silences()
     new_failures = _new_failures(book, asked, gathered.values())
@@ -120,7 +120,7 @@ def judge(
     return healths, book.record(rulings, channels, now=now, window_counted=asked.count_window)
 
 
-def facts_of(gathered: facts_of_log.Gathered, state: State) -> JobFacts:
+def facts_of(gathered: facts_of_log.PendingFacts, state: State) -> JobFacts:
     facts = gathered.of(state.job, state.known_since, state.scheduled_since, state.rhythm, state.window)
     return replace(facts, trends=state.trends) if state.trends else facts
 

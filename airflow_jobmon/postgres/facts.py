@@ -39,7 +39,7 @@ def known_names(conn: Connection, names: Sequence[str]) -> set[str]:
     return {name for (name,) in conn.execute(load_queries("facts")["known_names"], {"names": list(names)})}
 
 
-class Gathered:
+class PendingFacts:
     """Facts that were asked for; the first use waits for them."""
 
     def __init__(self, asked: psycopg.Cursor[Any], *, windows: bool) -> None:
@@ -51,7 +51,7 @@ class Gathered:
         return {row[0]: row for row in self._asked.fetchall()}
 
     @cached_property
-    def asked_at(self) -> datetime:
+    def requested_at(self) -> datetime:
         """When they were asked for, by the database's clock, which all watchers share."""
         return max((row[1] for row in self._rows.values()), default=datetime.now(UTC))
 
@@ -85,9 +85,9 @@ class Gathered:
         return PassedDeadline(due_at, tuple(starts)) if starts else None
 
 
-def gather(
+def request_facts(
     conn: Connection, names: Sequence[str], *, at: datetime | None = None, count_window: bool = True
-) -> Gathered:
+) -> PendingFacts:
     """Ask for the facts of these jobs, in one query.
 
     `at` shows the log as it stood then, so with what was archived since. Without `count_window` the success rate is not
@@ -103,7 +103,7 @@ def gather(
         "window_days": _WINDOW_DAYS,
         "news": NEWS,
     }
-    return Gathered(conn.execute(query, given), windows=count_window)
+    return PendingFacts(conn.execute(query, given), windows=count_window)
 
 
 def _facts(

@@ -31,7 +31,7 @@ from airflow_jobmon.postgres.incident_rows import (
     verdict_row,
 )
 from airflow_jobmon.postgres.job_state import State, read_state
-from airflow_jobmon.postgres.pipeline import Answer, Arrive
+from airflow_jobmon.postgres.pipeline import Pending, Sync
 from airflow_jobmon.postgres.queries import load_queries
 
 RunKey = tuple[str, str]
@@ -52,10 +52,10 @@ class Addressed(NamedTuple):
 class IncidentRepository:
     """One judge's view of our tables, within its transaction."""
 
-    def __init__(self, conn: psycopg.Connection[Any], arrive: Arrive = lambda: None) -> None:
-        """`arrive` ends a trip of the transaction, where it is one of those that count them."""
+    def __init__(self, conn: psycopg.Connection[Any], sync: Sync = lambda: None) -> None:
+        """`sync` ends a round trip of a pipelined transaction."""
         self.conn = conn
-        self._arrive = arrive
+        self._sync = sync
         self._sql = load_queries("incidents")
         self._drawn: list[psycopg.Cursor[Any]] = []
 
@@ -98,7 +98,7 @@ class IncidentRepository:
 
     def lock_states(
         self, names: Sequence[str], seen: Sequence[datetime | None] | None = None
-    ) -> Answer[dict[str, State]]:
+    ) -> Pending[dict[str, State]]:
         """Lock these jobs for judging, in order of name; a job seen for the first time is known from now on.
 
         `seen` says of each when it had last been judged; one that was judged since is left out.
@@ -111,11 +111,11 @@ class IncidentRepository:
     def read_states(self, names: Sequence[str]) -> list[State]:
         return self.ask_states(names)()
 
-    def ask_states(self, names: Sequence[str]) -> Answer[list[State]]:
+    def ask_states(self, names: Sequence[str]) -> Pending[list[State]]:
         asked = self.conn.execute(self._sql["read_states"], {"names": list(names)})
         return lambda: [read_state(*row) for row in asked.fetchall()]
 
-    def open_incidents(self, names: Sequence[str]) -> Answer[dict[str, dict[str, OpenIncident]]]:
+    def open_incidents(self, names: Sequence[str]) -> Pending[dict[str, dict[str, OpenIncident]]]:
         """By job, by kind."""
         asked = self.conn.execute(self._sql["open_incidents"], {"names": list(names)})
 
@@ -138,12 +138,12 @@ class IncidentRepository:
 
         return read
 
-    def silences(self) -> Answer[list[Silence]]:
+    def silences(self) -> Pending[list[Silence]]:
         """Those that have not ended by the database's clock, or did so lately: the judge's clock decides."""
         asked = self.conn.execute(self._sql["silences"])
         return lambda: [Silence(*row) for row in self._rows(asked)]
 
-    def uncounted(self, runs: Sequence[Run]) -> Answer[set[RunKey]]:
+    def uncounted(self, runs: Sequence[Run]) -> Pending[set[RunKey]]:
         """Which of these failed runs were not counted before, and are still in the log and failed; drills need not."""
         if not runs:
             return set
@@ -157,7 +157,7 @@ class IncidentRepository:
 
         return read
 
-    def _matching(self, query: str, runs: Sequence[Run]) -> Answer[set[RunKey]]:
+    def _matching(self, query: str, runs: Sequence[Run]) -> Pending[set[RunKey]]:
         if not runs:
             return set
         asked = self.conn.execute(self._sql[query], _named(runs))
@@ -251,7 +251,7 @@ class IncidentRepository:
 
     def _rows(self, asked: psycopg.Cursor[Any]) -> list[Any]:
         if asked.pgresult is None:
-            self._arrive()
+            self._sync()
         return asked.fetchall()
 
     def _execute(self, query: str, rows: Sequence[Row], **given: Any) -> None:

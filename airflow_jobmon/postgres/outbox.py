@@ -56,11 +56,11 @@ class Outbox:
         To `gather` is to let a burst grow first, for who will be there a moment later too.
         """
         given = {"channel": self._channel, "holder": self._holder, "lease": LEASE, "limit": LARGEST_BATCH}
-        with transaction(self._conn) as arrive:
+        with transaction(self._conn) as sync:
             lock, stored, due = (
                 self._conn.execute(self._sql[query], given) for query in ("lock_channel", "lease_message", "due_alerts")
             )
-            arrive()
+            sync()
             free = lock.fetchone()
             if free is None:
                 return None

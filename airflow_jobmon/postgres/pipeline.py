@@ -1,7 +1,6 @@
-"""Transactions that cross the wire seldom: statements are sent together, and the COMMIT with the last of them.
+"""Transactions in few round trips: statements are sent together, and the COMMIT with the last of them.
 
-Each crossing costs some 0.2 ms where nothing else runs and several where much does, and an alert takes some twenty
-statements.
+A round trip costs about 0.2 ms on an idle machine and several on a busy one, and an alert takes some twenty statements.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from psycopg.pq import TransactionStatus
 
 T = TypeVar("T")
 
-Answer = Callable[[], T]
-"""Something that was asked already; calling it waits until it is known. Ask everything first, then call."""
+Pending = Callable[[], T]
+"""The result of a query that was sent already; calling it waits for that result. Send all queries first, then call."""
 
-Arrive = Callable[[], None]
-"""Ends a trip: sends what was asked and waits until all of it is answered.
+Sync = Callable[[], None]
+"""Ends a round trip: sends the queued statements and waits until the server has answered all of them.
 
-A result that is read without it is waited for as well, but the server then takes us for busy, and its
-idle_in_transaction_session_timeout does not end a transaction whose machine has vanished.
+Reading a result without it waits too, but the server then counts the session as active, and its
+idle_in_transaction_session_timeout does not end a transaction whose client has vanished.
 """
 
 _SET = """
@@ -33,19 +32,19 @@ _OPEN = {TransactionStatus.INTRANS, TransactionStatus.INERROR}
 
 
 NOT_DURABLE = {"synchronous_commit": "off"}
-"""Does not wait for the disk: should the server crash within the next moments, none of the transaction happened, unless
-a later one that does wait, whoever makes it, was committed by then."""
+"""COMMIT does not wait for the disk. If the server crashes soon after, the whole transaction is lost, unless
+a later transaction of any session, one that does wait, was committed by then."""
 
 PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
-"""Lists of one and of five hundred are looked up alike: planning each anew costs more than looking up one, and
-compiling what the planner takes for a long query costs more than running it."""
+"""One plan serves a list of one job and of five hundred: planning for each list costs more than looking up one job, and
+compiling a query that the planner estimates to be long costs more than running it."""
 
 
 @contextmanager
-def transaction(conn: Connection[Any], settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Arrive]:
-    """A transaction, under these settings, whose statements only leave at the end of a trip, or at the end.
+def transaction(conn: Connection[Any], settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Sync]:
+    """A transaction under these settings. Its statements are sent at each sync, and at the end of the block.
 
-    What a statement raises may therefore come from a later one, or from the end of the block; all is rolled back then.
+    So a later statement, or the end of the block, may raise the error of one before; everything is rolled back then.
     """
     if not Pipeline.is_supported():  # libpq before 14
         with conn.transaction():
@@ -57,7 +56,7 @@ def transaction(conn: Connection[Any], settings: Mapping[str, str] = MappingProx
             conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
             _set(conn, settings)
             yield pipeline.sync
-            # After a failed statement the server skips what follows in the same trip, so this never commits half.
+            # After a failed statement the server skips the rest of the round trip, so this never commits half.
             conn.execute("COMMIT", prepare=False)
     except BaseException:
         if conn.info.transaction_status in _OPEN:

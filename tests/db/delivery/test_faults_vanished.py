@@ -59,8 +59,8 @@ def test_the_server_ends_a_lease_that_was_left_half_way(conn, session):
 )
 def test_the_server_ends_a_judging_that_was_left_half_way(conn, session, step):
     log_run(conn, "load", status="failed")
-    with transaction(session) as arrive:
-        assert step(IncidentRepository(session, arrive))
+    with transaction(session) as sync:
+        assert step(IncidentRepository(session, sync))
         assert seen_by_the_server(conn, session) == "idle in transaction"
         assert limit_of(session) == "20s"
     assert limit_of(session) == "0"

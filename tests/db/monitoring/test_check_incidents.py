@@ -10,7 +10,7 @@ import pytest
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, evaluate_events, evaluate_jobs
-from airflow_jobmon.postgres.facts import gather
+from airflow_jobmon.postgres.facts import request_facts
 from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
@@ -203,7 +203,7 @@ def test_failures_in_a_row_are_counted_as_the_verdict_counts_them(conn):
         for _ in range(chance.randint(1, 7)):
             status, started_at = chance.choice(["failed", "failed", "success"]), ago(minutes=chance.randint(10, 20))
             log_run(conn, name, status, started_at, seconds=60 * chance.randint(0, 8))
-    facts = gather(conn, names, count_window=False)
+    facts = request_facts(conn, names, count_window=False)
     found = [facts.of(MonitoredJob(name=name), ago(days=1)) for name in names]
     failed = {one.last_finished: one.failed_in_a_row for one in found if one.last_finished.status == "failed"}
     assert IncidentRepository(conn).failures_in_a_row(list(failed)) == {

@@ -1,4 +1,4 @@
-"""Transactions that cross the wire seldom are transactions all the same."""
+"""Transactions in few round trips are still transactions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def kept(conn: psycopg.Connection) -> None:
 
 
 def run(conn: psycopg.Connection, *statements: str) -> None:
-    """All in one transaction, without looking at what comes back."""
+    """All in one transaction, without reading a result."""
     with transaction(conn):
         for statement in statements:
             conn.execute(statement)
@@ -26,23 +26,23 @@ def numbers(conn: psycopg.Connection) -> list[int]:
 
 
 @pytest.mark.parametrize("settings", [{}, NOT_DURABLE], ids=["durable", "not durable"])
-def test_what_was_sent_together_is_committed_together(conn, settings):
+def test_statements_that_were_sent_together_are_committed_together(conn, settings):
     with transaction(conn, settings):
-        answers = [conn.execute("INSERT INTO public.kept VALUES (%s) RETURNING n", [n]) for n in (1, 2)]
-        assert [answer.fetchone() for answer in answers] == [(1,), (2,)]
+        results = [conn.execute("INSERT INTO public.kept VALUES (%s) RETURNING n", [n]) for n in (1, 2)]
+        assert [result.fetchone() for result in results] == [(1,), (2,)]
         conn.execute("INSERT INTO public.kept VALUES (3)")
     assert numbers(conn) == [1, 2, 3]
     assert conn.info.transaction_status == TransactionStatus.IDLE
 
 
-def test_a_failed_statement_keeps_those_before_and_after_it_from_happening(conn):
+def test_a_failed_statement_rolls_back_those_before_it_and_skips_those_after_it(conn):
     with pytest.raises(psycopg.errors.UniqueViolation):
         run(conn, *(f"INSERT INTO public.kept VALUES ({n})" for n in (1, 1, 2)))
     assert numbers(conn) == []
     assert conn.info.transaction_status == TransactionStatus.IDLE
 
 
-def test_a_failed_statement_is_heard_of_where_a_result_is_read(conn):
+def test_reading_a_result_raises_the_error_of_an_earlier_statement(conn):
     def read() -> None:
         with transaction(conn):
             conn.execute("INSERT INTO public.kept VALUES (1)")
@@ -55,13 +55,13 @@ def test_a_failed_statement_is_heard_of_where_a_result_is_read(conn):
 
 
 def test_an_error_in_the_block_rolls_back(conn):
-    def stumble() -> None:
+    def fail() -> None:
         with transaction(conn):
             conn.execute("INSERT INTO public.kept VALUES (1)")
             raise KeyError
 
     with pytest.raises(KeyError):
-        stumble()
+        fail()
     assert numbers(conn) == []
     assert conn.info.transaction_status == TransactionStatus.IDLE
 
