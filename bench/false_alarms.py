@@ -17,7 +17,7 @@ from itertools import pairwise
 import yaml
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, read_job
-from airflow_jobmon.core.schedule.learned import Rhythm, learn_rhythm
+from airflow_jobmon.core.schedule.learned import LearnedSchedule, learn_schedule
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.postgres.connect import connect
 from bench.figures import Figure
@@ -26,7 +26,7 @@ from demo import sample
 
 MOMENT = datetime(2025, 11, 13, 12, tzinfo=UTC)
 RELEARN = timedelta(hours=12)
-"""How often a rhythm is learned anew, as the watcher does."""
+"""How often a schedule is learned anew, as the watcher does."""
 
 _OURS = _CRON, _LEARN = "cron and zone", "learn"
 
@@ -93,16 +93,16 @@ class _Learner:
     def __init__(self, starts: Sequence[datetime]) -> None:
         self._starts = starts
         self._known = 0
-        self._rhythm: Rhythm | None = None
+        self._schedule: LearnedSchedule | None = None
         self._learned_at = starts[0]
         self._due: datetime | None = None
 
     def due_after(self, last: datetime) -> datetime | None:
         self._known += 1
         surprised = self._due is not None and last > self._due
-        if self._rhythm is None or surprised or last - self._learned_at > RELEARN:
-            self._rhythm, self._learned_at = learn_rhythm(self._starts[: self._known]), last
-        self._due = self._rhythm.due_after(last) if self._rhythm else None
+        if self._schedule is None or surprised or last - self._learned_at > RELEARN:
+            self._schedule, self._learned_at = learn_schedule(self._starts[: self._known]), last
+        self._due = self._schedule.due_after(last) if self._schedule else None
         return self._due
 
 

@@ -32,7 +32,7 @@ from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.duration_stats import note_full_check, refresh_durations
 from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.job_state import State
-from airflow_jobmon.postgres.learned_schedules import learn_rhythms
+from airflow_jobmon.postgres.learned_schedules import learn_schedules
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, Sync, transaction
 from airflow_jobmon.postgres.retention import prune
 from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
@@ -249,7 +249,7 @@ def _one_ahead(asked: Iterable[T], sync: Sync) -> Iterator[T]:
 
 def _learn(conn: Connection, settings: Settings, names: Sequence[str], now: datetime) -> None:
     if settings.unregistered_jobs == "learn":
-        learn_rhythms(conn, names, now=now)
+        learn_schedules(conn, names, now=now)
 
 
 def _batches(jobs: Iterable[J], size: int = BATCH) -> Iterator[list[J]]:

@@ -121,7 +121,7 @@ def judge(
 
 
 def facts_of(gathered: facts_of_log.PendingFacts, state: State) -> JobFacts:
-    facts = gathered.of(state.job, state.known_since, state.scheduled_since, state.rhythm, state.window)
+    facts = gathered.of(state.job, state.known_since, state.scheduled_since, state.learned_schedule, state.window)
     return replace(facts, trends=state.trends) if state.trends else facts
 
 
@@ -213,7 +213,7 @@ def _ran_late(  # noqa: PLR0917 - all that speaks for or against it
     given: Circumstances,
 ) -> list[Outcome]:
     """What is told of runs that came late; nothing where one is missing now or was told to be missing."""
-    expects = state.job if _all_rules(state, settings) else state.rhythm
+    expects = state.job if _all_rules(state, settings) else state.learned_schedule
     if passed is None or expects is None:
         return []
     if health.finding(Kind.MISSED) is not None or Kind.MISSED.value in incidents:

@@ -14,7 +14,7 @@ from airflow_jobmon.core.model.health import JobFacts, Window
 from airflow_jobmon.core.model.runs import FAILED, SUCCESS, Run
 from airflow_jobmon.core.rules.incident_changes import NEWS
 from airflow_jobmon.core.rules.lateness import PassedDeadline
-from airflow_jobmon.core.schedule.learned import Rhythm
+from airflow_jobmon.core.schedule.learned import LearnedSchedule
 from airflow_jobmon.core.times import parse_moment
 from airflow_jobmon.postgres.queries import load_queries
 
@@ -60,17 +60,17 @@ class PendingFacts:
         job: MonitoredJob,
         known_since: datetime,
         scheduled_since: datetime | None = None,
-        rhythm: Rhythm | None = None,
+        learned_schedule: LearnedSchedule | None = None,
         window: Window | None = None,
     ) -> JobFacts:
         """Of a job that was registered or first seen at `known_since`, and got its schedule at `scheduled_since`.
 
-        `rhythm` is what was learned of it before, `window` what was counted before, where it was not counted now.
+        `learned_schedule` was learned before, `window` what was counted before, where it was not counted now.
         """
         row = self._rows[job.name]
         if self._windows:
             window = Window(job.window_days, *row[25:27])
-        return _facts(row, known_since, scheduled_since, rhythm, window)
+        return _facts(row, known_since, scheduled_since, learned_schedule, window)
 
     def overlooked(self, job_name: str) -> list[Run]:
         """Recent failed runs that nobody counted, where the stored verdict stood on other runs than there are now."""
@@ -110,7 +110,7 @@ def _facts(
     row: Sequence[Any],
     registered_at: datetime,
     scheduled_since: datetime | None,
-    rhythm: Rhythm | None,
+    learned_schedule: LearnedSchedule | None,
     window: Window | None,
 ) -> JobFacts:
     name = row[0]
@@ -121,7 +121,7 @@ def _facts(
         job_name=name,
         registered_at=registered_at,
         scheduled_since=scheduled_since,
-        rhythm=rhythm,
+        learned_schedule=learned_schedule,
         newest=newest,
         last_finished=last_finished,
         last_success=last_finished if succeeded else _run(name, row[15:21]),

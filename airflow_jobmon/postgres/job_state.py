@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults
 from airflow_jobmon.core.model.health import Finding, Window
-from airflow_jobmon.core.schedule.learned import Rhythm, read_rhythm
+from airflow_jobmon.core.schedule.learned import LearnedSchedule, read_learned_schedule
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.registry import read_stored_job
 
@@ -24,7 +24,7 @@ class State:
     first_seen_at: when we first saw it; at the installation itself, where the log had it by then.
     found_started_at: when the newest run started that the log had by then; None where that was not noted.
     scheduled_since: since when its schedule is this one; None where it always was.
-    rhythm: what was learned of it, while it was not registered.
+    learned_schedule: what its starts showed while it was not registered.
     trends: what got worse about it, by the days before trends_on.
     """
 
@@ -34,7 +34,7 @@ class State:
     first_seen_at: datetime
     scheduled_since: datetime | None
     window: Window | None
-    rhythm: Rhythm | None
+    learned_schedule: LearnedSchedule | None
     trends: tuple[Finding, ...] = ()
     trends_on: date | None = None
     found_started_at: datetime | None = None
@@ -67,7 +67,7 @@ def read_state(  # noqa: PLR0917 - a row of the query, column by column
         first_seen_at,
         scheduled_since,
         window,
-        _rhythm(rhythm),
+        _learned_schedule(rhythm),
         _trends(trends),
         trends_on,
         found_started_at,
@@ -75,8 +75,8 @@ def read_state(  # noqa: PLR0917 - a row of the query, column by column
 
 
 @lru_cache(maxsize=20_000)
-def _rhythm(stored: str | None) -> Rhythm | None:
-    return None if stored is None else read_rhythm(json.loads(stored))
+def _learned_schedule(stored: str | None) -> LearnedSchedule | None:
+    return None if stored is None else read_learned_schedule(json.loads(stored))
 
 
 @lru_cache(maxsize=20_000)

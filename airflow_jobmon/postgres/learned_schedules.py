@@ -1,4 +1,4 @@
-"""Learns the rhythms of unregistered jobs, and keeps what was learned in job_state."""
+"""Learns the schedules of unregistered jobs and stores them in job_state.rhythm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from airflow_jobmon.core.schedule.learned import learn_rhythm
+from airflow_jobmon.core.schedule.learned import learn_schedule
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.queries import load_queries
 
@@ -18,8 +18,8 @@ _IN_ORDER = PLANNED_ONCE | {"enable_sort": "off"}
 """Log and archive are walked in the order of their indexes: a plan that sorts would read a job's whole history."""
 
 
-def learn_rhythms(conn: psycopg.Connection[Any], names: Sequence[str], *, now: datetime) -> int:
-    """Learn the rhythms of those of these jobs whose own are unknown or old; returns how many were looked at.
+def learn_schedules(conn: psycopg.Connection[Any], names: Sequence[str], *, now: datetime) -> int:
+    """Learn the schedules of those of these jobs whose own is unknown or out of date; returns how many were examined.
 
     Two that learn at once learn the same. No lock is held while it is reckoned; should what was learned be lost, it is
     learned again.
@@ -36,8 +36,8 @@ def learn_rhythms(conn: psycopg.Connection[Any], names: Sequence[str], *, now: d
 
 
 def _learned(starts: Sequence[datetime]) -> dict[str, Any] | None:
-    rhythm = learn_rhythm(starts)
-    return rhythm.as_json() if rhythm else None
+    learned = learn_schedule(starts)
+    return learned.as_json() if learned else None
 
 
 def _dumps(value: Any) -> str:

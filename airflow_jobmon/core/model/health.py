@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_jobmon.core.model.runs import Run
-from airflow_jobmon.core.schedule.learned import Rhythm
+from airflow_jobmon.core.schedule.learned import LearnedSchedule
 from airflow_jobmon.core.times import iso, parse_moment
 
 
@@ -119,7 +119,7 @@ class JobFacts:
     last_finished, last_success: the newest by (started_at, completed_at).
     failed_in_a_row: finished runs that failed since the last success; failing_since: the end of the first of them.
     longest_success: the longest of its recent successes, gathered only where a run of an unregistered job is running.
-    rhythm: what was learned of an unregistered job.
+    learned_schedule: what its starts show, for an unregistered job.
     registered_at: when the registry took the job in, or when we first saw it. window is None where it was not counted.
     trends: what got worse by its whole days, found earlier.
     scheduled_since: when its schedule was last changed in the registry, or it was enabled again; None: never.
@@ -135,7 +135,7 @@ class JobFacts:
     failed_in_a_row: int = 0
     failing_since: datetime | None = None
     longest_success: timedelta | None = None
-    rhythm: Rhythm | None = None
+    learned_schedule: LearnedSchedule | None = None
     window: Window | None = None
     trends: tuple[Finding, ...] = ()
     scheduled_since: datetime | None = None

@@ -12,15 +12,15 @@ from typing import NamedTuple
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Finding, Health, JobFacts, JobHealth, Kind, worst
 from airflow_jobmon.core.model.runs import FAILED, RUNNING, SUCCESS, Run
-from airflow_jobmon.core.schedule.learned import Rhythm
+from airflow_jobmon.core.schedule.learned import LearnedSchedule
 from airflow_jobmon.core.times import format_duration, roughly, to_the_second
 
 FEWEST_RUNS = 5
 """A success rate over fewer finished runs than this says nothing."""
 
 DORMANT_AFTER = timedelta(days=7)
-"""An unregistered job silent for this long, and for twice as long as its rhythm allows, is taken for retired: what is
-wrong with it is shown and stays open, and nobody is alerted."""
+"""An unregistered job silent for this long, and for twice as long as its learned schedule allows, is taken for retired:
+its findings are shown and stay open, but no one is alerted."""
 
 _OF_RECORDS = {Kind.ZERO_RECORDS, Kind.FALLING_RECORDS}
 
@@ -34,13 +34,13 @@ def assess(
     """Judge one job at `now` from what its log shows.
 
     A deadline belongs to the healthy side: a run due at 03:00 is missed at 03:00:00.000001. An unregistered job
-    (`registered=False`) is judged by its failures, its stuck runs and the rhythm that was learned of it, unless
+    (`registered=False`) is judged by its failures, its stuck runs and its learned schedule, unless
     `all_rules` apply, and alerts nobody once it is dormant. A run in progress within its timeout leaves the verdict as
     the last finished run left it.
     """
     expects = registered if all_rules is None else all_rules
-    awaited = _awaited(facts, job, now) if expects else _awaited_by_rhythm(facts, now)
-    dormant = not registered and _is_dormant(facts, now, None if expects else facts.rhythm)
+    awaited = _awaited(facts, job, now) if expects else _awaited_as_learned(facts, now)
+    dormant = not registered and _is_dormant(facts, now, None if expects else facts.learned_schedule)
     findings = tuple(
         replace(found, alerts=False) if dormant else found
         for found in map(partial(_by_now, now), _findings(facts, job, now, awaited, expects=expects))
@@ -89,22 +89,22 @@ def _awaited(facts: JobFacts, job: MonitoredJob, now: datetime) -> _Awaited:
     return _Awaited(expected, expected, expected + job.grace, learned=False)
 
 
-def _awaited_by_rhythm(facts: JobFacts, now: datetime) -> _Awaited | None:
-    """None where no rhythm is known, and where the run was due before we first saw the job: that is no news."""
-    if facts.rhythm is None or facts.newest is None:
+def _awaited_as_learned(facts: JobFacts, now: datetime) -> _Awaited | None:
+    """None where no schedule was learned, and where the run was due before we first saw the job: that is no news."""
+    if facts.learned_schedule is None or facts.newest is None:
         return None
     last_start = min(facts.newest.started_at, now)
-    expected, due = facts.rhythm.after(last_start)
+    expected, due = facts.learned_schedule.after(last_start)
     return _Awaited(expected, expected + (due - expected) / 2, due, True) if due > facts.registered_at else None
 
 
-def _is_dormant(facts: JobFacts, now: datetime, rhythm: Rhythm | None) -> bool:
+def _is_dormant(facts: JobFacts, now: datetime, learned: LearnedSchedule | None) -> bool:
     if facts.newest is None:
         return False
     last_start = facts.newest.started_at
     if now - last_start <= DORMANT_AFTER:
         return False
-    return rhythm is None or now - last_start > 2 * (rhythm.due_after(last_start) - last_start)
+    return learned is None or now - last_start > 2 * (learned.due_after(last_start) - last_start)
 
 
 def _findings(

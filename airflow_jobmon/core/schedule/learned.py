@@ -58,7 +58,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class LearnedSchedule:
     """When the next run must have come, by when the last one came.
 
     week: steps (hour of the week in UTC from Monday, expected, missed after), the latter two in seconds since that
@@ -102,15 +102,15 @@ class Rhythm:
         }
 
 
-def read_rhythm(stored: dict[str, Any] | None) -> Rhythm | None:
+def read_learned_schedule(stored: dict[str, Any] | None) -> LearnedSchedule | None:
     """What `as_json` wrote; None where nothing was learned."""
     if stored is None:
         return None
     gap = None if stored["gap"] is None else Gap(*stored["gap"])
-    return Rhythm(stored["typical"], gap, tuple(map(tuple, stored["week"])))
+    return LearnedSchedule(stored["typical"], gap, tuple(map(tuple, stored["week"])))
 
 
-def learn_rhythm(starts: Iterable[datetime]) -> Rhythm | None:
+def learn_schedule(starts: Iterable[datetime]) -> LearnedSchedule | None:
     """The rhythm that these runs of one job follow; None where none can be told with confidence."""
     times = _since_long_break(_occasions(start.timestamp() for start in starts))
     if len(times) < FEWEST_STARTS or times[-1] - times[0] < _DAY:
@@ -119,7 +119,7 @@ def learn_rhythm(starts: Iterable[datetime]) -> Rhythm | None:
     longest = _longest_gap(times, gaps)
     often = longest is not None and longest.longest <= 2 * _HOUR
     week = () if often else _week(times)
-    return Rhythm(round(gaps[(len(gaps) - 1) // 2]), longest, week) if longest or week else None
+    return LearnedSchedule(round(gaps[(len(gaps) - 1) // 2]), longest, week) if longest or week else None
 
 
 def _occasions(starts: Iterable[float]) -> list[float]:
@@ -197,7 +197,7 @@ def _days(times: Sequence[float]) -> set[int]:
 
 
 def _week(times: Sequence[float]) -> tuple[tuple[int, float, float], ...]:
-    """The second rule, as the steps of a Rhythm; empty where the weeks are too few or differ too much."""
+    """The second rule, as the steps of a LearnedSchedule; empty where the weeks are too few or differ too much."""
     hours = sorted({int(((time - _MONDAY - _SAME_OCCASION) % _WEEK) // _HOUR) for time in times})
     exceptions: set[float] = set()
     steps = []

@@ -1,4 +1,4 @@
-"""The rhythms of unregistered jobs: learned from the log and the archive, stored, and learned anew when it is time."""
+"""The schedules of unregistered jobs: learned from log and archive, stored, and learned again when it is time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.core.schedule.learned import Rhythm, read_rhythm
+from airflow_jobmon.core.schedule.learned import LearnedSchedule, read_learned_schedule
 from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_jobs
-from airflow_jobmon.postgres.learned_schedules import learn_rhythms
+from airflow_jobmon.postgres.learned_schedules import learn_schedules
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
@@ -26,12 +26,12 @@ def log_daily(conn, name: str = "load", *, days: int = 20, last: datetime | None
     return last
 
 
-def stored(conn, name: str = "load") -> Rhythm | None:
+def stored(conn, name: str = "load") -> LearnedSchedule | None:
     row = conn.execute("SELECT rhythm FROM airflow_jobmon.job_state WHERE job_name = %s", [name]).fetchone()
-    return read_rhythm(row[0]) if row else None
+    return read_learned_schedule(row[0]) if row else None
 
 
-def test_a_rhythm_is_learned_at_first_sight_and_the_verdict_says_when_the_next_run_is_due(conn):
+def test_a_schedule_is_learned_at_first_sight_and_its_health_says_when_the_next_run_is_due(conn):
     last = log_daily(conn)
     evaluate_changed(conn, SETTINGS)
     due = conn.execute("SELECT due_at FROM airflow_jobmon.job_state").fetchone()[0]
@@ -40,35 +40,35 @@ def test_a_rhythm_is_learned_at_first_sight_and_the_verdict_says_when_the_next_r
     assert conn.execute("SELECT judge_at <= due_at FROM airflow_jobmon.job_state").fetchone() == (True,)
 
 
-def test_no_rhythm_is_stored_as_none_and_not_looked_for_at_every_check(conn):
+def test_no_schedule_is_stored_as_null_and_not_searched_for_at_every_check(conn):
     log_daily(conn, days=3)
     now = datetime.now(UTC)
-    assert learn_rhythms(conn, ["load"], now=now) == 1
+    assert learn_schedules(conn, ["load"], now=now) == 1
     assert stored(conn) is None
     assert conn.execute("SELECT rhythm IS NULL, rhythm_at IS NOT NULL FROM airflow_jobmon.job_state").fetchone() == (
         True,
         True,
     )
-    assert learn_rhythms(conn, ["load"], now=now + timedelta(hours=1)) == 0
+    assert learn_schedules(conn, ["load"], now=now + timedelta(hours=1)) == 0
 
 
-def test_a_rhythm_is_learned_anew_only_where_the_job_ran_since_and_half_a_day_passed(conn):
+def test_a_schedule_is_learned_anew_only_where_the_job_ran_since_and_half_a_day_passed(conn):
     last = log_daily(conn)
     now = last + timedelta(hours=1)
-    assert learn_rhythms(conn, ["load"], now=now) == 1
-    assert learn_rhythms(conn, ["load"], now=now + timedelta(hours=13)) == 0
+    assert learn_schedules(conn, ["load"], now=now) == 1
+    assert learn_schedules(conn, ["load"], now=now + timedelta(hours=13)) == 0
     log_run(conn, "load", started_at=now + timedelta(hours=2))
-    assert learn_rhythms(conn, ["load"], now=now + timedelta(hours=3)) == 0
-    assert learn_rhythms(conn, ["load"], now=now + timedelta(hours=13)) == 1
+    assert learn_schedules(conn, ["load"], now=now + timedelta(hours=3)) == 0
+    assert learn_schedules(conn, ["load"], now=now + timedelta(hours=13)) == 1
 
 
 def test_while_a_run_is_overdue_nothing_is_learned_and_once_it_came_at_once(conn):
     last = log_daily(conn)
     evaluate_jobs(conn, SETTINGS, now=last + timedelta(minutes=90))
     overdue = last + timedelta(hours=40)
-    assert learn_rhythms(conn, ["load"], now=overdue) == 0
+    assert learn_schedules(conn, ["load"], now=overdue) == 0
     log_run(conn, "load", started_at=overdue)
-    assert learn_rhythms(conn, ["load"], now=overdue + timedelta(seconds=1)) == 1
+    assert learn_schedules(conn, ["load"], now=overdue + timedelta(seconds=1)) == 1
 
 
 def test_a_run_that_came_late_while_nobody_watched_is_one_message(conn):
@@ -86,7 +86,7 @@ def test_a_run_that_came_late_while_nobody_watched_is_one_message(conn):
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (0,)
 
 
-def test_a_registered_job_needs_no_rhythm_and_one_taken_off_the_registry_gets_one(conn):
+def test_a_registered_job_needs_no_learned_schedule_and_one_taken_off_the_registry_gets_one(conn):
     log_daily(conn)
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     evaluate_jobs(conn, SETTINGS)
@@ -97,7 +97,7 @@ def test_a_registered_job_needs_no_rhythm_and_one_taken_off_the_registry_gets_on
 
 
 @pytest.mark.parametrize("way", ["defaults", "ignore"])
-def test_rhythms_are_learned_under_learn_only(conn, way):
+def test_schedules_are_learned_under_learn_only(conn, way):
     log_daily(conn)
     evaluate_jobs(conn, Settings(unregistered_jobs=way), ["load"])
     assert stored(conn) is None
@@ -107,7 +107,7 @@ def test_archived_runs_count_and_drills_do_not(conn):
     last = log_daily(conn, days=10)
     for n in range(10):
         log_run(conn, "load", "failed", started_at=last - timedelta(days=n, hours=7), error_message="TEST ALERT - x")
-    learn_rhythms(conn, ["load"], now=datetime.now(UTC))
+    learn_schedules(conn, ["load"], now=datetime.now(UTC))
     with_all = stored(conn)
     conn.execute(
         "WITH moved AS (DELETE FROM jobs_log WHERE started_at < %s RETURNING *) INSERT INTO"
@@ -117,7 +117,7 @@ def test_archived_runs_count_and_drills_do_not(conn):
         [last - 3 * DAY],
     )
     conn.execute("UPDATE airflow_jobmon.job_state SET rhythm = NULL, rhythm_at = NULL")
-    learn_rhythms(conn, ["load"], now=datetime.now(UTC))
+    learn_schedules(conn, ["load"], now=datetime.now(UTC))
     assert stored(conn) == with_all
     assert with_all.typical == DAY.total_seconds()
 
@@ -128,12 +128,12 @@ def test_a_job_that_runs_each_minute_is_looked_at_over_weeks(conn):
         " FROM generate_series(now() - interval '26 days', now(), interval '1 minute') AS at"
         " WHERE extract(hour FROM at AT TIME ZONE 'UTC') BETWEEN 6 AND 21"
     )
-    learn_rhythms(conn, ["load"], now=datetime.now(UTC))
-    rhythm = stored(conn)
+    learn_schedules(conn, ["load"], now=datetime.now(UTC))
+    schedule = stored(conn)
     noon = datetime.now(UTC).replace(hour=12, minute=0)
     night = noon.replace(hour=21, minute=59)
-    assert rhythm.due_after(noon) <= noon + timedelta(hours=5)
-    assert rhythm.due_after(night) > night + timedelta(hours=8)
+    assert schedule.due_after(noon) <= noon + timedelta(hours=5)
+    assert schedule.due_after(night) > night + timedelta(hours=8)
 
 
 def test_runs_of_the_far_future_and_past_and_odd_names_are_learned_from_like_any_other(conn):
@@ -141,6 +141,6 @@ def test_runs_of_the_far_future_and_past_and_odd_names_are_learned_from_like_any
     log_daily(conn, hostile)
     log_run(conn, hostile, started_at=datetime(9998, 1, 1, tzinfo=UTC))
     log_run(conn, "ancient", started_at=datetime(1, 1, 1, tzinfo=UTC))
-    assert learn_rhythms(conn, [hostile, "ancient", "nobody"], now=datetime.now(UTC)) == 3
+    assert learn_schedules(conn, [hostile, "ancient", "nobody"], now=datetime.now(UTC)) == 3
     assert stored(conn, hostile) is not None
     assert stored(conn, "ancient") is None

@@ -12,7 +12,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health, JobFacts, Kind, Window
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.rules.assess import DORMANT_AFTER, assess
-from airflow_jobmon.core.schedule.learned import Gap, Rhythm
+from airflow_jobmon.core.schedule.learned import Gap, LearnedSchedule
 
 NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -189,9 +189,9 @@ def test_a_silence_of_minutes_is_said_in_minutes_too():
     assert missed.message.startswith("no run for 24 minutes (0.4 hours); ")
 
 
-def learned(wait: timedelta, margin: timedelta = timedelta(hours=2)) -> Rhythm:
-    """The rhythm of a job that comes each `wait`."""
-    return Rhythm(wait.total_seconds(), Gap(wait.total_seconds(), margin.total_seconds()))
+def learned(wait: timedelta, margin: timedelta = timedelta(hours=2)) -> LearnedSchedule:
+    """The schedule learned of a job that runs every `wait`."""
+    return LearnedSchedule(wait.total_seconds(), Gap(wait.total_seconds(), margin.total_seconds()))
 
 
 @pytest.mark.parametrize(
@@ -203,15 +203,15 @@ def learned(wait: timedelta, margin: timedelta = timedelta(hours=2)) -> Rhythm:
         pytest.param(timedelta(hours=26) + TICK, Kind.MISSED, Health.CRITICAL, id="just past due"),
     ],
 )
-def test_an_unregistered_job_is_missed_by_its_own_rhythm(since_last_start, kind, status):
-    shown = facts(run(NOW - since_last_start), rhythm=learned(timedelta(hours=24)))
+def test_an_unregistered_job_is_missed_by_its_learned_schedule(since_last_start, kind, status):
+    shown = facts(run(NOW - since_last_start), learned_schedule=learned(timedelta(hours=24)))
     verdict = assess(shown, ROLLING, now=NOW, registered=False)
     assert [(found.kind, found.alerts) for found in verdict.findings] == ([(kind, kind is Kind.MISSED)] if kind else [])
     assert verdict.status is status
     assert verdict.next_due_at == NOW - since_last_start + timedelta(hours=26)
 
 
-def test_an_unregistered_job_without_a_rhythm_is_never_missed_nor_due():
+def test_an_unregistered_job_without_a_learned_schedule_is_never_missed_nor_due():
     verdict = assess(facts(run(NOW - timedelta(days=6))), ROLLING, now=NOW, registered=False)
     assert (verdict.findings, verdict.next_due_at, verdict.judge_at) == ((), None, None)
 
@@ -227,7 +227,7 @@ def test_a_run_that_was_due_before_we_first_saw_the_job_is_not_missed(first_seen
     started = NOW - timedelta(days=3)
     shown = facts(
         run(started),
-        rhythm=learned(timedelta(hours=24)),
+        learned_schedule=learned(timedelta(hours=24)),
         registered_at=started + timedelta(hours=26) + first_seen,
     )
     verdict = assess(shown, ROLLING, now=NOW, registered=False)
@@ -235,8 +235,8 @@ def test_a_run_that_was_due_before_we_first_saw_the_job_is_not_missed(first_seen
     assert (verdict.finding(Kind.MISSED) is None) == (due is None)
 
 
-def test_a_rhythm_says_nothing_about_a_registered_job_nor_under_defaults():
-    shown = facts(run(NOW - timedelta(hours=23)), rhythm=learned(timedelta(hours=1)))
+def test_a_learned_schedule_says_nothing_about_a_registered_job_nor_under_defaults():
+    shown = facts(run(NOW - timedelta(hours=23)), learned_schedule=learned(timedelta(hours=1)))
     assert assess(shown, ROLLING, now=NOW, registered=True).findings == ()
     assert assess(shown, ROLLING, now=NOW, registered=False, all_rules=True).findings == ()
 
@@ -250,15 +250,17 @@ def test_a_rhythm_says_nothing_about_a_registered_job_nor_under_defaults():
         pytest.param(timedelta(days=7), timedelta(days=14, hours=4) + TICK, False, id="weekly, for more"),
     ],
 )
-def test_a_missed_job_is_dormant_after_a_week_and_twice_its_own_rhythm_and_stays_missed(every, silent_for, alerts):
-    shown = facts(run(NOW - silent_for), rhythm=learned(every))
+def test_a_missed_job_is_dormant_after_a_week_and_twice_its_learned_schedule_and_stays_missed(
+    every, silent_for, alerts
+):
+    shown = facts(run(NOW - silent_for), learned_schedule=learned(every))
     missed = assess(shown, ROLLING, now=NOW, registered=False).finding(Kind.MISSED)
     assert missed.alerts == alerts
 
 
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3)))
 def test_the_moment_at_which_time_alone_may_change_a_learned_verdict_is_known(later):
-    shown = facts(run(NOW - timedelta(hours=2)), rhythm=learned(timedelta(hours=24)))
+    shown = facts(run(NOW - timedelta(hours=2)), learned_schedule=learned(timedelta(hours=24)))
     verdict = assess(shown, ROLLING, now=NOW, registered=False)
     then = assess(shown, ROLLING, now=min(NOW + later, verdict.judge_at), registered=False)
     assert then.findings == verdict.findings == ()
@@ -341,7 +343,7 @@ def test_a_run_that_has_been_running_since_last_year_alerts_nobody_where_nobody_
 
 
 def test_a_start_in_the_future_does_not_postpone_a_learned_deadline():
-    shown = facts(run(NOW + timedelta(days=300)), rhythm=learned(timedelta(hours=24)))
+    shown = facts(run(NOW + timedelta(days=300)), learned_schedule=learned(timedelta(hours=24)))
     assert assess(shown, ROLLING, now=NOW, registered=False).next_due_at == NOW + timedelta(hours=26)
 
 

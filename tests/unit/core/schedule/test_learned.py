@@ -1,4 +1,4 @@
-"""A job's own rhythm, learned from when its runs started: quiet while the job keeps it, an alarm when it stops."""
+"""A schedule learned from when a job's runs started: no alarm while the job keeps to it, one when the job stops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.schedule.learned import FEWEST_STARTS, Rhythm, learn_rhythm, read_rhythm
+from airflow_jobmon.core.schedule.learned import FEWEST_STARTS, LearnedSchedule, learn_schedule, read_learned_schedule
 
 MONDAY = date(2025, 6, 2)
 """Sixteen weeks and five days before clocks go back in Europe."""
@@ -70,22 +70,24 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Sydney", "Asia/K
 def false_alarms(starts: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
     """Replay: after each start, when it would have been called missed although the next one then came."""
     relearn = timedelta(hours=12 if len(starts) < 1000 else 60)
-    rhythm: Rhythm | None = None
+    schedule: LearnedSchedule | None = None
     learned = starts[0]
     alarms = []
     for number, (last, following) in enumerate(pairwise(starts), 1):
-        if rhythm is None or last - learned > relearn or (alarms and alarms[-1][1] == last):
-            rhythm, learned = learn_rhythm(starts[max(0, number - 2300) : number]), last
-        if rhythm is not None and rhythm.due_after(last) < following:
+        if schedule is None or last - learned > relearn or (alarms and alarms[-1][1] == last):
+            schedule, learned = learn_schedule(starts[max(0, number - 2300) : number]), last
+        if schedule is not None and schedule.due_after(last) < following:
             alarms.append((last, following))
     return alarms
 
 
-def learned(plan: Plan, weeks: int = 12, zone: str = "UTC", first: date = MONDAY) -> tuple[Rhythm, list[datetime]]:
+def learned(
+    plan: Plan, weeks: int = 12, zone: str = "UTC", first: date = MONDAY
+) -> tuple[LearnedSchedule, list[datetime]]:
     starts = list(plan.starts(zone, first, weeks * 7))
-    rhythm = learn_rhythm(starts)
-    assert rhythm is not None
-    return rhythm, starts
+    schedule = learn_schedule(starts)
+    assert schedule is not None
+    return schedule, starts
 
 
 @settings(deadline=None, max_examples=50)
@@ -96,7 +98,7 @@ def learned(plan: Plan, weeks: int = 12, zone: str = "UTC", first: date = MONDAY
     st.sampled_from([4, 60, 1200]),
     st.randoms(use_true_random=False),
 )
-def test_a_job_that_keeps_its_rhythm_is_never_missed(plan, zone, first, jitter, chance):
+def test_a_job_that_keeps_its_schedule_is_never_missed(plan, zone, first, jitter, chance):
     often = len(plan.times) > 20
     days = 30 if often else 130 if len(plan.times) > 1 or len(plan.weekdays) > 2 else 420
     late = min(jitter, 300) if often else jitter
@@ -106,7 +108,7 @@ def test_a_job_that_keeps_its_rhythm_is_never_missed(plan, zone, first, jitter, 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 @pytest.mark.parametrize("first", [date(2025, 1, 20), date(2025, 8, 25)], ids=["clocks go forward", "clocks go back"])
-def test_a_clock_change_alarms_nobody(plan, first):
+def test_a_clock_change_raises_no_alarm(plan, first):
     for zone in ("Europe/Berlin", "Pacific/Auckland"):
         assert false_alarms(list(plan.starts(zone, first, 90))) == []
 
@@ -122,29 +124,29 @@ def test_a_clock_change_alarms_nobody(plan, first):
     ],
 )
 def test_a_job_that_stops_is_missed_soon(plan, latest):
-    rhythm, starts = learned(plan, weeks=30 if plan.name == "monthly" else 12)
+    schedule, starts = learned(plan, weeks=30 if plan.name == "monthly" else 12)
     last = [start for start in starts if plan is not WEEKDAY or start.weekday() == 1][-1]
-    assert last < rhythm.after(last)[0] < rhythm.due_after(last) <= last + latest
+    assert last < schedule.after(last)[0] < schedule.due_after(last) <= last + latest
 
 
 def test_a_weekday_job_is_expected_after_the_weekend_on_a_friday_only():
-    rhythm, starts = learned(WEEKDAY)
-    waits = {start.weekday(): rhythm.after(start)[0] - start for start in starts}
+    schedule, starts = learned(WEEKDAY)
+    waits = {start.weekday(): schedule.after(start)[0] - start for start in starts}
     assert waits == {day: timedelta(days=3 if day == 4 else 1) for day in range(5)}
 
 
 def test_a_job_that_pauses_at_night_is_missed_the_same_day():
-    rhythm, starts = learned(Plan("day", each(20, 6, 22)), weeks=4)
+    schedule, starts = learned(Plan("day", each(20, 6, 22)), weeks=4)
     noon = next(start for start in reversed(starts) if start.hour == 12)
-    assert rhythm.due_after(noon) <= noon + timedelta(hours=5)
+    assert schedule.due_after(noon) <= noon + timedelta(hours=5)
     last = starts[-1]
-    assert rhythm.due_after(last) > last + timedelta(hours=8)
+    assert schedule.due_after(last) > last + timedelta(hours=8)
 
 
 @pytest.mark.parametrize("count", range(1, 8))
 def test_at_least_five_runs_are_needed(count):
     starts = list(DAILY.starts("UTC", MONDAY, count))
-    assert (learn_rhythm(starts) is not None) == (count >= FEWEST_STARTS)
+    assert (learn_schedule(starts) is not None) == (count >= FEWEST_STARTS)
 
 
 @pytest.mark.parametrize(
@@ -157,31 +159,31 @@ def test_at_least_five_runs_are_needed(count):
 )
 def test_a_job_may_rest_on_days_on_which_it_was_not_seen_yet(days, wait):
     starts = list(DAILY.starts("UTC", MONDAY, days))
-    assert learn_rhythm(starts).after(starts[-1])[0] == starts[-1] + wait
+    assert learn_schedule(starts).after(starts[-1])[0] == starts[-1] + wait
 
 
-def test_runs_of_a_single_day_tell_nothing():
-    assert learn_rhythm(TWENTY.starts("UTC", MONDAY, 1)) is None
+def test_runs_of_a_single_day_are_not_enough():
+    assert learn_schedule(TWENTY.starts("UTC", MONDAY, 1)) is None
 
 
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("hours", [3, 24, 100], ids=["several a day", "some a week", "few"])
-def test_runs_at_random_times_follow_no_rhythm(seed, hours):
+def test_runs_at_random_times_follow_no_schedule(seed, hours):
     chance = random.Random(f"{seed} {hours}")
     at, starts = datetime(2025, 6, 2, tzinfo=UTC), []
     for _ in range(100):
         at += timedelta(hours=chance.expovariate(1 / hours))
         starts.append(at)
     for known in range(FEWEST_STARTS, len(starts), 7):
-        assert learn_rhythm(starts[:known]) is None
+        assert learn_schedule(starts[:known]) is None
 
 
-def test_a_night_that_was_missed_is_set_aside_once_it_is_a_week_old():
+def test_a_missed_night_is_ignored_once_it_is_a_week_old():
     starts = list(DAILY.starts("UTC", MONDAY, 80))
     del starts[70]
     ran, after_a_week = starts[:73], starts[:79]
-    assert learn_rhythm(ran).due_after(ran[-1]) > ran[-1] + timedelta(hours=48)
-    assert learn_rhythm(after_a_week).due_after(after_a_week[-1]) <= after_a_week[-1] + timedelta(hours=27)
+    assert learn_schedule(ran).due_after(ran[-1]) > ran[-1] + timedelta(hours=48)
+    assert learn_schedule(after_a_week).due_after(after_a_week[-1]) <= after_a_week[-1] + timedelta(hours=27)
     assert false_alarms(starts) == [(starts[69], starts[70])]
 
 
@@ -190,10 +192,10 @@ def test_reruns_by_hand_postpone_a_deadline_and_never_hasten_one():
     reruns = [start + timedelta(hours=6, minutes=12) for start in starts[3::9]]
     both = sorted(starts + reruns)
     assert false_alarms(both) == []
-    rhythm = learn_rhythm(both)
-    assert rhythm.due_after(starts[-1]) <= starts[-1] + timedelta(hours=27)
+    schedule = learn_schedule(both)
+    assert schedule.due_after(starts[-1]) <= starts[-1] + timedelta(hours=27)
     rerun = starts[-1] + timedelta(hours=6)
-    assert timedelta(hours=24) < rhythm.due_after(rerun) - rerun <= timedelta(hours=27)
+    assert timedelta(hours=24) < schedule.due_after(rerun) - rerun <= timedelta(hours=27)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_reruns_by_hand_postpone_a_deadline_and_never_hasten_one():
         pytest.param(TWENTY, Plan("hourly", each(180)), 1, id="every three hours"),
     ],
 )
-def test_a_rhythm_that_changed_alarms_at_most_once(before, after, alarms):
+def test_a_changed_schedule_alarms_at_most_once(before, after, alarms):
     change = MONDAY + timedelta(days=84)
     starts = [*before.starts("UTC", MONDAY, 84), *after.starts("UTC", change, 60)]
     assert len(false_alarms(starts)) <= alarms
@@ -219,9 +221,9 @@ def test_a_pause_of_each_month_surprises_once():
         assert len(false_alarms(list(paused.starts(zone, MONDAY, 300)))) == 1
 
 
-def test_a_break_of_weeks_is_forgotten_after_three_weeks_of_rhythm():
+def test_a_break_of_weeks_is_forgotten_after_three_regular_weeks():
     starts = [*DAILY.starts("UTC", MONDAY, 40), *DAILY.starts("UTC", MONDAY + timedelta(days=75), 23)]
-    assert learn_rhythm(starts).due_after(starts[-1]) <= starts[-1] + timedelta(hours=27)
+    assert learn_schedule(starts).due_after(starts[-1]) <= starts[-1] + timedelta(hours=27)
 
 
 @given(
@@ -229,21 +231,21 @@ def test_a_break_of_weeks_is_forgotten_after_three_weeks_of_rhythm():
     st.floats(0, 7 * 86400),
 )
 @example([86400.0] * 40, 7200.0)
-def test_whatever_was_learned_a_stopped_job_is_missed_within_the_documented_time(gaps, offset):
+def test_a_stopped_job_is_missed_within_the_documented_time(gaps, offset):
     at = datetime(2025, 6, 2, tzinfo=UTC)
     starts = [at := at + timedelta(seconds=gap) for gap in gaps]
-    rhythm = learn_rhythm(starts)
-    if rhythm is None:
+    schedule = learn_schedule(starts)
+    if schedule is None:
         return
     longest = max(b - a for a, b in pairwise(starts))
     last = starts[-1] + timedelta(seconds=offset)
     bound = max(1.25 * longest + timedelta(hours=5), timedelta(days=3, hours=8))
-    assert last + timedelta(hours=1) < rhythm.due_after(last) <= last + bound
-    assert last < rhythm.after(last)[0] < rhythm.due_after(last)
+    assert last + timedelta(hours=1) < schedule.due_after(last) <= last + bound
+    assert last < schedule.after(last)[0] < schedule.due_after(last)
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
-def test_a_rhythm_that_was_stored_is_the_same_when_read(plan):
-    rhythm, _ = learned(plan, weeks=100 if len(plan.times) == 1 else 4)
-    assert read_rhythm(rhythm.as_json()) == rhythm
-    assert read_rhythm(None) is None
+def test_a_stored_schedule_is_the_same_when_read(plan):
+    schedule, _ = learned(plan, weeks=100 if len(plan.times) == 1 else 4)
+    assert read_learned_schedule(schedule.as_json()) == schedule
+    assert read_learned_schedule(None) is None
