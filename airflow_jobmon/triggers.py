@@ -1,12 +1,11 @@
-"""What runs in the triggerer.
+"""The triggers, which run in the triggerer.
 
-Airflow stores these classes' paths and arguments: never move a class; only add arguments, with defaults.
+Airflow stores the paths and arguments of these classes: never move a class; only add arguments, with defaults.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -22,18 +21,19 @@ from airflow_jobmon.core.times import iso, parse_moment
 from airflow_jobmon.errors import JobmonError
 
 if TYPE_CHECKING:
+    from airflow_jobmon.monitoring.watcher import Watcher, Where
     from airflow_jobmon.settings import Settings
 
 DEFAULT_CONN_ID = "jobmon_default"
 
 _LONGEST_RETRY = timedelta(minutes=1)
-"""Between tries of an asset's trigger to use a database that refuses it."""
+"""Between attempts of JobRunTrigger to use a database that refuses it."""
 
 
 class JobsLogTrigger(BaseTrigger):
-    """Waits for the run that a deferred JobsLogSensor is after.
+    """Waits for the run that a deferred JobsLogSensor waits for.
 
-    Its event is `{"run": {...}}`, or `{"error": "one line"}` where the database cannot be used at all.
+    The event is `{"run": {...}}`, or `{"error": "one line"}` if the database cannot be used at all.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class JobsLogTrigger(BaseTrigger):
 
 
 class JobRunTrigger(BaseEventTrigger):
-    """Tells an asset of each success of a job that runs outside Airflow; several that come at once are one event.
+    """Updates an asset on each success of a job that runs outside Airflow; several at once make one event.
 
-    What was told is remembered in the job's database, so after a restart only what was missed is told. It never ends by
-    itself and never raises for trouble with the database: Airflow would start it again every two seconds.
+    The job's database records which successes had an event, so after a restart only the missed ones get one. The
+    trigger never ends by itself and never raises for a database problem: Airflow would restart it every two seconds.
     """
 
     def __init__(self, *, job_name: str, conn_id: str = DEFAULT_CONN_ID) -> None:
@@ -106,32 +106,32 @@ class JobRunTrigger(BaseEventTrigger):
         from airflow_jobmon.runtime.connections import aconninfo  # noqa: PLC0415
         from airflow_jobmon.waiting.run_poller import new_successes  # noqa: PLC0415
 
-        told, failures = "", 0
+        logged, failures = "", 0
         while True:
             try:
                 async with aclosing(
                     new_successes(self.job_name, conn_id=self.conn_id, resolve=aconninfo)
-                ) as announcements:
-                    async for news in announcements:
-                        told, failures = "", 0
-                        yield TriggerEvent({**run_payload(news.run), "successes": news.successes})
+                ) as notifications:
+                    async for successes in notifications:
+                        logged, failures = "", 0
+                        yield TriggerEvent({**run_payload(successes.newest), "successes": successes.count})
             except JobmonError as error:
-                if str(error) != told:
-                    told = str(error)
-                    self.log.error("Job %s, connection %s: %s. Trying again.", self.job_name, self.conn_id, told)  # noqa: TRY400
+                if str(error) != logged:
+                    logged = str(error)
+                    self.log.error("Job %s, connection %s: %s. Trying again.", self.job_name, self.conn_id, logged)  # noqa: TRY400
                 failures += 1
                 pause = backoff(failures, jitter=random.random(), longest=_LONGEST_RETRY)  # noqa: S311 - jitter
                 await asyncio.sleep(pause.total_seconds())
 
 
 class JobAlertTrigger(BaseEventTrigger):
-    """Watches the job log, judges, and fires whenever an alert is due that nobody is delivering.
+    """Runs the watcher, and fires whenever an alert is due that no process is delivering.
 
-    The event says no more than that: what is due stands in the database, so a lost event loses nothing, and the next
-    one comes within seconds. It never raises for trouble with configuration or database: it says so and tries again,
-    with the settings and the connection as they are by then.
+    The event carries no alerts: they are in the database, so a lost event loses nothing, and the next one comes within
+    seconds. The trigger never raises for a problem with the configuration or the database: it logs it and tries again
+    with the current settings and connection.
 
-    :param conn_id: where the job log lives; None is [jobmon] conn_id.
+    :param conn_id: the connection to the job log's database; None: [jobmon] conn_id.
     """
 
     def __init__(self, *, conn_id: str | None = None) -> None:
@@ -149,20 +149,26 @@ class JobAlertTrigger(BaseEventTrigger):
             settings = await asyncio.to_thread(load)
             return await aconninfo(self.conn_id or settings.conn_id), settings
 
-        watching = await asyncio.to_thread(importlib.import_module, "airflow_jobmon.monitoring.watcher")
-        watcher = watching.Watcher(where, kind="trigger", delivers=False)
+        watcher = await asyncio.to_thread(_watcher, where)
         async with aclosing(watcher.wakes()) as wakes:
             async for _ in wakes:
                 yield TriggerEvent("alerts are due")
 
 
+def _watcher(where: Where) -> Watcher:
+    """Call this in a thread: it imports psycopg, for which the triggerer's event loop would stop for 0.3 s."""
+    from airflow_jobmon.monitoring.watcher import Watcher  # noqa: PLC0415
+
+    return Watcher(where, kind="trigger", delivers=False)
+
+
 def run_payload(run: Run) -> dict[str, Any]:
-    """A run as XCom and asset events carry it, JSON-native."""
+    """The run in the form of XComs and asset events, JSON-native."""
     return {"job_name": run.job_name, **run.as_json()}
 
 
 def run_of(payload: dict[str, Any]) -> Run:
-    """The run that `run_payload` wrote."""
+    """The run in a payload made by `run_payload`."""
     return Run(
         id=payload["id"],
         job_name=payload["job_name"],

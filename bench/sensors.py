@@ -46,7 +46,7 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
 async def _wait_and_wake(conninfo: str) -> tuple[int, list[float]]:
     """Connections in use while all wait, and for each wait the seconds from commit to wake-up."""
 
-    async def resolve(conn_id: str) -> str:  # noqa: ARG001 - what the hub asks for
+    async def resolve(conn_id: str) -> str:  # noqa: ARG001 - the signature that the poller calls
         return conninfo
 
     async def woken_at(job: int) -> float:

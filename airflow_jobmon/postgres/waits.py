@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults, read_job
 from airflow_jobmon.core.model.runs import SUCCESS, Run
-from airflow_jobmon.core.model.successes import WINDOW, Mark, Seen
+from airflow_jobmon.core.model.successes import WINDOW, Mark, Seen, SuccessLookup
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem, JobmonError, SchemaProblem
 from airflow_jobmon.postgres.connect import aconnect, connect
 from airflow_jobmon.postgres.queries import load_queries
 
-__all__ = ["TROUBLE", "aconnect", "connect"]
+__all__ = [
+    "TROUBLE",
+    "aconnect",
+    "changed_successes",
+    "connect",
+    "explained",
+    "finished_run",
+    "finished_runs",
+    "is_refusal",
+    "read_marks",
+    "registered_job",
+    "write_mark",
+]
 
 TROUBLE = (psycopg.Error, OSError, JobmonError)
 """What a database that is away, or answers with an error, is noticed by; anything else is a mistake in this package."""
@@ -65,16 +75,7 @@ async def finished_runs(conn: AsyncConnection, waits: Sequence[Wait]) -> dict[Wa
     return {waits[row[0] - 1]: _run(waits[row[0] - 1].job_name, row[1:]) for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class SuccessesLookedFor:
-    """A job whose successes are watched: where to look from, and what was there at the last look (None: none yet)."""
-
-    job_name: str
-    floor: datetime | None
-    fingerprint: int | None
-
-
-async def changed_successes(conn: AsyncConnection, jobs: Sequence[SuccessesLookedFor]) -> dict[int, tuple[int, Seen]]:
+async def changed_successes(conn: AsyncConnection, jobs: Sequence[SuccessLookup]) -> dict[int, tuple[int, Seen]]:
     """By position in `jobs`, the new fingerprint and the successes of those where something changed."""
     rows = await (
         await conn.execute(

@@ -1,13 +1,12 @@
-"""One connection for everything that waits in an event loop, however many wait.
+"""One connection for all waits in an event loop, however many there are.
 
-A triggerer may hold a thousand deferred sensors. They ask the hub of their connection id, which looks all of them up in
-one query each half second. The question is asked anew each time, so nothing is lost when the connection is.
+A triggerer may hold a thousand deferred sensors. They subscribe to the poller of their connection id, which looks all
+of them up in one query every half second. Each poll asks for everything again, so a lost connection loses nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -15,195 +14,204 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.core.rules.backoff import backoff
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.errors import JobmonError
-from airflow_jobmon.waiting.subscriptions import Announcement, RunBoard, SuccessBoard
+from airflow_jobmon.waiting.run_queries import RunQueries, load_run_queries
+from airflow_jobmon.waiting.subscriptions import NewSuccesses, RunSubscriptions, SuccessSubscriptions
+
+if TYPE_CHECKING:
+    import psycopg
 
 log = logging.getLogger(__name__)
 
 Resolve = Callable[[str], Awaitable[str]]
-"""From a connection id to its libpq conninfo; asked again at each connect, since passwords rotate."""
+"""From a connection id to its libpq conninfo; called before each connect, since passwords rotate."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How the hub spends its time, in seconds.
+class PollTimings:
+    """The intervals and timeouts of a poller, in seconds.
 
-    refused_for, away_for: how long a server that was never reached may refuse us, or be away, before the waits fail.
-    One that was reached before is waited for without end: each wait has its own timeout.
-    quiet: see SuccessBoard.
+    subscribe_delay: how long a poll that new subscriptions ask for is delayed, so that it serves all of them.
+    refused_for, unreachable_for: how long a server that was never reached may refuse the connection, or be
+        unreachable, before the waits fail. For a server that was reached before there is no limit: each wait has its
+        own timeout.
+    quiet: see SuccessSubscriptions.
     """
 
-    look_every: float = 0.5
-    gather_joiners: float = 0.02
-    look_timeout: float = 30.0
+    poll_interval: float = 0.5
+    subscribe_delay: float = 0.02
+    poll_timeout: float = 30.0
     connect_timeout: float = 30.0
     first_retry: float = 0.2
     longest_retry: float = 15.0
     refused_for: float = 5.0
-    away_for: float = 300.0
+    unreachable_for: float = 300.0
     quiet: float = 5.0
 
 
-_PACE = Pace()
-_hubs: dict[tuple[asyncio.AbstractEventLoop, str], Hub] = {}
+_TIMINGS = PollTimings()
+_pollers: dict[tuple[asyncio.AbstractEventLoop, str], RunPoller] = {}
 
 
-async def wait_for_run(wait: Wait, *, conn_id: str, resolve: Resolve, pace: Pace = _PACE) -> Run:
+async def wait_for_run(wait: Wait, *, conn_id: str, resolve: Resolve, timings: PollTimings = _TIMINGS) -> Run:
     """The run that ends this wait, however long that takes.
 
     Raises a JobmonError of one line where the database cannot be reached or read to begin with.
     """
-    hub = _hub(conn_id, resolve, pace)
-    answer = hub.runs.join(wait)
-    hub.stir()
+    poller = _poller(conn_id, resolve, timings)
+    future = poller.runs.add(wait)
+    poller.wake()
     try:
-        return await answer
+        return await future
     finally:
-        hub.runs.leave(wait, answer)
-        hub.stir()
+        poller.runs.remove(wait, future)
+        poller.wake()
 
 
 async def new_successes(
-    job_name: str, *, conn_id: str, resolve: Resolve, pace: Pace = _PACE
-) -> AsyncGenerator[Announcement, None]:
-    """Each success of a job as it comes, several at once as one; raises as `wait_for_run` does."""
-    hub = _hub(conn_id, resolve, pace)
-    watch = hub.successes.join(job_name)
-    hub.stir()
+    job_name: str, *, conn_id: str, resolve: Resolve, timings: PollTimings = _TIMINGS
+) -> AsyncGenerator[NewSuccesses, None]:
+    """Yield the successes of a job as they come, several at once as one item; raises as `wait_for_run` does."""
+    poller = _poller(conn_id, resolve, timings)
+    subscription = poller.successes.add(job_name)
+    poller.wake()
     try:
         while True:
-            yield await watch.next()
+            yield await subscription.next()
     finally:
-        hub.successes.leave(watch)
-        hub.stir()
+        poller.successes.remove(subscription)
+        poller.wake()
 
 
-def _hub(conn_id: str, resolve: Resolve, pace: Pace) -> Hub:
+def _poller(conn_id: str, resolve: Resolve, timings: PollTimings) -> RunPoller:
     key = (asyncio.get_running_loop(), conn_id)
-    if (hub := _hubs.get(key)) is None:
-        hub = _hubs[key] = Hub(conn_id, resolve, pace)
-        hub.start()
-    return hub
+    if (poller := _pollers.get(key)) is None:
+        poller = _pollers[key] = RunPoller(conn_id, resolve, timings)
+        poller.start()
+    return poller
 
 
-class Hub:
-    """The task that looks things up; it ends when nobody waits any more."""
+class RunPoller:
+    """The task that polls for all subscriptions of one connection id; it ends with the last of them."""
 
-    def __init__(self, conn_id: str, resolve: Resolve, pace: Pace) -> None:
-        self.runs = RunBoard()
-        self.successes = SuccessBoard(pace.quiet)
+    def __init__(self, conn_id: str, resolve: Resolve, timings: PollTimings) -> None:
+        self.runs = RunSubscriptions()
+        self.successes = SuccessSubscriptions(timings.quiet)
         self._conn_id = conn_id
         self._resolve = resolve
-        self._pace = pace
-        self._stirred = asyncio.Event()
+        self._timings = timings
+        self._woken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._conn: psycopg.AsyncConnection[Any] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        # An empty context: in the first waiter's, everything the hub logs would go to that one task's log.
-        self._task = self._loop.create_task(self._serve(), name=f"jobmon hub {self._conn_id}", context=Context())
+        # An empty context: in that of the first subscriber, everything the poller logs would go to that task's log.
+        self._task = self._loop.create_task(self._run(), name=f"jobmon poller {self._conn_id}", context=Context())
 
-    def stir(self) -> None:
-        """Somebody joined or left."""
-        self._stirred.set()
+    def wake(self) -> None:
+        """Notice a subscription that was added or removed."""
+        self._woken.set()
 
     @property
-    def _asked(self) -> bool:
+    def _has_subscriptions(self) -> bool:
         return bool(self.runs) or bool(self.successes)
 
-    async def _serve(self) -> None:
+    async def _run(self) -> None:
+        """Poll until there are no subscriptions; an error that ends polling before that goes to all of them."""
         failure: Exception = JobmonError("the wait was stopped together with its event loop")
-        conn: Any = None
         try:
-            # 0.3 s of imports that must not stop the loop, and must come before `resolve`, which needs them too.
-            database = await asyncio.to_thread(importlib.import_module, "airflow_jobmon.postgres.waits")
-            outage = _Outage(self._conn_id, self._pace, self._loop.time)
-            while self._asked:
-                try:
-                    if conn is None:
-                        conn = await self._connect(database)
-                    async with asyncio.timeout(self._pace.look_timeout):
-                        await self.runs.look(conn, database)
-                        await self.successes.look(conn, database, self._loop.time())
-                except database.TROUBLE as error:
-                    await _closed(conn)
-                    conn = None
-                    pause = outage.retry_in(database.explained(error), refused=database.is_refusal(error))
-                    await self._pause(pause, joiners_end_it=False)
-                else:
-                    outage.over()
-                    await self._pause(self._pace.look_every, joiners_end_it=True)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            await self._poll_while_subscribed()
+        except Exception as error:  # noqa: BLE001 - the subscribers raise it
             failure = error
         finally:
-            # No await between seeing that nobody asks and this: who joins from now on gets a new hub.
-            del _hubs[self._loop, self._conn_id]
+            # No await between the last check for subscriptions and this: later subscribers get a new poller.
+            del _pollers[self._loop, self._conn_id]
             self.runs.fail(failure)
             self.successes.fail(failure)
-            await _closed(conn)
+            await self._disconnect()
 
-    async def _connect(self, database: Any) -> Any:
-        async with asyncio.timeout(self._pace.connect_timeout):
-            return await database.aconnect(await self._resolve(self._conn_id))
+    async def _poll_while_subscribed(self) -> None:
+        # In a thread, and before `resolve`, which would import the same modules in this event loop.
+        queries = await asyncio.to_thread(load_run_queries)
+        outage = _Outage(self._conn_id, self._timings, self._loop.time)
+        while self._has_subscriptions:
+            try:
+                await self._poll(queries)
+            except queries.TROUBLE as error:
+                await self._disconnect()
+                retry_in = outage.retry_in(queries.explained(error), refused=queries.is_refusal(error))
+                await self._sleep(retry_in, until_subscribed=False)
+            else:
+                outage.end()
+                await self._sleep(self._timings.poll_interval, until_subscribed=True)
 
-    async def _pause(self, seconds: float, *, joiners_end_it: bool) -> None:
-        """Sleep, but no longer than anybody waits; with `joiners_end_it`, new waits are looked up at once, together."""
+    async def _poll(self, queries: RunQueries) -> None:
+        if self._conn is None:
+            async with asyncio.timeout(self._timings.connect_timeout):
+                self._conn = await queries.aconnect(await self._resolve(self._conn_id))
+        async with asyncio.timeout(self._timings.poll_timeout):
+            await self.runs.poll(self._conn, queries)
+            await self.successes.poll(self._conn, queries, self._loop.time())
+
+    async def _disconnect(self) -> None:
+        """Close without raising: this connection is lost or no longer needed."""
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            with suppress(Exception):
+                await conn.close()
+
+    async def _sleep(self, seconds: float, *, until_subscribed: bool) -> None:
+        """Sleep while there are subscriptions; with `until_subscribed`, at most until shortly after a new one."""
         end = self._loop.time() + seconds
-        while self._asked and (left := end - self._loop.time()) > 0:
-            self._stirred.clear()
+        while self._has_subscriptions and (left := end - self._loop.time()) > 0:
+            self._woken.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
-                    await self._stirred.wait()
-                if joiners_end_it:
-                    end = min(end, self._loop.time() + self._pace.gather_joiners)
+                    await self._woken.wait()
+                if until_subscribed:
+                    end = min(end, self._loop.time() + self._timings.subscribe_delay)
 
 
 class _Outage:
-    """How long to wait before the next try, and what to say about it: once when it begins, once when it is over."""
+    """How long to wait before the next attempt. Logs an outage once when it begins, and once when it is over."""
 
-    def __init__(self, conn_id: str, pace: Pace, clock: Callable[[], float]) -> None:
+    def __init__(self, conn_id: str, timings: PollTimings, clock: Callable[[], float]) -> None:
         self._conn_id = conn_id
-        self._pace = pace
+        self._timings = timings
         self._clock = clock
         self._reached = False
         self._began: float | None = None
-        self._tries = 0
+        self._attempts = 0
 
     def retry_in(self, error: Exception, *, refused: bool) -> float:
-        """Seconds to the next try. Raises `error` when a server that was never reached has had its time."""
+        """Seconds until the next attempt. Raises `error` once a server that was never reached has had its time."""
         now = self._clock()
         if self._began is None:
             self._began = now
-            # A server never reached is told to those who wait, if it comes to that; an asset's trigger begins anew.
+            # Those who wait for a server that was never reached may get this error, so it is no warning here.
             level = logging.WARNING if self._reached else logging.INFO
-            log.log(level, "Connection %s: %s. Trying again; all waits go on when it is back.", self._conn_id, error)
+            log.log(level, "Connection %s: %s. Trying again; all waits continue when it is back.", self._conn_id, error)
         if not self._reached:
-            patience = self._pace.refused_for if refused else self._pace.away_for
-            if now - self._began >= patience:
+            limit = self._timings.refused_for if refused else self._timings.unreachable_for
+            if now - self._began >= limit:
                 raise error
-        self._tries += 1
+        self._attempts += 1
         return backoff(
-            self._tries,
+            self._attempts,
             jitter=random.random(),  # noqa: S311 - jitter
-            first=timedelta(seconds=self._pace.first_retry),
-            longest=timedelta(seconds=self._pace.longest_retry),
+            first=timedelta(seconds=self._timings.first_retry),
+            longest=timedelta(seconds=self._timings.longest_retry),
         ).total_seconds()
 
-    def over(self) -> None:
+    def end(self) -> None:
         if self._began is not None:
             lasted = roughly(timedelta(seconds=self._clock() - self._began))
             log.info("Connection %s is back after %s.", self._conn_id, lasted)
-        self._reached, self._began, self._tries = True, None, 0
-
-
-async def _closed(conn: Any) -> None:
-    """Close without a word: a connection that is closed here is lost, or needed by nobody."""
-    if conn is not None:
-        with suppress(Exception):
-            await conn.close()
+        self._reached, self._began, self._attempts = True, None, 0

@@ -1,20 +1,28 @@
-"""What is asked of a hub: waits for one run, and watches over the successes of a job."""
+"""The subscriptions of a poller: to one run (sensors), and to every success of a job (success assets)."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from airflow_jobmon.core.model.runs import Run
-from airflow_jobmon.core.model.successes import Mark, Seen, moved, news
+from airflow_jobmon.core.model.successes import Mark, Seen, SuccessLookup, moved, news
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import JobmonError
+from airflow_jobmon.waiting.run_queries import RunQueries
+
+if TYPE_CHECKING:
+    import psycopg
+
+    Connection = psycopg.AsyncConnection[Any]
 
 
-class RunBoard:
-    """Who waits for a run; equal waits are looked up once."""
+class RunSubscriptions:
+    """The waits for one run each; equal waits are looked up once."""
 
     def __init__(self) -> None:
         self._waits: dict[Wait, set[asyncio.Future[Run]]] = {}
@@ -22,132 +30,139 @@ class RunBoard:
     def __bool__(self) -> bool:
         return bool(self._waits)
 
-    def join(self, wait: Wait) -> asyncio.Future[Run]:
-        answer: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        self._waits.setdefault(wait, set()).add(answer)
-        return answer
+    def add(self, wait: Wait) -> asyncio.Future[Run]:
+        future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+        self._waits.setdefault(wait, set()).add(future)
+        return future
 
-    def leave(self, wait: Wait, answer: asyncio.Future[Run]) -> None:
-        answers = self._waits.get(wait, set())
-        answers.discard(answer)
-        if not answers:
+    def remove(self, wait: Wait, future: asyncio.Future[Run]) -> None:
+        futures = self._waits.get(wait, set())
+        futures.discard(future)
+        if not futures:
             self._waits.pop(wait, None)
 
-    async def look(self, conn: Any, database: Any) -> None:
+    async def poll(self, conn: Connection, queries: RunQueries) -> None:
         if not self._waits:
             return
-        for wait, found in (await database.finished_runs(conn, list(self._waits))).items():
-            for answer in self._waits.pop(wait, ()):
+        for wait, found in (await queries.finished_runs(conn, list(self._waits))).items():
+            for future in self._waits.pop(wait, ()):
                 if isinstance(found, JobmonError):
-                    _refuse(answer, found)
-                elif not answer.done():
-                    answer.set_result(found)
+                    _set_exception(future, found)
+                elif not future.done():
+                    future.set_result(found)
 
     def fail(self, error: Exception) -> None:
-        """Nobody looks any more: everyone gets the error."""
-        for answers in self._waits.values():
-            for answer in answers:
-                _refuse(answer, error)
+        """End every wait with this error; the poller has stopped."""
+        for futures in self._waits.values():
+            for future in futures:
+                _set_exception(future, error)
         self._waits.clear()
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """The newest of `successes` that came since the last announcement."""
+class NewSuccesses:
+    """The successes of a job since the previous notification: how many, and the newest."""
 
-    run: Run
-    successes: int
+    newest: Run
+    count: int
 
 
-class Watch:
-    """One watch over the successes of a job; `mark` is None until what was announced before has been read."""
+class SuccessSubscription:
+    """One subscription to the successes of a job; `mark` is None until it is read from the database."""
 
     def __init__(self, job_name: str) -> None:
         self.job_name = job_name
         self.mark: Mark | None = None
         self.fingerprint: int | None = None
         self.quiet_until = 0.0
-        self.unwritten = False
-        self._told: asyncio.Queue[Announcement | Exception] = asyncio.Queue()
+        self.mark_unsaved = False
+        self._notifications: asyncio.Queue[NewSuccesses | Exception] = asyncio.Queue()
 
-    def see(self, fingerprint: int, seen: Seen, *, quiet_until: float) -> None:
-        """Take in what the log shows; a job that was never watched before begins with what is there, untold."""
+    @property
+    def floor(self) -> datetime | None:
+        return None if self.mark is None else self.mark.floor
+
+    def update(self, fingerprint: int, seen: Seen, *, quiet_until: float) -> None:
+        """Notify of what is new; for a job without a mark, what is there already is not new."""
         first = self.mark is None
         mark = self.mark or Mark()
-        fresh = [] if first else news(seen, mark)
-        if fresh:
-            self._told.put_nowait(Announcement(fresh[0], len(fresh)))
+        new = [] if first else news(seen, mark)
+        if new:
+            self._notifications.put_nowait(NewSuccesses(new[0], len(new)))
             self.quiet_until = quiet_until
         self.mark, self.fingerprint = moved(mark, seen), fingerprint
-        self.unwritten = self.unwritten or self.mark != mark or first
+        self.mark_unsaved = self.mark_unsaved or self.mark != mark or first
 
     def fail(self, error: Exception) -> None:
-        self._told.put_nowait(error)
+        self._notifications.put_nowait(error)
 
-    async def next(self) -> Announcement:
-        told = await self._told.get()
-        if isinstance(told, Exception):
-            raise told
-        return told
+    async def next(self) -> NewSuccesses:
+        notification = await self._notifications.get()
+        if isinstance(notification, Exception):
+            raise notification
+        return notification
 
 
-class SuccessBoard:
-    """The watches of a hub, and what the database remembers of them.
+class SuccessSubscriptions:
+    """The subscriptions to successes, and their marks in the database.
 
-    quiet: seconds between two announcements of one job. Airflow takes some 24 ms to write one event, so a busy job must
-    not fill its queue; and at the end of it the event has left this process, so only then is it marked as announced: a
-    process killed before announces it again.
+    quiet: seconds between two notifications of one job. Airflow takes some 24 ms to write one event, so a busy job must
+    not fill its queue. After these seconds the event has left this process, so only then is its mark saved: a process
+    killed before that notifies again after its restart.
     """
 
     def __init__(self, quiet: float) -> None:
         self._quiet = quiet
-        self._watches: list[Watch] = []
+        self._subscriptions: list[SuccessSubscription] = []
 
     def __bool__(self) -> bool:
-        return bool(self._watches)
+        return bool(self._subscriptions)
 
-    def join(self, job_name: str) -> Watch:
-        watch = Watch(job_name)
-        self._watches.append(watch)
-        return watch
+    def add(self, job_name: str) -> SuccessSubscription:
+        subscription = SuccessSubscription(job_name)
+        self._subscriptions.append(subscription)
+        return subscription
 
-    def leave(self, watch: Watch) -> None:
+    def remove(self, subscription: SuccessSubscription) -> None:
         with suppress(ValueError):
-            self._watches.remove(watch)
+            self._subscriptions.remove(subscription)
 
-    async def look(self, conn: Any, database: Any, now: float) -> None:
-        watches = [watch for watch in self._watches if watch.quiet_until <= now]
-        if not watches:
+    async def poll(self, conn: Connection, queries: RunQueries, now: float) -> None:
+        due = [subscription for subscription in self._subscriptions if subscription.quiet_until <= now]
+        if not due:
             return
-        await self._read_marks([watch for watch in watches if watch.mark is None], conn, database)
-        await self._write_marks(watches, conn, database)
-        asked = [
-            database.SuccessesLookedFor(watch.job_name, watch.mark and watch.mark.floor, watch.fingerprint)
-            for watch in watches
+        await _read_marks(due, conn, queries)
+        await _save_marks(due, conn, queries)
+        lookups = [
+            SuccessLookup(subscription.job_name, subscription.floor, subscription.fingerprint) for subscription in due
         ]
-        for position, (fingerprint, seen) in (await database.changed_successes(conn, asked)).items():
-            watches[position].see(fingerprint, seen, quiet_until=now + self._quiet)
-        # What was told is marked when its quiet time is over; what needed no telling, now.
-        await self._write_marks([watch for watch in watches if watch.quiet_until <= now], conn, database)
-
-    async def _read_marks(self, watches: list[Watch], conn: Any, database: Any) -> None:
-        if watches:
-            marks = await database.read_marks(conn, [watch.job_name for watch in watches])
-            for watch in watches:
-                watch.mark = marks.get(watch.job_name)
-
-    async def _write_marks(self, watches: list[Watch], conn: Any, database: Any) -> None:
-        for watch in watches:
-            if watch.unwritten and watch.mark is not None:
-                await database.write_mark(conn, watch.job_name, watch.mark)
-                watch.unwritten = False
+        for position, (fingerprint, seen) in (await queries.changed_successes(conn, lookups)).items():
+            due[position].update(fingerprint, seen, quiet_until=now + self._quiet)
+        # Those just notified save their mark after their quiet time; the others save it now.
+        await _save_marks([subscription for subscription in due if subscription.quiet_until <= now], conn, queries)
 
     def fail(self, error: Exception) -> None:
-        for watch in self._watches:
-            watch.fail(error)
-        self._watches.clear()
+        """End every subscription with this error; the poller has stopped."""
+        for subscription in self._subscriptions:
+            subscription.fail(error)
+        self._subscriptions.clear()
 
 
-def _refuse(answer: asyncio.Future[Run], error: Exception) -> None:
-    if not answer.done():
-        answer.set_exception(error)
+async def _read_marks(subscriptions: Sequence[SuccessSubscription], conn: Connection, queries: RunQueries) -> None:
+    unread = [subscription for subscription in subscriptions if subscription.mark is None]
+    if unread:
+        marks = await queries.read_marks(conn, [subscription.job_name for subscription in unread])
+        for subscription in unread:
+            subscription.mark = marks.get(subscription.job_name)
+
+
+async def _save_marks(subscriptions: Sequence[SuccessSubscription], conn: Connection, queries: RunQueries) -> None:
+    for subscription in subscriptions:
+        if subscription.mark_unsaved and subscription.mark is not None:
+            await queries.write_mark(conn, subscription.job_name, subscription.mark)
+            subscription.mark_unsaved = False
+
+
+def _set_exception(future: asyncio.Future[Run], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -122,7 +122,7 @@ def running() -> Callable[[Any], AbstractAsyncContextManager[list[Any]]]:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await eventually(lambda: not run_poller._hubs, "the hub to end")
+            await eventually(lambda: not run_poller._pollers, "the poller to end")
 
     return run
 

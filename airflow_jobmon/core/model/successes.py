@@ -21,6 +21,15 @@ _LONGEST_RUN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
+class SuccessLookup:
+    """A job, the start to look from, and the fingerprint of the previous lookup (None: there was none)."""
+
+    job_name: str
+    floor: datetime | None
+    fingerprint: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """The successes among a job's newest `WINDOW` runs, newest first.
 

@@ -1,4 +1,4 @@
-"""A thousand waits on one connection, whatever happens to it."""
+"""A thousand waits share one connection, and survive what happens to it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import pytest
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import ConnectionProblem, SchemaProblem
 from airflow_jobmon.waiting import run_poller
-from airflow_jobmon.waiting.run_poller import Pace, wait_for_run
+from airflow_jobmon.waiting.run_poller import PollTimings, wait_for_run
 from tests.support.logged_runs import log_run
 from tests.support.wait_until import PATIENCE, eventually, wait_until
 
 MIDNIGHT = datetime(2025, 11, 13, tzinfo=UTC)
-QUICK = Pace(look_every=0.05, first_retry=0.02, longest_retry=0.1, refused_for=0.3, away_for=0.6)
+QUICK = PollTimings(poll_interval=0.05, first_retry=0.02, longest_retry=0.1, refused_for=0.3, unreachable_for=0.6)
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_behind():
+def no_poller_is_left():
     yield
-    assert run_poller._hubs == {}
+    assert run_poller._pollers == {}
 
 
 @pytest.fixture
@@ -35,22 +35,24 @@ def wait_for(database):
     """Start a wait in this loop, through one connection id."""
 
     async def resolve(conn_id):
-        return f"{database} application_name=hub_test"
+        return f"{database} application_name=poller_test"
 
-    def start(job_name="nightly", since=MIDNIGHT, *, conn_id="jobmon_default", resolve=resolve, pace=QUICK, **wait):
+    def start(job_name="nightly", since=MIDNIGHT, *, conn_id="jobmon_default", resolve=resolve, timings=QUICK, **wait):
         return asyncio.create_task(
-            wait_for_run(Wait(job_name, since, **wait), conn_id=conn_id, resolve=resolve, pace=pace)
+            wait_for_run(Wait(job_name, since, **wait), conn_id=conn_id, resolve=resolve, timings=timings)
         )
 
     return start
 
 
 def connections(conn):
-    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hub_test' AND datname = current_database()"
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'poller_test' AND datname = current_database()"
+    )
     return conn.execute(query).fetchone()[0]
 
 
-async def test_a_run_that_is_there_already_ends_the_wait(conn, wait_for):
+async def test_an_existing_run_ends_the_wait(conn, wait_for):
     log_run(conn, "nightly", started_at=MIDNIGHT, records_updated=7)
     run = await wait_for()
     assert (run.job_name, run.started_at, run.status, run.records_updated) == ("nightly", MIDNIGHT, "success", 7)
@@ -60,7 +62,7 @@ async def test_a_run_that_finishes_later_ends_the_wait(conn, wait_for):
     run_id = log_run(conn, "nightly", status="running", started_at=MIDNIGHT)
     waiting = wait_for()
     await eventually(lambda: connections(conn) == 1)
-    await asyncio.sleep(3 * QUICK.look_every)
+    await asyncio.sleep(3 * QUICK.poll_interval)
     assert not waiting.done()
     conn.execute(
         "UPDATE public.jobs_log SET status = 'success', completed_at = now() WHERE id::text = %s", [str(run_id)]
@@ -110,15 +112,15 @@ async def test_the_first_finished_run_from_since_on_ends_the_wait(conn, wait_for
         assert (await waiting).id == ids[ends_with]
         return
     await eventually(lambda: connections(conn) == 1)
-    await asyncio.sleep(3 * QUICK.look_every)
+    await asyncio.sleep(3 * QUICK.poll_interval)
     assert not waiting.done()
     waiting.cancel()
 
 
 async def test_a_thousand_waits_share_one_connection_and_wake_within_a_second(conn, wait_for):
-    waiting = [wait_for(f"job-{nth}", pace=Pace()) for nth in range(1000)]
+    waiting = [wait_for(f"job-{nth}", timings=PollTimings()) for nth in range(1000)]
     await eventually(lambda: connections(conn) == 1)
-    await asyncio.sleep(Pace().look_every)
+    await asyncio.sleep(PollTimings().poll_interval)
     conn.execute(
         "INSERT INTO public.jobs_log (job_name, started_at, completed_at, status) "
         "SELECT 'job-' || nth, %s, %s, 'success' FROM generate_series(0, 999) AS nth",
@@ -129,18 +131,18 @@ async def test_a_thousand_waits_share_one_connection_and_wake_within_a_second(co
     assert [run.job_name for run in runs] == [f"job-{nth}" for nth in range(1000)]
 
 
-async def test_the_connection_is_closed_when_the_last_wait_leaves(conn, wait_for):
+async def test_the_connection_is_closed_after_the_last_wait(conn, wait_for):
     waiting = [wait_for(f"job-{nth}") for nth in range(3)]
     await eventually(lambda: connections(conn) == 1)
     waiting.pop().cancel()
-    await asyncio.sleep(3 * QUICK.look_every)
+    await asyncio.sleep(3 * QUICK.poll_interval)
     assert connections(conn) == 1
     for wait in waiting:
         wait.cancel()
     await eventually(lambda: connections(conn) == 0)
 
 
-async def test_who_joins_while_the_last_one_leaves_is_not_forgotten(conn, wait_for):
+async def test_a_wait_that_starts_while_the_last_one_is_cancelled_is_answered(conn, wait_for):
     log_run(conn, "nightly", started_at=MIDNIGHT)
     for delay in (0, 0.0005, 0.001, 0.002, 0.005) * 6:
         leaving = wait_for("never")
@@ -150,27 +152,27 @@ async def test_who_joins_while_the_last_one_leaves_is_not_forgotten(conn, wait_f
         assert (await asyncio.wait_for(wait_for(), PATIENCE)).job_name == "nightly"
 
 
-async def test_a_wait_cancelled_as_it_is_answered_leaves_nothing_behind(conn, wait_for):
+async def test_waits_cancelled_while_they_are_answered_leave_no_poller(conn, wait_for):
     waiting = [wait_for(f"job-{nth % 5}") for nth in range(50)]
     await eventually(lambda: connections(conn) == 1)
     for nth in range(5):
         log_run(conn, f"job-{nth}", started_at=MIDNIGHT)
-    await asyncio.sleep(QUICK.look_every)
+    await asyncio.sleep(QUICK.poll_interval)
     for wait in waiting[::2]:
         wait.cancel()
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(end.status == "success" for end in ended if not isinstance(end, asyncio.CancelledError))
-    await eventually(lambda: not run_poller._hubs)
+    await eventually(lambda: not run_poller._pollers)
 
 
-async def test_a_killed_backend_is_replaced_and_said_once(conn, wait_for, caplog):
+async def test_a_killed_backend_is_replaced_and_logged_once(conn, wait_for, caplog):
     caplog.set_level(logging.INFO, logger="airflow_jobmon.waiting.run_poller")
     waiting = [wait_for(f"job-{nth}") for nth in range(20)]
     good = wait_for("good")
     log_run(conn, "good", started_at=MIDNIGHT)
     await good
     for said in (2, 4, 6):
-        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hub_test'")
+        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'poller_test'")
         await eventually(lambda said=said: len(caplog.records) >= said)
     for nth in range(20):
         log_run(conn, f"job-{nth}", started_at=MIDNIGHT)
@@ -179,9 +181,9 @@ async def test_a_killed_backend_is_replaced_and_said_once(conn, wait_for, caplog
     assert said == ["WARNING", "INFO"] * 3
 
 
-async def test_a_query_that_hangs_is_given_up_and_asked_again(conn, database, wait_for):
-    pace = Pace(look_every=0.05, look_timeout=0.3, first_retry=0.02)
-    waiting = wait_for(pace=pace)
+async def test_a_query_that_hangs_is_abandoned_and_repeated(conn, database, wait_for):
+    timings = PollTimings(poll_interval=0.05, poll_timeout=0.3, first_retry=0.02)
+    waiting = wait_for(timings=timings)
     await eventually(lambda: connections(conn) == 1)
     await asyncio.sleep(0.2)
     with psycopg.connect(database) as blocker:
@@ -192,7 +194,7 @@ async def test_a_query_that_hangs_is_given_up_and_asked_again(conn, database, wa
     assert (await waiting).job_name == "nightly"
 
 
-async def test_one_wait_that_the_server_refuses_stops_no_other(conn, wait_for):
+async def test_a_wait_that_the_server_refuses_does_not_stop_the_others(conn, wait_for):
     log_run(conn, "nightly", started_at=MIDNIGHT)
     good = [wait_for() for _ in range(5)]
     bad = wait_for("nul\0")
@@ -209,7 +211,9 @@ async def test_one_wait_that_the_server_refuses_stops_no_other(conn, wait_for):
         pytest.param("{empty_database}", SchemaProblem, "airflow jobmon migrate", id="not migrated"),
     ],
 )
-async def test_a_database_never_reached_fails_all_waits_in_one_line(request, wait_for, conninfo, problem, said):
+async def test_a_database_that_is_never_reached_fails_all_waits_with_an_error_of_one_line(
+    request, wait_for, conninfo, problem, said
+):
     where = conninfo.format_map({name: request.getfixturevalue(name) for name in ("database", "empty_database")})
 
     async def resolve(conn_id):
@@ -230,7 +234,7 @@ async def test_a_connection_that_cannot_be_resolved_fails_the_wait(wait_for):
         await wait_for(resolve=resolve)
 
 
-async def test_a_server_that_is_only_away_at_first_is_waited_for(conn, database, wait_for):
+async def test_a_server_that_is_unreachable_only_at_first_is_waited_for(conn, database, wait_for):
     log_run(conn, "nightly", started_at=MIDNIGHT)
     tries = []
 
@@ -238,32 +242,32 @@ async def test_a_server_that_is_only_away_at_first_is_waited_for(conn, database,
         tries.append(conn_id)
         return database if len(tries) > 3 else "host=127.0.0.1 port=1"
 
-    pace = replace(QUICK, refused_for=PATIENCE)
-    assert (await wait_for(resolve=resolve, pace=pace)).job_name == "nightly"
+    timings = replace(QUICK, refused_for=PATIENCE)
+    assert (await wait_for(resolve=resolve, timings=timings)).job_name == "nightly"
 
 
-async def test_the_password_is_read_again_at_each_connect(conn, database, wait_for):
+async def test_the_password_is_read_again_for_each_connection(conn, database, wait_for):
     asked = []
 
     async def resolve(conn_id):
         asked.append(conn_id)
-        return f"{database} application_name=hub_test"
+        return f"{database} application_name=poller_test"
 
     waiting = wait_for(resolve=resolve)
     await eventually(lambda: connections(conn) == 1)
-    conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hub_test'")
+    conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'poller_test'")
     await eventually(lambda: len(asked) == 2)
     waiting.cancel()
 
 
-async def test_two_connection_ids_are_two_connections(conn, wait_for):
+async def test_two_connection_ids_use_two_connections(conn, wait_for):
     waiting = [wait_for(conn_id="one"), wait_for(conn_id="one"), wait_for(conn_id="other")]
     await eventually(lambda: connections(conn) == 2)
     for wait in waiting:
         wait.cancel()
 
 
-def test_two_loops_are_two_hubs(conn, wait_for):
+def test_two_event_loops_use_two_pollers(conn, wait_for):
     def in_a_loop_of_its_own():
         async def wait():
             return await wait_for()
@@ -281,7 +285,7 @@ def test_two_loops_are_two_hubs(conn, wait_for):
     assert len(runs) == 2
 
 
-def test_a_loop_that_ends_takes_its_hub_along(conn, wait_for):
+def test_a_poller_ends_with_its_event_loop(conn, wait_for):
     async def leave_without_waiting():
         wait_for()
         await eventually(lambda: connections(conn) == 1)
@@ -290,7 +294,7 @@ def test_a_loop_that_ends_takes_its_hub_along(conn, wait_for):
     wait_until(lambda: connections(conn) == 0)
 
 
-def test_no_task_stays_behind_under_asyncios_debug_mode(conn, wait_for):
+def test_no_task_is_left_in_the_debug_mode_of_asyncio(conn, wait_for):
     async def wait_and_be_cancelled():
         before = asyncio.all_tasks()
         waiting = [wait_for(f"job-{nth}") for nth in range(200)]
@@ -304,13 +308,13 @@ def test_no_task_stays_behind_under_asyncios_debug_mode(conn, wait_for):
     asyncio.run(wait_and_be_cancelled(), debug=True)
 
 
-def test_psycopg_is_imported_off_the_loop():
-    """It takes a third of a second, in which a triggerer's other triggers would stand still."""
+def test_psycopg_is_imported_outside_the_event_loop():
+    """The import takes a third of a second, which would stop the other triggers of a triggerer."""
     program = """
 import asyncio, sys, threading
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import ConnectionProblem
-from airflow_jobmon.waiting.run_poller import Pace, wait_for_run
+from airflow_jobmon.waiting.run_poller import PollTimings, wait_for_run
 
 threads = []
 class Recorder:
@@ -324,7 +328,7 @@ async def resolve(conn_id):
 
 async def main():
     try:
-        await wait_for_run(Wait("nightly", None), conn_id="x", resolve=resolve, pace=Pace(refused_for=0))
+        await wait_for_run(Wait("nightly", None), conn_id="x", resolve=resolve, timings=PollTimings(refused_for=0))
     except ConnectionProblem:
         pass
 
@@ -335,7 +339,7 @@ assert threads and threading.main_thread() not in threads, threads
     assert done.returncode == 0, done.stderr
 
 
-async def test_what_the_hub_logs_does_not_go_to_the_first_waiters_log(conn, wait_for):
+async def test_what_the_poller_logs_does_not_go_to_the_log_of_the_first_wait(conn, wait_for):
     import contextvars
 
     whose = contextvars.ContextVar("whose", default=None)

@@ -1,4 +1,4 @@
-"""A server that goes away and comes back, on a cluster of its own."""
+"""Waits survive a restart of their server, here one of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
-from airflow_jobmon.waiting.run_poller import Pace, wait_for_run
+from airflow_jobmon.waiting.run_poller import PollTimings, wait_for_run
 from tests.support.logged_runs import log_run
 from tests.support.postgres_server import Postgres, temporary_postgres
 from tests.support.wait_until import PATIENCE
@@ -29,16 +29,16 @@ def server() -> Iterator[Postgres]:
         yield server
 
 
-async def test_waits_outlive_a_restart_however_long_it_takes(server, caplog):
-    """Also longer than a server that was never reached would be waited for."""
+async def test_waits_survive_a_restart_of_the_server_however_long_it_takes(server, caplog):
+    """Even one that takes longer than the limit for a server that was never reached."""
     caplog.set_level(logging.INFO, logger="airflow_jobmon.waiting.run_poller")
-    pace = Pace(look_every=0.05, first_retry=0.02, longest_retry=0.1, refused_for=0.1, away_for=0.1)
+    timings = PollTimings(poll_interval=0.05, first_retry=0.02, longest_retry=0.1, refused_for=0.1, unreachable_for=0.1)
 
     async def resolve(conn_id):
         return server.conninfo()
 
     waiting = [
-        asyncio.create_task(wait_for_run(Wait(f"job-{n}", MIDNIGHT), conn_id="x", resolve=resolve, pace=pace))
+        asyncio.create_task(wait_for_run(Wait(f"job-{n}", MIDNIGHT), conn_id="x", resolve=resolve, timings=timings))
         for n in range(50)
     ]
     with connect(server.conninfo()) as conn:

@@ -1,4 +1,4 @@
-"""Successes are announced as they come, several at once as one, and after a restart only what was missed."""
+"""Subscribers are notified of successes as they come, several at once as one, and after a restart of missed ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.waiting import run_poller
-from airflow_jobmon.waiting.run_poller import Pace, new_successes, wait_for_run
+from airflow_jobmon.waiting.run_poller import PollTimings, new_successes, wait_for_run
 from tests.support.logged_runs import log_run
 from tests.support.wait_until import eventually
 
@@ -20,27 +20,29 @@ QUIET = 0.25
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_behind():
+def no_poller_is_left():
     yield
-    assert run_poller._hubs == {}
+    assert run_poller._pollers == {}
 
 
 @pytest.fixture
 def listening(database, conn):
-    """Collect what is announced of a job, from the moment that the watch is in place."""
+    """Collect the notifications about a job, from the moment the subscription is in place."""
 
     async def resolve(conn_id):
-        return f"{database} application_name=hub_test"
+        return f"{database} application_name=poller_test"
 
     @asynccontextmanager
     async def listen(job_name="nightly", conn_id="jobmon_default", quiet=QUIET):
         heard = []
 
         async def hear():
-            pace = Pace(look_every=0.03, first_retry=0.02, longest_retry=0.1, quiet=quiet)
-            async with aclosing(new_successes(job_name, conn_id=conn_id, resolve=resolve, pace=pace)) as announcements:
-                async for announcement in announcements:
-                    heard.append(announcement)  # noqa: PERF401 - read while it grows
+            timings = PollTimings(poll_interval=0.03, first_retry=0.02, longest_retry=0.1, quiet=quiet)
+            async with aclosing(
+                new_successes(job_name, conn_id=conn_id, resolve=resolve, timings=timings)
+            ) as notifications:
+                async for notification in notifications:
+                    heard.append(notification)  # noqa: PERF401 - read while it grows
 
         task = asyncio.create_task(hear())
         query = "SELECT count(*) FROM airflow_jobmon.asset_marks WHERE job_name = %s"
@@ -59,19 +61,19 @@ def marked(conn, run_id):
     return conn.execute(query, [f"{run_id}@%"]).fetchone()[0] > 0
 
 
-async def test_a_success_is_announced_once(conn, listening):
+async def test_a_success_is_notified_once(conn, listening):
     async with listening() as heard:
         run_id = log_run(conn, "nightly", started_at=MIDNIGHT, records_updated=7)
         await eventually(lambda: heard)
         await eventually(lambda: marked(conn, run_id))
         await asyncio.sleep(2 * QUIET)
-    [announcement] = heard
-    assert announcement.successes == 1
-    assert (announcement.run.id, announcement.run.job_name) == (str(run_id), "nightly")
-    assert (announcement.run.status, announcement.run.records_updated) == ("success", 7)
+    [notification] = heard
+    assert notification.count == 1
+    assert (notification.newest.id, notification.newest.job_name) == (str(run_id), "nightly")
+    assert (notification.newest.status, notification.newest.records_updated) == ("success", 7)
 
 
-async def test_what_is_there_when_a_job_is_first_watched_is_not_announced(conn, listening):
+async def test_existing_successes_are_not_notified_at_the_first_subscription_to_a_job(conn, listening):
     log_run(conn, "nightly", started_at=MIDNIGHT)
     async with listening() as heard:
         await asyncio.sleep(2 * QUIET)
@@ -80,7 +82,7 @@ async def test_what_is_there_when_a_job_is_first_watched_is_not_announced(conn, 
         await eventually(lambda: heard)
 
 
-async def test_failures_drills_and_other_jobs_are_not_announced(conn, listening):
+async def test_failures_drills_and_other_jobs_are_not_notified(conn, listening):
     async with listening() as heard:
         log_run(conn, "nightly", status="failed", started_at=MIDNIGHT, error_message="boom")
         log_run(conn, "nightly", status="failed", started_at=MIDNIGHT, error_message="TEST ALERT")
@@ -90,19 +92,19 @@ async def test_failures_drills_and_other_jobs_are_not_announced(conn, listening)
         assert heard == []
 
 
-async def test_a_flood_is_a_few_announcements_that_stand_for_all(conn, listening):
+async def test_many_successes_at_once_are_a_few_notifications_that_count_all_of_them(conn, listening):
     began = time.monotonic()
     async with listening() as heard:
         for minute in range(60):
             log_run(conn, "nightly", started_at=MIDNIGHT + timedelta(minutes=minute))
-        await eventually(lambda: sum(announcement.successes for announcement in heard) >= 60)
+        await eventually(lambda: sum(notification.count for notification in heard) >= 60)
         await asyncio.sleep(2 * QUIET)
-    assert sum(announcement.successes for announcement in heard) == 60
+    assert sum(notification.count for notification in heard) == 60
     assert len(heard) <= 2 + (time.monotonic() - began) / QUIET
-    assert heard[-1].run.started_at == MIDNIGHT + timedelta(minutes=59)
+    assert heard[-1].newest.started_at == MIDNIGHT + timedelta(minutes=59)
 
 
-async def test_what_succeeded_while_nobody_watched_is_announced_once_at_the_restart(conn, listening):
+async def test_successes_during_a_downtime_are_notified_once_after_the_restart(conn, listening):
     log_run(conn, "nightly", started_at=MIDNIGHT)
     async with listening():
         pass
@@ -112,24 +114,24 @@ async def test_what_succeeded_while_nobody_watched_is_announced_once_at_the_rest
         await eventually(lambda: heard)
         await eventually(lambda: marked(conn, missed))
         await asyncio.sleep(2 * QUIET)
-        assert [(announcement.run.id, announcement.successes) for announcement in heard] == [(str(missed), 2)]
+        assert [(notification.newest.id, notification.count) for notification in heard] == [(str(missed), 2)]
     async with listening() as heard:
         await asyncio.sleep(2 * QUIET)
         assert heard == []
 
 
-async def test_what_was_announced_just_before_the_end_is_announced_again(conn, listening):
-    """The event may have died with the process, so it is marked only when it had the time to leave it."""
+async def test_a_success_notified_just_before_the_end_is_notified_again(conn, listening):
+    """Its event may be lost with the process, so the mark is saved only once the event has had time to leave it."""
     async with listening(quiet=600) as heard:
         run_id = log_run(conn, "nightly", started_at=MIDNIGHT)
         await eventually(lambda: heard)
         assert not marked(conn, run_id)
     async with listening() as heard:
         await eventually(lambda: heard)
-        assert heard[0].run.id == str(run_id)
+        assert heard[0].newest.id == str(run_id)
 
 
-async def test_a_run_that_becomes_visible_after_newer_ones_is_announced(database, conn, listening):
+async def test_a_run_that_becomes_visible_after_newer_ones_is_notified(database, conn, listening):
     import psycopg
 
     async with listening() as heard:
@@ -138,12 +140,12 @@ async def test_a_run_that_becomes_visible_after_newer_ones_is_announced(database
             newer = log_run(conn, "nightly", started_at=MIDNIGHT + timedelta(hours=1))
             await eventually(lambda: marked(conn, newer))
         await eventually(lambda: len(heard) == 2)
-    assert [announcement.run.id for announcement in heard] == [str(newer), str(late)]
+    assert [notification.newest.id for notification in heard] == [str(newer), str(late)]
 
 
 async def test_a_killed_backend_loses_no_success(conn, listening):
     async with listening() as heard:
-        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hub_test'")
+        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'poller_test'")
         log_run(conn, "nightly", started_at=MIDNIGHT)
         await eventually(lambda: heard)
 
@@ -152,11 +154,11 @@ async def test_sensors_and_assets_share_one_connection(database, conn, listening
     async with listening(), listening("another"):
 
         async def resolve(conn_id):
-            raise AssertionError("there is a connection already")
+            raise AssertionError("the poller is already connected")
 
         waiting = asyncio.create_task(wait_for_run(Wait("third", MIDNIGHT), conn_id="jobmon_default", resolve=resolve))
         log_run(conn, "third", started_at=MIDNIGHT)
         assert (await waiting).job_name == "third"
-        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hub_test' "
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'poller_test' "
         query += "AND datname = current_database()"
         assert conn.execute(query).fetchone()[0] == 1
