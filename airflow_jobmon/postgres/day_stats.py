@@ -1,4 +1,4 @@
-"""Reads what jobs did on each day, and keeps that cheap: see sql/views/01_days.sql and sql/views/02_sealing.sql."""
+"""Reads what jobs did on each day, and keeps that cheap: see sql/views/13_days.sql and sql/functions/16_sealing.sql."""
 
 from __future__ import annotations
 

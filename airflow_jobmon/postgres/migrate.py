@@ -99,11 +99,11 @@ def _install(conn: Connection[TupleRow], settings: Settings, create_jobs_log: bo
             conn.execute(migration.sql)
             conn.execute(sql["record"], {"version": migration.version, "name": migration.name})
             applied.append(f"{migration.version:04}_{migration.name}")
-        conn.execute(schema.functions())
+        conn.execute(schema.before_attach())
         if create_jobs_log:
             created = bool(_value(conn, sql["create_jobs_log"], given))
         jobs_log = str(_value(conn, sql["attach"], given))
-        conn.execute(schema.views())
+        conn.execute(schema.after_attach())
     return jobs_log, applied, created
 
 

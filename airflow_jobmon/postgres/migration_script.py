@@ -70,7 +70,7 @@ def render_sql(settings: Settings, create_jobs_log: bool = False) -> str:
         schema.prelude(),
         _REFUSE_NEWER.format(newest=newest),
         *(_MIGRATION.format(version=m.version, name=m.name, sql=m.sql) for m in schema.migrations()),
-        schema.functions(),
+        schema.before_attach(),
     ]
     if create_jobs_log:
         parts.append(
@@ -78,7 +78,7 @@ def render_sql(settings: Settings, create_jobs_log: bool = False) -> str:
         )
     parts += [
         "SELECT airflow_jobmon.attach({table}, {columns}::jsonb, {words}::jsonb) \\g /dev/null\n".format(**literals),
-        schema.views(),
+        schema.after_attach(),
         _TAIL.format(lock=lock),
     ]
     return "\n".join(parts)

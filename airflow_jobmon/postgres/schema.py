@@ -15,7 +15,7 @@ from airflow_jobmon.postgres.queries import sql_directory
 ADVISORY_LOCK = int.from_bytes(b"jobmon", "big")
 """Whoever changes the schema holds this, so that two migrations never run at once."""
 
-_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+_MIGRATION_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Migration:
 @cache
 def migrations() -> tuple[Migration, ...]:
     """Every migration of this package, in order."""
-    files = ((_FILE.fullmatch(path.name), path) for path in (sql_directory() / "migrations").iterdir())
+    files = ((_MIGRATION_FILE.fullmatch(path.name), path) for path in (sql_directory() / "migrations").iterdir())
     found = sorted(
         (Migration(int(name[1]), name[2], path.read_text(encoding="utf-8")) for name, path in files if name),
         key=lambda migration: migration.version,
@@ -54,20 +54,39 @@ def grants() -> str:
     return (sql_directory() / "psql" / "grants.sql").read_text(encoding="utf-8")
 
 
-def functions() -> str:
-    """The functions that tie us to the user's table, created again by every migrate; they need the migrated tables."""
-    return _in_order("functions")
+def before_attach() -> str:
+    """What `attach` needs: the numbered functions up to the first view, which read no view of ours."""
+    return "\n".join(file.sql for file in _numbered_files() if file.number < _first_view())
 
 
-def views() -> str:
-    """The views for people, and what counts days, created again by every migrate; they need the view of the log."""
-    return _in_order("views")
+def after_attach() -> str:
+    """What needs the view of the job log that `attach` makes: our other views, and the functions that read them."""
+    return "\n".join(file.sql for file in _numbered_files() if file.number >= _first_view())
 
 
-def _in_order(folder: str) -> str:
-    """All files of a folder, in the order of the numbers that their names begin with."""
-    paths = sorted((sql_directory() / folder).iterdir(), key=lambda path: path.name)
-    return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.name.endswith(".sql"))
+@dataclass(frozen=True, slots=True)
+class _NumberedFile:
+    """A file of functions or of views; the numbers run on through both folders."""
+
+    number: int
+    folder: str
+    sql: str
+
+
+@cache
+def _numbered_files() -> tuple[_NumberedFile, ...]:
+    """What every migrate installs again, in order."""
+    found = [
+        _NumberedFile(int(path.name.split("_")[0]), folder, path.read_text(encoding="utf-8"))
+        for folder in ("functions", "views")
+        for path in (sql_directory() / folder).iterdir()
+        if path.name.endswith(".sql")
+    ]
+    return tuple(sorted(found, key=lambda file: file.number))
+
+
+def _first_view() -> int:
+    return next(file.number for file in _numbered_files() if file.folder == "views")
 
 
 def check_schema(conn: Connection[TupleRow], *, migrate_by: str = "airflow jobmon migrate") -> None:
