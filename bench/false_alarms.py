@@ -17,7 +17,8 @@ from itertools import pairwise
 import yaml
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, read_job
-from airflow_jobmon.core.schedule.learned import LearnedSchedule, learn_schedule
+from airflow_jobmon.core.schedule.learned import LearnedSchedule
+from airflow_jobmon.core.schedule.learning import learn_schedule
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.postgres.connect import connect
 from bench.figures import Figure

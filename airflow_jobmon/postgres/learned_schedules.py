@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from airflow_jobmon.core.schedule.learned import learn_schedule
+from airflow_jobmon.core.schedule.learning import learn_schedule
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.queries import load_queries
 

@@ -140,7 +140,7 @@ JOBS_SUGGEST = ActionCommand(
     description=(
         "Prints a file that `jobs apply` reads: what to expect of each job that is in the log and not registered, as\n"
         "far as its runs show: its schedule and zone, grace, timeout and max_duration, each with the evidence as a\n"
-        "comment. Jobs whose runs show no rhythm are listed at the end, with the reason. Changes nothing."
+        "comment. Jobs whose runs show no schedule are listed at the end, with the reason. Changes nothing."
     ),
     epilog=(
         "Examples:\n"

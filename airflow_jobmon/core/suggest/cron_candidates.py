@@ -1,6 +1,6 @@
-"""Cron expressions that a job may have followed, guessed from when its runs started; `cron_fit` tells how well they do.
+"""Cron expressions that a job may follow, guessed from when its runs started; `cron_fit` says how well each one fits.
 
-Generous on purpose: a wrong guess costs a look, a missing one costs the schedule. Wall times are naive, of one zone.
+Generous on purpose: a wrong guess costs one comparison, a missing one the schedule. Wall times are naive, in one zone.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from itertools import pairwise
 from statistics import median
 
 _HOUR, _DAY = 60.0, 1440.0
-"""In minutes, as all numbers here."""
+"""In minutes, like all numbers here."""
 
 _STEPS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
-"""Minutes between runs that cron can keep to."""
+"""Minutes between runs that a cron expression can state."""
 
 _APART = (8.0, 25.0, 90.0)
-"""Times of day further apart than this are two of them; jobs differ in how punctual they are, so several are tried."""
+"""Starts further apart than this are at different times of day; several are tried, since jobs differ in punctuality."""
 
 _USUAL = 0.6
-"""The share of the days (or hours) it could have run on that make it a rule."""
+"""The share of possible days (or hours) with a run that makes it a rule."""
 
 _MONTHS_SEEN = timedelta(days=55)
-"""Less shows no day of the month twice."""
+"""A shorter history shows no day of the month twice."""
 
 
 def cron_candidates(walls: Sequence[datetime], until: datetime, unseen: set[int]) -> list[str]:
-    """Expressions for runs that started at these wall times, in order; had one come up to `until`, it would be seen.
+    """Expressions for runs that started at these wall times, in order and complete up to `until`.
 
-    `unseen` are the weekdays (Sunday is 0) on which it is taken to run where there was none of them in this time.
+    `unseen`: weekdays (Sunday is 0) on which the job is assumed to run if none of them fell into this time.
     """
     found = [*_often(walls, until, unseen)]
     before = 0
@@ -43,9 +43,9 @@ def cron_candidates(walls: Sequence[datetime], until: datetime, unseen: set[int]
 
 
 def usual_weekdays(walls: Sequence[datetime]) -> set[int]:
-    """The weekdays (Sunday is 0) on which such a job runs, as far as these show; of those they do not, a guess.
+    """The weekdays (Sunday is 0) on which the job runs: those seen, and a guess for those that did not occur.
 
-    Who was seen on no weekend day, since there was none, is taken not to work on weekends: that alarms nobody.
+    If no weekend day occurred, the job is assumed not to run on weekends, which raises no false alarm.
     """
     days = {wall.date() for wall in walls}
     could, did = _weekdays_between(min(days), max(days)), Counter(_weekday(day) for day in days)
@@ -55,9 +55,9 @@ def usual_weekdays(walls: Sequence[datetime]) -> set[int]:
 
 
 def nominal(values: Iterable[float], period: float) -> int:
-    """The minute that these were meant for, which start at it or a little later; all are reckoned round `period`.
+    """The minute that these starts were scheduled for: they come at it or a little later. Minutes wrap at `period`.
 
-    Strays are left out: what counts is the shortest stretch that holds most of them, and what leads up to it.
+    Outliers are left out: what counts is the shortest stretch that holds most of the starts, and those just before it.
     """
     values = sorted(values)
     around = [*values, *(value + period for value in values)]
@@ -69,18 +69,18 @@ def nominal(values: Iterable[float], period: float) -> int:
     while at > start + most and around[at] - around[at - 1] <= near:
         at -= 1
     first = around[at] if around[at] < period else around[at] - period
-    # Started a few seconds early, by another machine's clock.
+    # Started a few seconds early, by the clock of another machine.
     if first % 1 > 0.8 and width < 0.5:
         return round(first) % int(period)
     minute = int(first)
-    # A pod that takes a minute to begin; were it chance, some would have begun sooner.
+    # A pod takes a minute to start; if the delay were random, some runs would have started sooner.
     if first - minute > max(0.2, 4 * width / len(values)):
         minute = next((round_one for round_one in range(minute, max(minute - 5, -1), -1) if round_one % 5 == 0), minute)
     return minute
 
 
 def _often(walls: Sequence[datetime], until: datetime, unseen: set[int]) -> Iterator[str]:
-    """Every so many minutes, maybe in some hours of some days only."""
+    """Every so many minutes, perhaps only in some hours of some days."""
     typical = median((later - sooner).total_seconds() / 60 for sooner, later in pairwise(walls))
     if typical > 1.5 * _HOUR:
         return
@@ -100,7 +100,7 @@ def _often(walls: Sequence[datetime], until: datetime, unseen: set[int]) -> Iter
 def _at_times_of_day(
     walls: Sequence[datetime], clusters: list[list[datetime]], until: datetime, unseen: set[int]
 ) -> Iterator[str]:
-    """At some times of some days; each cluster holds the runs of one time."""
+    """At some times of day on some days; each cluster holds the runs of one time of day."""
     meant: dict[int, set[date]] = {}
     for cluster in clusters:
         minute = nominal([_minute(wall) for wall in cluster], _DAY)
@@ -111,7 +111,7 @@ def _at_times_of_day(
     for times in {tuple(sorted(usual)), (max(usual, key=lambda minute: len(usual[minute])),)}:
         minutes, hours = {time % 60 for time in times}, {time // 60 for time in times}
         if len(minutes) * len(hours) != len(times):
-            # Where they differ by little, they were meant for the same minute of an hour.
+            # If they differ only a little, they were scheduled for the same minute of the hour.
             minutes = {nominal((_minute(wall) % _HOUR for wall in walls), _HOUR)}
         days = set().union(*(usual[time] for time in times))
         last = (until - timedelta(minutes=max(times))).date()
@@ -120,12 +120,12 @@ def _at_times_of_day(
 
 
 def _days(days: set[date], first: date, last: date, unseen: set[int]) -> Iterator[tuple[str, str, set[date]]]:
-    """The day, and the month and weekday, of expressions for runs on these days; and the days that each means."""
+    """Day-of-month field, month and weekday fields, and the days these name, for runs on these days."""
     last = max(last, *days)
     every = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     could, did = _weekdays_between(first, last), Counter(_weekday(day) for day in days)
     weekdays = {weekday for weekday in could if did[weekday] >= _USUAL * could[weekday]} | (unseen - could.keys())
-    # In a week or two, one missed night makes a weekday look like one off.
+    # In a week or two, one missed night makes a weekday look like a day off.
     for several in [weekdays, set(range(1, 6)), set(range(7))] if len(weekdays) > 2 else [weekdays]:
         if several and several <= could.keys() | unseen:
             yield "*", f"* {_sequence(several, 0, 6)}", {day for day in every if _weekday(day) in several}
@@ -150,12 +150,12 @@ def _weekdays_between(first: date, last: date) -> Counter[int]:
 
 
 def _weekday(day: date) -> int:
-    """As cron counts them."""
+    """As cron counts them: Sunday is 0."""
     return day.isoweekday() % 7
 
 
 def _clusters(walls: Sequence[datetime], apart: float) -> list[list[datetime]]:
-    """Parted where nothing started for this long, at any day's time."""
+    """Split at the times of day around which nothing started for this long."""
     ordered = sorted(walls, key=_minute)
     gaps = [(_minute(later) - _minute(sooner)) % _DAY for sooner, later in pairwise([*ordered, ordered[0]])]
     cuts = [at + 1 for at, gap in enumerate(gaps) if gap > apart]
@@ -166,18 +166,18 @@ def _clusters(walls: Sequence[datetime], apart: float) -> list[list[datetime]]:
 
 
 def _minute(wall: datetime) -> float:
-    """Of the day, with its fraction."""
+    """Minute of the day, with its fraction."""
     return wall.hour * 60 + wall.minute + wall.second / 60 + wall.microsecond / 60e6
 
 
 def _at_minute(wall: datetime, minute: float) -> datetime:
-    """That day's minute, which may lie in the day before or after."""
+    """That minute of the day; below 0 or over 1440 it lies in the day before or after."""
     midnight = wall.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight + timedelta(minutes=round(minute))
 
 
 def _sequence(numbers: Iterable[int], low: int, high: int) -> str:
-    """The shortest way cron has to write them: `*`, `*/2`, `1-5`, `7-59/20`, or a list."""
+    """The shortest cron field for them: `*`, `*/2`, `1-5`, `7-59/20`, or a list."""
     ordered = sorted(set(numbers))
     if len(ordered) == 1:
         return str(ordered[0])

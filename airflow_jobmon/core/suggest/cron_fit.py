@@ -1,4 +1,4 @@
-"""How well a schedule explains when a job's runs started."""
+"""How well a cron schedule explains when a job's runs started."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_jobmon.core.schedule.schedule import first_slot_after, latest_slot_
 
 _EARLY = timedelta(minutes=5)
 _LATE = timedelta(hours=2)
-"""A run later than this is no late one but one out of turn: after an outage, or by hand."""
+"""A later run does not count for the slot: it came after an outage, or was started by hand."""
 
 _FEWEST_KEPT = 5
 _FEWEST_OTHERS = 3
@@ -19,11 +19,11 @@ _FEWEST_OTHERS = 3
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A schedule held against runs.
+    """A schedule compared with runs.
 
-    lateness: of the first run of each slot that had one, in order of slots; negative for an early one. missed: slots
-    that had none, from the first of those to the newest run; at_the_end: how many of them are the newest, one after the
-    other. since_then: slots after the newest run. extra: runs that belong to no slot or are not its first.
+    lateness: of the first run in each slot that had one, in order; negative for an early run. missed: slots without a
+    run, from the first slot that had one to the newest run; at_the_end: how many of the newest slots, in a row, are
+    among them. since_then: slots after the newest run. extra: runs outside any slot, or not the first one in theirs.
     """
 
     expression: str
@@ -40,38 +40,38 @@ class Fit:
 
     @property
     def cost(self) -> float:
-        """What it leaves unexplained, in runs and slots; an hour more or less late than usual counts as one."""
+        """What it leaves unexplained, in runs and slots; an hour off the usual lateness counts as one."""
         usual = sorted(self.lateness)[len(self.lateness) // 2] if self.lateness else timedelta(0)
         uneven = sum((min(abs(late - usual), _LATE) for late in self.lateness), timedelta(0)) / timedelta(hours=1)
         return self.missed + self.extra + self.since_then + uneven
 
     @property
     def is_good(self) -> bool:
-        """Missed nights and runs by hand are borne; a schedule of many words takes more runs to bear it out."""
+        """Some missed and manual runs are tolerated; a schedule with more list items needs more runs to confirm it."""
         enough = max(_FEWEST_KEPT, 3 * (self.expression.count(",") + 1))
-        return self.kept >= enough and _is_borne(self.missed, self.extra, self.kept) and self._is_punctual
+        return self.kept >= enough and _is_tolerable(self.missed, self.extra, self.kept) and self._is_punctual
 
     @property
     def _is_punctual(self) -> bool:
-        """Runs at any time would be late by anything up to what is still taken for late."""
+        """Runs at random times would be late by anything up to the limit."""
         ordered = sorted(self.lateness)
         most, least = ordered[int(0.9 * (len(ordered) - 1))], ordered[int(0.1 * len(ordered))]
         return most - least <= 0.6 * min(_LATE, read_cron(self.expression).gap_at_least / 2)
 
     @property
     def is_over(self) -> bool:
-        """It was kept once; the newest runs keep to something else."""
+        """The job kept to it once, but the newest runs do not."""
         return self.at_the_end >= _FEWEST_OTHERS
 
 
-def _is_borne(missed: int, extra: int, kept: int) -> bool:
+def _is_tolerable(missed: int, extra: int, kept: int) -> bool:
     return missed <= 0.25 * kept and missed + extra <= 0.5 * kept
 
 
 def fit_cron(expression: str, zone: str, starts: Sequence[datetime], until: datetime) -> Fit | None:
-    """Hold a schedule against starts (UTC, in order), of which none is missing up to `until`.
+    """Compare a schedule with starts (UTC, in order), which are complete up to `until`.
 
-    None where it is plain on the way that they are not its own.
+    None as soon as it is clear that the starts do not follow it.
     """
     lateness: list[timedelta] = []
     missed = at_the_end = since_then = taken = extra = 0
@@ -91,7 +91,7 @@ def fit_cron(expression: str, zone: str, starts: Sequence[datetime], until: date
         elif lateness:
             missed, at_the_end = missed + 1, at_the_end + 1
         slots_left -= 1
-        if not slots_left or not _is_borne(missed, extra, len(starts)):
+        if not slots_left or not _is_tolerable(missed, extra, len(starts)):
             return None
         slot = following
     return Fit(expression, zone, tuple(lateness), missed, at_the_end, since_then, extra + len(starts) - taken)

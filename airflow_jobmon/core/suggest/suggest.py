@@ -1,24 +1,22 @@
-"""A registry entry learned from a job's history, and why."""
+"""Suggests a registry entry that fits a job's history, with the evidence for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from math import ceil
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.schedule.cron import read_cron
+from airflow_jobmon.core.schedule.starts import FEWEST_RUNS, SHORTEST_SPAN, gaps_between
 from airflow_jobmon.core.suggest.cron_fit import Fit, fit_cron
-from airflow_jobmon.core.suggest.zone_fit import fit_zones, is_the_same_anywhere, what_tells_the_zone
+from airflow_jobmon.core.suggest.zone_fit import evidence_for_zone, fit_zones, is_the_same_anywhere
 from airflow_jobmon.core.text import counted
 from airflow_jobmon.core.times import format_duration, roughly, to_the_second
 from airflow_jobmon.errors import ConfigurationError
 
-FEWEST_RUNS = 5
-
-_MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
 
 _SENSIBLE = [
     *(timedelta(seconds=seconds) for seconds in (10, 20, 30, 45)),
@@ -34,18 +32,18 @@ _UNITS = [
     timedelta(seconds=10),
     timedelta(seconds=1),
 ]
-"""Of which `every` is a multiple: no finer than makes a difference."""
+"""`every` is rounded to a multiple of one of these."""
 
 _RETIRED_AFTER = timedelta(days=7)
 _TAIL = timedelta(days=3)
-"""How long after the newest run its absence still says something of the schedule, and not of a job that is broken."""
+"""Slots without a run count against a schedule for this long after the newest run; later, the job may be broken."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """When the newest runs of one job started (UTC, in order), and how long those took that succeeded.
+    """When the newest runs of one job started (UTC, in order), and how long the successful ones took.
 
-    cut: it has more runs than these.
+    cut: there are older runs besides these.
     """
 
     job_name: str
@@ -56,7 +54,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What to register, or None where the history shows no rhythm; evidence: why, in lines of words."""
+    """The entry to register, or None where the history shows no schedule; evidence: the reasons, one per line."""
 
     job_name: str
     job: MonitoredJob | None
@@ -64,8 +62,8 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rhythm:
-    """What was told from the newest `runs`: fields of the entry, why, and the longest usual time between two runs."""
+class _Schedule:
+    """Found in the newest `runs`: fields of the entry, the evidence, and the longest usual time between two runs."""
 
     fields: dict[str, str]
     evidence: tuple[str, ...]
@@ -80,48 +78,50 @@ def suggest(history: History, zones: Sequence[str], *, now: datetime) -> Suggest
     the first is taken, and the evidence says so.
     """
     name, starts = history.job_name, history.starts
-    rhythm = _too_little(starts) or _rhythm(history, zones, min(now, starts[-1] + _TAIL))
-    if starts and (over := _over(starts, rhythm, now)):
-        rhythm = over
-    if isinstance(rhythm, str):
-        return Suggestion(name, None, (rhythm,))
+    found = _too_little(starts) or _find_schedule(history, zones, min(now, starts[-1] + _TAIL))
+    if starts and (over := _over(starts, found, now)):
+        found = over
+    if isinstance(found, str):
+        return Suggestion(name, None, (found,))
     limits, why = _limits(history.durations)
     try:
-        job = MonitoredJob.model_validate({"name": name, **rhythm.fields, **limits})
+        job = MonitoredJob.model_validate({"name": name, **found.fields, **limits})
     except ConfigurationError as error:
-        return Suggestion(name, None, (f"no registry takes it: {error}",))
-    evidence = [*rhythm.evidence, *why]
+        return Suggestion(name, None, (f"the registry would refuse it: {error}",))
+    evidence = [*found.evidence, *why]
     if history.cut:
-        evidence.append("it ran before these too; only its newest runs were looked at")
-    if rhythm.runs < len(starts):
+        evidence.append("there are older runs; only the newest were examined")
+    if found.runs < len(starts):
         evidence.insert(
-            1, f"the {len(starts) - rhythm.runs} runs before that do not fit: it was moved, or was irregular"
+            1, f"the {len(starts) - found.runs} runs before that do not fit: the job was moved, or ran irregularly"
         )
     if (due := job.due_after(starts[-1])) < now:
-        evidence.append(f"missed once it is applied: the newest run started {to_the_second(starts[-1])}")
-        evidence[-1] += f", and the next was due by {to_the_second(due)}"
+        evidence.append(f"will be missed as soon as it is applied: the newest run started {to_the_second(starts[-1])}")
+        evidence[-1] += f", and the next one was due by {to_the_second(due)}"
     return Suggestion(name, job, tuple(evidence))
 
 
 def _too_little(starts: Sequence[datetime]) -> str | None:
     if not starts:
-        return "no run in the time looked at: retired?"
+        return "no runs in this period: retired?"
     if len(starts) < FEWEST_RUNS:
-        return f"{counted(len(starts), 'run')} only; a rhythm takes {FEWEST_RUNS}"
+        return f"only {counted(len(starts), 'run')}; at least {FEWEST_RUNS} are needed"
     span = starts[-1] - starts[0]
-    return f"its {counted(len(starts), 'run')} span {roughly(span)} only; a rhythm takes a day" if span < _DAY else None
+    if span < SHORTEST_SPAN:
+        return f"its {counted(len(starts), 'run')} span only {roughly(span)}; at least a day is needed"
+    return None
 
 
-def _over(starts: Sequence[datetime], rhythm: _Rhythm | str, now: datetime) -> str | None:
-    usual = rhythm.usual if isinstance(rhythm, _Rhythm) else _usual(_gaps(starts) or [timedelta(0)])
+def _over(starts: Sequence[datetime], found: _Schedule | str, now: datetime) -> str | None:
+    usual = found.usual if isinstance(found, _Schedule) else _usual(gaps_between(starts) or [timedelta(0)])
     silent = now - starts[-1]
     if silent <= max(_RETIRED_AFTER, 3 * usual):
         return None
     return f"it has not run for {roughly(silent)}, since {to_the_second(starts[-1])}: retired?"
 
 
-def _rhythm(history: History, zones: Sequence[str], until: datetime) -> _Rhythm | str:
-    """From all runs if they follow one rhythm, else from as many of the newest as do; in words, why there is none."""
+def _find_schedule(history: History, zones: Sequence[str], until: datetime) -> _Schedule | str:
+    """From all runs if they follow one schedule, else from the newest that do; a str says why there is none."""
     starts, every, moved = history.starts, None, None
     size = len(starts)
     while True:
@@ -130,26 +130,26 @@ def _rhythm(history: History, zones: Sequence[str], until: datetime) -> _Rhythm 
         if fits and fits[0].is_over:
             moved = moved or _moved(fits[0])
         elif fits:
-            # Runs that keep to each other and not to the clock seem to keep to the clock over a few of them.
-            if every is None or _spread(fits[0].lateness) <= _spread(_gaps(starts)) + _MINUTE:
+            # A few runs at even intervals look as if they kept to a time of day.
+            if every is None or _spread(fits[0].lateness) <= _spread(gaps_between(starts)) + _MINUTE:
                 return _by_cron(fits, zones, starts, size, until)
             return every
         if size == FEWEST_RUNS:
-            return moved or every or f"{counted(len(starts), 'run')} since {_date(starts)}, and no rhythm in them"
+            return moved or every or f"{counted(len(starts), 'run')} since {_date(starts)}, at irregular times"
         size = max(size // 2, FEWEST_RUNS)
 
 
 def _moved(fit: Fit) -> str:
     return (
-        f"its newest runs do not come at {_slot(fit)} any more as the {fit.kept} before did; "
-        f"ask again when it has run {FEWEST_RUNS} times at its new time"
+        f"its newest runs no longer start at {_slot(fit)} as the {fit.kept} before did; "
+        f"ask again after {FEWEST_RUNS} runs at the new time"
     )
 
 
 def _by_cron(
     fits: Sequence[Fit], zones: Sequence[str], starts: Sequence[datetime], shown: int, until: datetime
-) -> _Rhythm:
-    """What the first of these fits to the newest `shown` runs says; the others are of other zones."""
+) -> _Schedule:
+    """From the first of these fits to the newest `shown` runs; the other fits are for other zones."""
     fit, size = _lengthened(fits[0], starts, shown, until)
     newest = starts[-size:]
     late = _p99(fit.lateness)
@@ -162,14 +162,14 @@ def _by_cron(
     if fit.missed:
         evidence.append(f"{fit.missed} of {fit.kept + fit.missed} slots had no run")
     if fit.extra:
-        evidence.append(f"{counted(fit.extra, 'run')} came out of turn, by hand perhaps")
+        evidence.append(f"{counted(fit.extra, 'extra run')}, perhaps started by hand")
     if len(zones) > 1 and not is_the_same_anywhere(fit):
-        evidence.append(what_tells_the_zone(fits, zones, starts[-shown], until))
-    return _Rhythm(fields, tuple(evidence), _usual(_gaps(newest)), size)
+        evidence.append(evidence_for_zone(fits, zones, starts[-shown], until))
+    return _Schedule(fields, tuple(evidence), _usual(gaps_between(newest)), size)
 
 
 def _lengthened(fit: Fit, starts: Sequence[datetime], size: int, until: datetime) -> tuple[Fit, int]:
-    """The same schedule held against as many more of the runs before as still keep to it."""
+    """The same schedule fitted to as many earlier runs as still keep to it."""
     while size < len(starts):
         more = min(len(starts), ceil(size * 1.2))
         longer = fit_cron(fit.expression, fit.zone, starts[-more:], until)
@@ -179,9 +179,9 @@ def _lengthened(fit: Fit, starts: Sequence[datetime], size: int, until: datetime
     return fit, size
 
 
-def _every(starts: Sequence[datetime]) -> _Rhythm | None:
-    """Runs that follow each other evenly, whatever the clock shows."""
-    gaps = _gaps(starts)
+def _every(starts: Sequence[datetime]) -> _Schedule | None:
+    """Runs at even intervals, whatever the time of day."""
+    gaps = gaps_between(starts)
     typical = _median(gaps)
     if sum(typical / 2 <= gap <= 1.6 * typical for gap in gaps) < 0.85 * len(gaps):
         return None
@@ -189,22 +189,20 @@ def _every(starts: Sequence[datetime]) -> _Rhythm | None:
     every = max(unit, round(typical / unit) * unit)
     late = max(_p99(gaps) - every, timedelta(0))
     fields = {"every": format_duration(every), "grace": format_duration(_grace(late))}
-    apart = f"{roughly(typical)} apart (median), {roughly(_p99(gaps))} (p99)"
-    evidence = f"{counted(len(starts), 'run')} since {_date(starts)}, {apart}, and at no time of day"
-    return _Rhythm(fields, (evidence,), _usual(gaps), len(starts))
+    intervals = f"{roughly(typical)} apart (median; p99 {roughly(_p99(gaps))})"
+    evidence = f"{counted(len(starts), 'run')} since {_date(starts)}, {intervals}, not at fixed times of day"
+    return _Schedule(fields, (evidence,), _usual(gaps), len(starts))
 
 
 def _limits(durations: Sequence[timedelta]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """max_duration and timeout, by how long successes took."""
+    """max_duration and timeout, from how long successful runs took."""
     if not durations:
-        return {}, ("no success has an end, so timeout and max_duration are the defaults",)
+        return {}, ("no successful run has an end time, so timeout and max_duration are the defaults",)
     slow = _sensible(max(_p99(durations) * 1.5, timedelta(seconds=30)))
     stuck = _sensible(max(max(durations) * 3, 15 * _MINUTE, slow))
-    said = f"successes took {roughly(_median(durations))} (median), {roughly(_p99(durations))} (p99), "
-    return (
-        {"timeout": format_duration(stuck), "max_duration": format_duration(slow)},
-        (f"{said}{roughly(max(durations))} at most",),
-    )
+    took = f"{roughly(_median(durations))} (median; p99 {roughly(_p99(durations))}, longest {roughly(max(durations))})"
+    fields = {"timeout": format_duration(stuck), "max_duration": format_duration(slow)}
+    return fields, (f"successful runs took {took}",)
 
 
 def _grace(late: timedelta) -> timedelta:
@@ -212,12 +210,12 @@ def _grace(late: timedelta) -> timedelta:
 
 
 def _sensible(value: timedelta) -> timedelta:
-    """The next figure up that a person would write."""
+    """The next larger figure that a person would write."""
     return next((step for step in _SENSIBLE if step >= value), _SENSIBLE[-1])
 
 
 def _p99(values: Sequence[timedelta]) -> timedelta:
-    """The smallest that 99 in 100 do not exceed: of fewer than a hundred, the largest."""
+    """The smallest value that 99 % do not exceed; of fewer than a hundred values, the largest."""
     return sorted(values)[ceil(0.99 * len(values)) - 1]
 
 
@@ -226,7 +224,7 @@ def _median(values: Sequence[timedelta]) -> timedelta:
 
 
 def _spread(values: Sequence[timedelta]) -> timedelta:
-    """From the tenth to the ninetieth in a hundred."""
+    """From the 10th to the 90th percentile."""
     ordered = sorted(values)
     return ordered[int(0.9 * (len(ordered) - 1))] - ordered[int(0.1 * len(ordered))]
 
@@ -235,12 +233,8 @@ def _usual(gaps: Sequence[timedelta]) -> timedelta:
     return sorted(gaps)[int(0.95 * (len(gaps) - 1))]
 
 
-def _gaps(starts: Sequence[datetime]) -> list[timedelta]:
-    return [later - sooner for sooner, later in pairwise(starts)]
-
-
 def _slot(fit: Fit) -> str:
-    """What runs were late for: the time of day, where there is one."""
+    """The slots in words: the time of day, if there is only one."""
     times = read_cron(fit.expression).times
     return f"{times[0] // 60:02}:{times[0] % 60:02} {fit.zone}" if len(times) == 1 else "their slot"
 

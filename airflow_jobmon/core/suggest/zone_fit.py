@@ -1,4 +1,4 @@
-"""Which zone's clocks a job keeps to: the one whose changes its starts went along with."""
+"""Which zone's clocks a job follows: the one whose clock changes its starts moved with."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ USUAL_ZONES = (
     "America/Los_Angeles",
     "Australia/Sydney",
 )
-"""Where clocks change, and when, as in most of the world; others have to be asked for."""
+"""Their clock changes cover most of the world; ask for other zones by name."""
 
-_MARK = 2.5
-"""A run or two may be an hour late by chance; three are not."""
+_CLEARLY_BETTER = 2.5
+"""Difference in cost. A run or two may be an hour late by chance; three are not."""
 
 
 def fit_zones(
     starts: Sequence[datetime], size: int, zones: Sequence[str], until: datetime, *, cut: bool = False
 ) -> list[Fit]:
-    """The best good fit to the newest `size` starts in each family of zones; the one to take first, then in order.
+    """The best good fit to the newest `size` starts in each family of zones, the chosen one first, the rest in order.
 
-    To take is the first that no other betters by what chance would not do. `cut`: the job ran before these starts too,
-    and on which days is not known.
+    The first that no other clearly beats is chosen. `cut`: the job also ran before these starts, on unknown days.
     """
     found: list[Fit] = []
     whole, starts = starts, starts[-size:]
@@ -43,7 +42,7 @@ def fit_zones(
             fits = [fit for cron in candidates if (fit := fit_cron(cron, zone, starts, until)) and fit.is_good]
             if not fits:
                 continue
-            # A word more in it must explain a run more.
+            # Each further list item must explain a further run.
             best = min(fits, key=lambda fit: (round(fit.cost + fit.expression.count(",")), len(fit.expression)))
             if is_the_same_anywhere(best):
                 return [best]
@@ -54,17 +53,17 @@ def fit_zones(
 
 
 def is_the_same_anywhere(fit: Fit) -> bool:
-    """Whether it runs at every hour of every day, so that it makes no difference what a zone's clocks show."""
+    """Whether it runs in every hour of every day, so that the zone makes no difference."""
     return fit.expression.endswith(" * * * *")
 
 
 def betters(one: Fit, other: Fit) -> bool:
-    """Whether the same runs tell the one from the other, in its favour."""
-    return one.cost + _MARK <= other.cost
+    """Whether the runs clearly favour the first."""
+    return one.cost + _CLEARLY_BETTER <= other.cost
 
 
 def families(zones: Sequence[str], start: datetime, end: datetime) -> list[list[str]]:
-    """Zones whose clocks changed on the same days by as much, between these: no start tells one from the other."""
+    """Zones grouped by equal clock changes between these: the starts cannot distinguish zones of one family."""
     found: dict[tuple[tuple[date, timedelta], ...], list[str]] = {}
     for zone in dict.fromkeys(zones):
         changes = tuple(
@@ -75,20 +74,20 @@ def families(zones: Sequence[str], start: datetime, end: datetime) -> list[list[
     return list(found.values())
 
 
-def what_tells_the_zone(fits: Sequence[Fit], zones: Sequence[str], start: datetime, end: datetime) -> str:
-    """In words: how sure the zone of the first of these fits is, by the runs from `start` to `end`."""
+def evidence_for_zone(fits: Sequence[Fit], zones: Sequence[str], start: datetime, end: datetime) -> str:
+    """In words: how certain the zone of the first of these fits is, given the runs from `start` to `end`."""
     fit, *others = fits
     known = families(zones, start, end)
     own = next(family for family in known if fit.zone in family)
     if len(known) == 1:
-        return f"no clock changed in this time, so the zone cannot be told: {fit.zone} is assumed"
+        return f"no clock changed in this period, so the zone is uncertain: {fit.zone} is assumed"
     if alike := [other.zone for other in others if not betters(fit, other)]:
-        return f"the zone cannot be told, by so few runs around a clock change: {fit.zone}, or {' or '.join(alike)}"
+        return f"the zone is uncertain, with so few runs around a clock change: {fit.zone} or {' or '.join(alike)}"
     changes = [f"{period.start:%Y-%m-%d}" for period in periods_after_changes(fit.zone, start, end)]
     if changes:
         alike = [zone for zone in own if zone != fit.zone]
-        return f"it went with the clocks of {fit.zone} on {' and '.join(changes)}" + (
-            f", as it would with those of {' or '.join(alike)}" if alike else ""
+        return f"it moved with the clocks of {fit.zone} on {' and '.join(changes)}" + (
+            f" (so did those of {' and '.join(alike)})" if alike else ""
         )
     elsewhere = [family[0] for family in known if family is not own]
-    return f"it kept to {fit.zone} while the clocks changed in {' and '.join(elsewhere)}"
+    return f"it stayed on {fit.zone} time when the clocks changed in {' and '.join(elsewhere)}"

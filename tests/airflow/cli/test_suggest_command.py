@@ -56,7 +56,7 @@ def test_what_is_suggested_can_be_applied_and_says_why(jobmon, conn, nightly, tm
     assert suggested.err.endswith("1 of 3 jobs suggested, 2 left out\n")
     assert "  # 40 runs since" in suggested.out
     assert "40 within 10 s of 02:00 UTC" in suggested.out
-    assert "#   once: 1 run only; a rhythm takes 5\n" in suggested.out
+    assert "#   once: only 1 run; at least 5 are needed\n" in suggested.out
     assert "#   retired: it has not run for" in suggested.out
     (tmp_path / "jobs.yaml").write_text(suggested.out)
     assert jobmon("jobs", "apply", tmp_path / "jobs.yaml").code == 0
@@ -80,8 +80,8 @@ def test_hostile_names_neither_break_the_file_nor_get_into_it_as_anything_else(j
     assert sorted(job["name"] for job in jobs) == sorted(taken)
     assert "\x1b" not in suggested
     comments = [line for line in suggested.split("\n") if line.lstrip().startswith("#")]
-    assert len([line for line in comments if "1 run only" in line]) == len(HOSTILE)
-    assert len([line for line in comments if "no registry takes it" in line]) == len(HOSTILE) - len(taken)
+    assert len([line for line in comments if "only 1 run;" in line]) == len(HOSTILE)
+    assert len([line for line in comments if "the registry would refuse it" in line]) == len(HOSTILE) - len(taken)
     (tmp_path / "jobs.yaml").write_text(suggested, encoding="utf-8")
     assert jobmon("jobs", "apply", tmp_path / "jobs.yaml").code == 0
 

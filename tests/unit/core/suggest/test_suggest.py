@@ -1,4 +1,4 @@
-"""A registry entry learned from a history: what is recovered, what is not, and what is said of it."""
+"""A registry entry suggested from a history: what is found, what is not, and the evidence given."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_the_schedule_behind_a_history_is_found_again(cron, zone, days, jitter, 
 )
 @settings(deadline=None, max_examples=30)
 def test_what_is_suggested_expects_the_runs_that_came(form, minute, hour, weekday, zone, jitter, missed, seed):
-    """To the minute where runs come within the minute, else within their jitter; a zone that cannot be told aside."""
+    """To the minute where runs come within the minute, else within their jitter; except where the zone is uncertain."""
     cron = form.format(m=minute, h=hour, h2=(hour + 9) % 24, d=weekday)
     days = 20 if "* * * *" in cron or "*/4" in cron else 100
     starts = history(cron, zone, days=days, jitter=jitter, missed=missed, seed=seed)
@@ -104,7 +104,7 @@ def test_what_is_suggested_expects_the_runs_that_came(form, minute, hour, weekda
     assert found.job is not None, (cron, zone, found.evidence)
     assert found.job.schedule is not None, (cron, zone, found.evidence)
     near = timedelta(seconds=0 if jitter < 60 else jitter)
-    if any("the zone cannot be told" in line for line in found.evidence):
+    if any("the zone is uncertain" in line for line in found.evidence):
         near += timedelta(hours=1)
     moment = starts[0] - timedelta(minutes=30)
     while (moment := first_slot_after(cron, zone, moment)) < NOW:
@@ -116,14 +116,14 @@ def test_a_moved_job_is_suggested_as_it_runs_now():
     moved = NOW - 12 * DAY
     found = suggested([*history("0 2 * * *", days=90, until=moved), *history("0 5 * * *", days=12)])
     assert schedule_of(found) == ("0 5 * * *", "UTC")
-    assert "runs before that do not fit: it was moved, or was irregular" in found.evidence[1]
+    assert "runs before that do not fit: the job was moved, or ran irregularly" in found.evidence[1]
 
 
 def test_a_job_that_was_moved_a_few_runs_ago_is_not_guessed_at():
     moved = NOW - 3 * DAY
     found = suggested([*history("0 2 * * *", days=90, until=moved), *history("0 5 * * *", days=3)])
     assert found.job is None
-    assert "its newest runs do not come at 02:00 UTC any more as the 90 before did" in found.evidence[0]
+    assert "its newest runs no longer start at 02:00 UTC as the 90 before did" in found.evidence[0]
 
 
 def test_runs_by_hand_and_missed_nights_do_not_hide_a_schedule():
@@ -132,7 +132,7 @@ def test_runs_by_hand_and_missed_nights_do_not_hide_a_schedule():
     found = suggested([*history("0 2 * * *", "Europe/Berlin", days=90, missed=0.08), *by_hand])
     assert schedule_of(found) == ("0 2 * * *", "Europe/Berlin")
     assert any("slots had no run" in line for line in found.evidence)
-    assert any("came out of turn, by hand perhaps" in line for line in found.evidence)
+    assert any("perhaps started by hand" in line for line in found.evidence)
 
 
 def test_one_missed_night_in_a_week_makes_no_weekday_a_day_off():
@@ -142,16 +142,16 @@ def test_one_missed_night_in_a_week_makes_no_weekday_a_day_off():
     assert schedule_of(suggested(starts[:-1]))[0] == "0 2 * * *"
 
 
-def test_who_ran_on_no_weekend_since_there_was_none_is_not_expected_on_one():
+def test_a_job_seen_on_no_weekend_because_there_was_none_is_not_expected_on_one():
     week = history("0 9 * * *", days=4.9, until=datetime(2026, 11, 20, 12, tzinfo=UTC))
     assert schedule_of(suggested(week, now=datetime(2026, 11, 20, 15, tzinfo=UTC)))[0] == "0 9 * * 1-5"
 
 
-def test_a_job_so_frequent_that_its_newest_runs_show_no_weekend_is_expected_on_one_all_the_same():
+def test_a_job_so_frequent_that_its_newest_runs_show_no_weekend_is_still_expected_on_one():
     starts = history("* * * * *", days=1.2, jitter=5)
     found = suggested(starts, cut=True)
     assert schedule_of(found)[0] == "* * * * *"
-    assert "only its newest runs were looked at" in " ".join(found.evidence)
+    assert "only the newest were examined" in " ".join(found.evidence)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_job_so_frequent_that_its_newest_runs_show_no_weekend_is_expected_on_o
         ),
     ],
 )
-def test_runs_that_keep_to_each_other_and_not_to_the_clock_are_expected_so(starts, every, grace):
+def test_runs_at_even_intervals_without_a_time_of_day_are_expected_every_so_often(starts, every, grace):
     job = suggested(starts).job
     assert (job.schedule, job.model_dump(mode="json")["every"], job.model_dump(mode="json")["grace"]) == (
         None,
@@ -179,17 +179,19 @@ def test_runs_that_keep_to_each_other_and_not_to_the_clock_are_expected_so(start
 @pytest.mark.parametrize(
     ("starts", "said"),
     [
-        pytest.param([], "no run in the time looked at: retired?", id="none"),
-        pytest.param(history("0 2 * * *", days=4), "4 runs only", id="four"),
-        pytest.param(history("*/20 * * * *", days=0.2), "span 4.3 h only; a rhythm takes a day", id="an afternoon"),
+        pytest.param([], "no runs in this period: retired?", id="none"),
+        pytest.param(history("0 2 * * *", days=4), "only 4 runs", id="four"),
+        pytest.param(history("*/20 * * * *", days=0.2), "span only 4.3 h; at least a day is needed", id="an afternoon"),
         pytest.param(
-            [NOW - timedelta(seconds=s) for s in Random(3).sample(range(90 * 86400), 200)], "no rhythm", id="any time"
+            [NOW - timedelta(seconds=s) for s in Random(3).sample(range(90 * 86400), 200)],
+            "at irregular times",
+            id="any time",
         ),
         pytest.param(history("0 2 * * *", days=90, until=NOW - 20 * DAY), "retired?", id="silent for weeks"),
         pytest.param(history("*/5 * * * *", days=5, until=NOW - 8 * DAY), "retired?", id="often, silent for a week"),
     ],
 )
-def test_where_there_is_no_rhythm_it_says_why(starts, said):
+def test_where_there_is_no_schedule_it_says_why(starts, said):
     found = suggested(starts)
     assert found.job is None
     assert said in found.evidence[0]
@@ -207,55 +209,55 @@ def test_a_weekly_job_is_not_taken_for_retired_in_its_second_week():
             "Europe/Berlin",
             90,
             ZONES,
-            "it went with the clocks of Europe/Berlin on 2026-10-25, as it would with those of Europe/London",
-            id="told by a clock change",
+            "it moved with the clocks of Europe/Berlin on 2026-10-25 (so did those of Europe/London)",
+            id="shown by a clock change",
         ),
         pytest.param(
             "0 2 * * *",
             "UTC",
             90,
             ("UTC", "Europe/Berlin"),
-            "it kept to UTC while the clocks changed in Europe/Berlin",
-            id="told by not changing",
+            "it stayed on UTC time when the clocks changed in Europe/Berlin",
+            id="shown by not changing",
         ),
         pytest.param(
             "0 2 * * *",
             "Europe/Berlin",
             20,
             ZONES,
-            "no clock changed in this time, so the zone cannot be told: UTC is assumed",
-            id="nothing to tell it by",
+            "no clock changed in this period, so the zone is uncertain: UTC is assumed",
+            id="no clock change",
         ),
         pytest.param(
             "0 2 * * *",
             "Europe/Berlin",
             20,
             ("Europe/Paris", *ZONES),
-            "cannot be told: Europe/Paris is assumed",
-            id="nothing to tell it by, but a wish",
+            "is uncertain: Europe/Paris is assumed",
+            id="no clock change, but a preference",
         ),
         pytest.param(
             "0 2 * * *",
             "Europe/Berlin",
             90,
             ("Europe/Paris", *ZONES),
-            "it went with the clocks of Europe/Paris on 2026-10-25, as it would with those of Europe/Berlin",
-            id="told, and a wish",
+            "it moved with the clocks of Europe/Paris on 2026-10-25 (so did those of Europe/Berlin",
+            id="shown, and a preference",
         ),
     ],
 )
-def test_how_sure_the_zone_is_is_said(cron, zone, days, zones, said):
+def test_the_evidence_says_how_certain_the_zone_is(cron, zone, days, zones, said):
     assert any(said in line for line in suggested(history(cron, zone, days=days), zones).evidence)
 
 
-def test_two_runs_since_a_clock_change_do_not_tell_the_zone_and_that_is_said():
+def test_two_runs_since_a_clock_change_leave_the_zone_uncertain():
     change = datetime(2026, 10, 25, 1, tzinfo=UTC)
     starts = history("0 12 * * *", "Europe/Berlin", days=60, until=change + 1.6 * DAY)
     found = suggested(starts, now=change + 1.6 * DAY)
-    assert any("the zone cannot be told, by so few runs around a clock change: UTC, or" in e for e in found.evidence)
+    assert any("the zone is uncertain, with so few runs around a clock change: UTC or" in e for e in found.evidence)
 
 
-def test_grace_and_limits_follow_from_what_was_seen_with_the_evidence():
+def test_grace_and_limits_follow_from_the_history_with_the_evidence():
     starts = history("0 2 * * *", days=60, jitter=1)
     starts[10] = starts[10].replace(minute=22, second=0, microsecond=0)
     durations = [timedelta(seconds=40)] * 58 + [timedelta(minutes=3), timedelta(minutes=10)]
@@ -269,17 +271,20 @@ def test_grace_and_limits_follow_from_what_was_seen_with_the_evidence():
         "max_duration": "15m",
     }
     assert found.evidence[0] == "60 runs since 2026-09-26, 60 within 30 min 0 s of 02:00 UTC; p99 lateness 22 min 0 s"
-    assert found.evidence[-1] == "successes took 40 s (median), 10 min 0 s (p99), 10 min 0 s at most"
+    assert found.evidence[-1] == "successful runs took 40 s (median; p99 10 min 0 s, longest 10 min 0 s)"
 
 
-def test_who_would_be_missed_at_once_is_told_so():
+def test_a_job_that_would_be_missed_at_once_is_marked():
     starts = history("0 * * * *", days=20, until=NOW - 2 * DAY)
-    assert "missed once it is applied: the newest run started 2026-11-22T11:00" in suggested(starts).evidence[-1]
+    assert (
+        "will be missed as soon as it is applied: the newest run started 2026-11-22T11:00"
+        in suggested(starts).evidence[-1]
+    )
 
 
 @given(texts)
 @settings(deadline=None, max_examples=30)
-def test_a_name_that_no_registry_takes_is_said_to_be_one(name):
+def test_a_name_that_the_registry_would_refuse_is_reported(name):
     found = suggest(History(name, history("0 2 * * *", days=10)), ["UTC"], now=NOW)
     assert found.job is None or MonitoredJob(name=name).name == found.job.name
     assert all("\n" not in line for line in found.evidence)
@@ -296,5 +301,5 @@ def test_a_name_that_no_registry_takes_is_said_to_be_one(name):
         pytest.param([120.1, 125.0, 121.3, 128.0, 123.3, 126.1, 600.0], 120, id="unpunctual, and one by hand"),
     ],
 )
-def test_the_minute_that_was_meant_is_the_one_that_runs_start_at_or_just_after(values, minute):
+def test_the_scheduled_minute_is_the_one_that_runs_start_at_or_just_after(values, minute):
     assert nominal(values, 1440) == minute

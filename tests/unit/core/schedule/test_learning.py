@@ -13,7 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.schedule.learned import FEWEST_STARTS, LearnedSchedule, learn_schedule, read_learned_schedule
+from airflow_jobmon.core.schedule.learned import LearnedSchedule, read_learned_schedule
+from airflow_jobmon.core.schedule.learning import learn_schedule
+from airflow_jobmon.core.schedule.starts import FEWEST_RUNS
 
 MONDAY = date(2025, 6, 2)
 """Sixteen weeks and five days before clocks go back in Europe."""
@@ -146,7 +148,7 @@ def test_a_job_that_pauses_at_night_is_missed_the_same_day():
 @pytest.mark.parametrize("count", range(1, 8))
 def test_at_least_five_runs_are_needed(count):
     starts = list(DAILY.starts("UTC", MONDAY, count))
-    assert (learn_schedule(starts) is not None) == (count >= FEWEST_STARTS)
+    assert (learn_schedule(starts) is not None) == (count >= FEWEST_RUNS)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_runs_at_random_times_follow_no_schedule(seed, hours):
     for _ in range(100):
         at += timedelta(hours=chance.expovariate(1 / hours))
         starts.append(at)
-    for known in range(FEWEST_STARTS, len(starts), 7):
+    for known in range(FEWEST_RUNS, len(starts), 7):
         assert learn_schedule(starts[:known]) is None
 
 
@@ -227,7 +229,7 @@ def test_a_break_of_weeks_is_forgotten_after_three_regular_weeks():
 
 
 @given(
-    st.lists(st.floats(60, 40 * 86400), min_size=FEWEST_STARTS, max_size=60),
+    st.lists(st.floats(60, 40 * 86400), min_size=FEWEST_RUNS, max_size=60),
     st.floats(0, 7 * 86400),
 )
 @example([86400.0] * 40, 7200.0)
