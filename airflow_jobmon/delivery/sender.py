@@ -20,11 +20,11 @@ import psycopg
 
 from airflow_jobmon.channels import Accepted, Channel
 from airflow_jobmon.core.model.alerts import Alert
-from airflow_jobmon.core.rules.alert_factory import tell_undelivered
+from airflow_jobmon.core.rules.alert_factory import undelivered_alert
 from airflow_jobmon.core.rules.backoff import LONGEST, backoff
 from airflow_jobmon.errors import ConnectionProblem, DeliveryError
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.incidents import Addressed, IncidentRepository
+from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
 from airflow_jobmon.postgres.outbox import Leased, Outbox, RenderFailed, register_channels
 
 log = logging.getLogger(__name__)
@@ -167,8 +167,8 @@ class ChannelDelivery:
         outbox.silence_resolutions([alert_id for _, alert_id in dead])
         others = [name for name in self._others if name != self._channel.name] or outbox.other_channels()
         if others and outbox.claim_death():
-            alert = tell_undelivered(self._channel.name, error, dead[0][0], datetime.now(UTC))
-            IncidentRepository(conn).insert_alerts([Addressed(alert, None, others)])
+            alert = undelivered_alert(self._channel.name, error, dead[0][0], datetime.now(UTC))
+            IncidentRepository(conn).insert_alerts([AddressedAlert(alert, None, others)])
 
     def _count(self, counts: dict[str, int], error: str | None = None) -> None:
         name = self._channel.name

@@ -17,7 +17,7 @@ from airflow_jobmon.drills.session import Connection, Drill, Terms, holding
 from airflow_jobmon.errors import ConfigurationError, SchemaProblem
 from airflow_jobmon.monitoring.checks import assess_jobs
 from airflow_jobmon.monitoring.evaluation import channels_of
-from airflow_jobmon.postgres.incidents import Addressed, IncidentRepository
+from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
 from airflow_jobmon.postgres.pg_cron import CronJob, find_cron_job, is_scheduled, put_back, unschedule
 from airflow_jobmon.settings import Settings
 
@@ -91,7 +91,7 @@ def _tell(drill: Drill, settings: Settings, health: JobHealth, finding: Finding)
     now = drill.book.now()
     with drill.conn.transaction():
         alert = tell_missed_drill(finding, health, state.job, drill.id, now, settings.base_url)
-        book.insert_alerts([Addressed(alert, None, channels)])
+        book.insert_alerts([AddressedAlert(alert, None, channels)])
     told = drill.book.told(drill.job_name)
     drill.add(
         "alert written",

@@ -20,18 +20,18 @@ from airflow_jobmon.errors import UnknownJob
 from airflow_jobmon.monitoring.evaluation import (
     BEYOND_RECKONING,
     assess_state,
+    evaluate,
     facts_of,
-    judge,
-    survey,
-    tell_drills,
+    record_drills,
+    request_inputs,
     watched,
 )
-from airflow_jobmon.monitoring.gc_pause import collected_later
+from airflow_jobmon.monitoring.gc_pause import gc_paused
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.duration_stats import note_full_check, refresh_durations
 from airflow_jobmon.postgres.incidents import IncidentRepository
-from airflow_jobmon.postgres.job_state import State
+from airflow_jobmon.postgres.job_state import JobState
 from airflow_jobmon.postgres.learned_schedules import learn_schedules
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, Sync, transaction
 from airflow_jobmon.postgres.retention import prune
@@ -89,22 +89,22 @@ def _evaluate_events(conn: Connection, settings: Settings, now: datetime | None,
     # Nothing leaves this process because of this transaction before a durable one has followed, and if it never
     # happened then its events are still there: so it need not wait for the disk.
     with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:
-        book = IncidentRepository(conn, sync)
-        events = book.claim_events(limit)
+        repository = IncidentRepository(conn, sync)
+        events = repository.claim_events(limit)
         if not events:
             return Evaluated(0, 0, 0)
         drills = [run for run in events if run.is_drill]
         failed = [run for run in events if not run.is_drill]
-        asked = survey(book, sorted({run.job_name for run in failed}), events=failed, count_window=False)
-        alerts = tell_drills(book, settings, drills)
-        healths, more = judge(book, settings, asked, now)
+        asked = request_inputs(repository, sorted({run.job_name for run in failed}), events=failed, count_window=False)
+        alerts = record_drills(repository, settings, drills)
+        healths, more = evaluate(repository, settings, asked, now)
         return Evaluated(len(events), len(healths), alerts + more)
 
 
 def warm_up(conn: Connection) -> None:
     """Ask of no job all that is asked of one that failed, so that the first failure need not wait for plans."""
     with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:
-        survey(IncidentRepository(conn, sync), (), count_window=False)
+        request_inputs(IncidentRepository(conn, sync), (), count_window=False)
 
 
 def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Iterator[Evaluated]:
@@ -117,12 +117,12 @@ def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) 
     if settings.unregistered_jobs == "ignore":
         wanted = IncidentRepository(conn).registered_names() | IncidentRepository(conn).names_with_incidents()
         changed = [owed for owed in changed if owed.name in wanted]
-    return _judge_owed(conn, settings, changed, now)
+    return _evaluate_owed(conn, settings, changed, now)
 
 
 def evaluate_due(conn: Connection, settings: Settings) -> Evaluated:
     """Judge the jobs whose time has come, at most a batch of them: a look into an index, cheap where there is none."""
-    return _sum(_judge_owed(conn, settings, due_jobs(conn, BATCH), None))
+    return _sum(_evaluate_owed(conn, settings, due_jobs(conn, BATCH), None))
 
 
 def evaluate_changed(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Evaluated:
@@ -130,18 +130,20 @@ def evaluate_changed(conn: Connection, settings: Settings, *, now: datetime | No
     return _sum(sweep(conn, settings, now=now))
 
 
-def _judge_owed(
+def _evaluate_owed(
     conn: Connection, settings: Settings, owed: Sequence[OwedJob], now: datetime | None
 ) -> Iterator[Evaluated]:
-    def judge_batch(batch: Sequence[OwedJob]) -> Evaluated:
+    def evaluate_batch(batch: Sequence[OwedJob]) -> Evaluated:
         names, seen = [job.name for job in batch], [job.checked_at for job in batch]
         _learn(conn, settings, names, now or facts_of_log.clock(conn))
         with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:
-            book = IncidentRepository(conn, sync)
-            healths, alerts = judge(book, settings, survey(book, names, seen=seen, count_window=False), now)
+            repository = IncidentRepository(conn, sync)
+            healths, alerts = evaluate(
+                repository, settings, request_inputs(repository, names, seen=seen, count_window=False), now
+            )
             return Evaluated(0, len(healths), alerts)
 
-    return _each_batch(owed, judge_batch)
+    return _each_batch(owed, evaluate_batch)
 
 
 def _sum(done: Iterable[Evaluated]) -> Evaluated:
@@ -165,15 +167,23 @@ def full_check(
     Raises UnknownJob for a name that neither the registry nor the log knows.
     """
 
-    def judge_batch(batch: Sequence[str]) -> Checked:
+    def evaluate_batch(batch: Sequence[str]) -> Checked:
         at = now or facts_of_log.clock(conn)
         _learn(conn, settings, batch, at)
         note_trends(conn, batch, today=at.date(), unregistered=settings.unregistered_jobs == "defaults")
         with transaction(conn, PLANNED_ONCE) as sync:
-            book = IncidentRepository(conn, sync)
-            return Checked(*judge(book, settings, survey(book, batch, count_window=True), now, named=names is not None))
+            repository = IncidentRepository(conn, sync)
+            return Checked(
+                *evaluate(
+                    repository,
+                    settings,
+                    request_inputs(repository, batch, count_window=True),
+                    now,
+                    named=names is not None,
+                )
+            )
 
-    return _each_batch(_names(conn, settings, names), judge_batch)
+    return _each_batch(_names(conn, settings, names), evaluate_batch)
 
 
 def evaluate_jobs(
@@ -210,20 +220,24 @@ def assess_jobs(
     names_wanted = _names(conn, settings, names)
     healths: list[JobHealth] = []
     with transaction(conn, PLANNED_ONCE) as sync:
-        book = IncidentRepository(conn)
+        repository = IncidentRepository(conn)
         asked = (
-            (book.ask_states(batch), facts_of_log.request_facts(conn, batch, at=at))
+            (repository.ask_states(batch), facts_of_log.request_facts(conn, batch, at=at))
             for batch in _batches(names_wanted, _READ_AT_ONCE)
         )
         for read, facts in _one_ahead(asked, sync):
-            with collected_later():
+            with gc_paused():
                 states = [state for state in read() if watched(state, settings, named=names is not None)]
                 healths += _assess_batch(conn, settings, states, facts, at)
     return healths
 
 
 def _assess_batch(
-    conn: Connection, settings: Settings, states: Sequence[State], facts: facts_of_log.PendingFacts, at: datetime | None
+    conn: Connection,
+    settings: Settings,
+    states: Sequence[JobState],
+    facts: facts_of_log.PendingFacts,
+    at: datetime | None,
 ) -> Iterator[JobHealth]:
     now = at or facts.requested_at
     unregistered = settings.unregistered_jobs == "defaults"
@@ -258,27 +272,27 @@ def _batches(jobs: Iterable[J], size: int = BATCH) -> Iterator[list[J]]:
         yield batch
 
 
-def _each_batch(jobs: Iterable[J], judge_batch: Callable[[Sequence[J]], T]) -> Iterator[T]:
+def _each_batch(jobs: Iterable[J], evaluate_batch: Callable[[Sequence[J]], T]) -> Iterator[T]:
     """Judge in batches; where the database cannot store one, judge its jobs one by one and leave out the culprit."""
     for batch in _batches(jobs):
         try:
-            with collected_later():
-                judged = judge_batch(batch)
+            with gc_paused():
+                judged = evaluate_batch(batch)
             yield judged
         except _UNSTORABLE:
             for job in batch:
                 try:
-                    yield judge_batch([job])
+                    yield evaluate_batch([job])
                 except _UNSTORABLE:
                     log.exception("the verdict on %.200r cannot be stored", job)
 
 
 def _names(conn: Connection, settings: Settings, names: Sequence[str] | None) -> list[str]:
-    book = IncidentRepository(conn)
-    registered = book.registered_names()
+    repository = IncidentRepository(conn)
+    registered = repository.registered_names()
     if names is None:
         logged = () if settings.unregistered_jobs == "ignore" else facts_of_log.job_names(conn)
-        return sorted(registered | book.names_with_incidents() | set(logged))
+        return sorted(registered | repository.names_with_incidents() | set(logged))
     require_known(conn, settings, names, registered=registered)
     return sorted(set(names))
 

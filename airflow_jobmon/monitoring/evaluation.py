@@ -10,17 +10,18 @@ from datetime import UTC, datetime
 from functools import cache, partial
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.core.model.health import Health, JobFacts, JobHealth, Kind
+from airflow_jobmon.core.model.evaluation import Evaluation, EvaluationContext, IncidentChange, JobInputs
+from airflow_jobmon.core.model.health import JobFacts, JobHealth, Kind
 from airflow_jobmon.core.model.incidents import OpenIncident
 from airflow_jobmon.core.model.runs import FAILED, Run
 from airflow_jobmon.core.model.silences import Silence, in_force
-from airflow_jobmon.core.rules.alert_factory import tell_drill
+from airflow_jobmon.core.rules.alert_factory import drill_alert
 from airflow_jobmon.core.rules.assess import assess
-from airflow_jobmon.core.rules.incident_changes import Circumstances, Outcome, Ruling, retire, rule
-from airflow_jobmon.core.rules.lateness import PassedDeadline, late_starts, ran_late
+from airflow_jobmon.core.rules.incident_changes import close_incidents, evaluate_incidents, not_evaluated
+from airflow_jobmon.core.rules.lateness import PassedDeadline, late_runs_change, late_starts
 from airflow_jobmon.postgres import facts as facts_of_log
-from airflow_jobmon.postgres.incidents import Addressed, IncidentRepository, RunKey
-from airflow_jobmon.postgres.job_state import State
+from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository, RunKey
+from airflow_jobmon.postgres.job_state import JobState
 from airflow_jobmon.postgres.pipeline import Pending
 from airflow_jobmon.settings import Settings
 
@@ -34,38 +35,43 @@ BEYOND_RECKONING = (ArithmeticError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class EvaluationInputs:
     """All that is asked of some jobs, locked, before they are judged; asked in one go."""
 
     events: Sequence[Run]
     count_window: bool
-    states: Pending[dict[str, State]]
+    states: Pending[dict[str, JobState]]
     facts: facts_of_log.PendingFacts
     incidents: Pending[dict[str, dict[str, OpenIncident]]]
     silences: Pending[list[Silence]]
     uncounted: Pending[set[RunKey]]
 
 
-def survey(
-    book: IncidentRepository,
+def request_inputs(
+    repository: IncidentRepository,
     names: Sequence[str],
     *,
     events: Sequence[Run] = (),
     seen: Sequence[datetime | None] | None = None,
     count_window: bool,
-) -> Survey:
+) -> EvaluationInputs:
     """Ask for all that is to be known of these jobs; `seen` leaves out those judged since, see `lock_states`."""
-    states = cache(book.lock_states(names, seen))  # first: what is read before the lock may be old
-    facts = facts_of_log.request_facts(book.conn, names, count_window=count_window)
-    incidents, silences = book.open_incidents(names), book.silences()
-    uncounted = cache(book.uncounted(events))
-    book.ask_installation()
-    book.draw_ids(len({run.job_name for run in events}))
-    return Survey(events, count_window, states, facts, incidents, silences, uncounted)
+    states = cache(repository.lock_states(names, seen))  # first: what is read before the lock may be old
+    facts = facts_of_log.request_facts(repository.conn, names, count_window=count_window)
+    incidents, silences = repository.open_incidents(names), repository.silences()
+    uncounted = cache(repository.uncounted(events))
+    repository.ask_installation()
+    repository.draw_ids(len({run.job_name for run in events}))
+    return EvaluationInputs(events, count_window, states, facts, incidents, silences, uncounted)
 
 
-def judge(
-    book: IncidentRepository, settings: Settings, asked: Survey, now: datetime | None, *, named: bool = False
+def evaluate(
+    repository: IncidentRepository,
+    settings: Settings,
+    asked: EvaluationInputs,
+    now: datetime | None,
+    *,
+    named: bool = False,
 ) -> tuple[list[JobHealth], int]:
     """Judge these locked jobs at `now` (None: when they were asked for, by the database's clock), and record it.
 
@@ -77,21 +83,21 @@ def judge(
     now = now or asked.facts.requested_at
     gathered = {state.job.name: facts_of(asked.facts, state) for state in states}
     incidents, silences = asked.incidents(), asked.silences()
-    new_failures = _new_failures(book, asked, gathered.values())
-    in_a_row = _failures_in_a_row(book, states, gathered, new_failures)
+    new_failures = _new_failures(repository, asked, gathered.values())
+    failures_in_a_row = _failures_in_a_row(repository, states, gathered, new_failures)
     noted = {run.job_name for run in asked.events}
-    rulings: list[Ruling] = []
+    evaluations: list[Evaluation] = []
     healths: list[JobHealth] = []
     for state in states:
         name = state.job.name
         facts = gathered[name]
         failures, open_ones = new_failures.get(name, []), incidents.get(name, {})
         if not watched(state, settings, named=named):
-            rulings.append(replace(retire(state.job, facts, open_ones, now), uncounted=failures))
+            evaluations.append(close_incidents(state.job, facts, open_ones, now, uncounted=failures))
             continue
-        given = Circumstances(
+        context = EvaluationContext(
             now,
-            book.installed_at if state.first_seen_at <= book.installed_at else _ALWAYS,
+            repository.installed_at if state.first_seen_at <= repository.installed_at else _ALWAYS,
             state.job.realert_interval or settings.realert_interval,
             settings.base_url,
             in_force(silences, name, now),
@@ -99,69 +105,67 @@ def judge(
         )
         try:
             health = assess_state(facts, state, settings, now)
-            ruling = rule(
-                state.job,
-                facts,
-                health,
-                open_ones,
-                failures,
-                noted=name in noted,
-                given=given,
-                in_a_row=in_a_row.get(name, {}),
+            inputs = JobInputs(
+                state.job, facts, health, open_ones, failures, name in noted, failures_in_a_row.get(name, {})
             )
-            late = _ran_late(asked.facts.passed(name), state, settings, health, open_ones, given)
+            evaluation = evaluate_incidents(inputs, context)
+            late = _late_runs(asked.facts.passed(name), state, settings, inputs, context)
         except BEYOND_RECKONING:
             log.exception("job %.200r cannot be judged; the others are", name)
-            rulings.append(_unjudged(state.job, facts))
+            evaluations.append(not_evaluated(state.job, facts))
             continue
-        rulings.append(replace(ruling, outcomes=[*ruling.outcomes, *late]) if late else ruling)
+        evaluations.append(replace(evaluation, changes=[*evaluation.changes, *late]) if late else evaluation)
         healths.append(health)
-    channels = partial(channels_of, settings=settings, book=book)
-    return healths, book.record(rulings, channels, now=now, window_counted=asked.count_window)
+    channels = partial(channels_of, settings=settings, repository=repository)
+    return healths, repository.record(evaluations, channels, now=now, window_counted=asked.count_window)
 
 
-def facts_of(gathered: facts_of_log.PendingFacts, state: State) -> JobFacts:
+def facts_of(gathered: facts_of_log.PendingFacts, state: JobState) -> JobFacts:
     facts = gathered.of(state.job, state.known_since, state.scheduled_since, state.learned_schedule, state.window)
     return replace(facts, trends=state.trends) if state.trends else facts
 
 
-def assess_state(facts: JobFacts, state: State, settings: Settings, now: datetime) -> JobHealth:
+def assess_state(facts: JobFacts, state: JobState, settings: Settings, now: datetime) -> JobHealth:
     return assess(facts, state.job, now=now, registered=state.registered, all_rules=_all_rules(state, settings))
 
 
-def _all_rules(state: State, settings: Settings) -> bool:
+def _all_rules(state: JobState, settings: Settings) -> bool:
     return state.registered or settings.unregistered_jobs == "defaults"
 
 
-def watched(state: State, settings: Settings, *, named: bool = False) -> bool:
+def watched(state: JobState, settings: Settings, *, named: bool = False) -> bool:
     """Not a disabled job, nor an unregistered one where those are ignored, unless it is asked for by name."""
     return state.job.enabled and (state.registered or named or settings.unregistered_jobs != "ignore")
 
 
-def tell_drills(book: IncidentRepository, settings: Settings, drills: Sequence[Run]) -> int:
+def record_drills(repository: IncidentRepository, settings: Settings, drills: Sequence[Run]) -> int:
     """Tell of simulated failures, each once; returns how many alerts are to be sent."""
     if not drills:
         return 0
-    uncounted = book.uncounted(drills)()
-    jobs = {state.job.name: state.job for state in book.read_states(sorted({run.job_name for run in drills}))}
-    alerts: list[Addressed] = []
+    uncounted = repository.uncounted(drills)()
+    jobs = {state.job.name: state.job for state in repository.read_states(sorted({run.job_name for run in drills}))}
+    alerts: list[AddressedAlert] = []
     for run in drills:
         if (run.job_name, run.id) in uncounted:
             job = jobs[run.job_name]
             # Also in a silence: what it proves is the path.
-            alerts.append(Addressed(tell_drill(run, job, settings.base_url), None, channels_of(job, settings, book)))
-            book.insert_occurrences([(run, None)])
-    return book.insert_alerts(alerts)
+            alerts.append(
+                AddressedAlert(drill_alert(run, job, settings.base_url), None, channels_of(job, settings, repository))
+            )
+            repository.insert_occurrences([(run, None)])
+    return repository.insert_alerts(alerts)
 
 
-def channels_of(job: MonitoredJob, settings: Settings, book: IncidentRepository) -> Sequence[str]:
+def channels_of(job: MonitoredJob, settings: Settings, repository: IncidentRepository) -> Sequence[str]:
     """Where alerts about a job go: its own channels, else the configured ones and those given as notifiers."""
     if job.channels is not None:
         return job.channels
-    return tuple(dict.fromkeys((*settings.channels, *book.notifier_channels)))
+    return tuple(dict.fromkeys((*settings.channels, *repository.notifier_channels)))
 
 
-def _new_failures(book: IncidentRepository, asked: Survey, gathered: Iterable[JobFacts]) -> dict[str, list[Run]]:
+def _new_failures(
+    repository: IncidentRepository, asked: EvaluationInputs, gathered: Iterable[JobFacts]
+) -> dict[str, list[Run]]:
     """By job, each failed run not counted before that is known of now.
 
     From events, as the newest finished one, or overlooked: no event told of it, and others came after it.
@@ -170,7 +174,7 @@ def _new_failures(book: IncidentRepository, asked: Survey, gathered: Iterable[Jo
     newest = {
         _key(last): last for facts in gathered if (last := facts.last_finished) is not None and last.status == FAILED
     }
-    more = book.uncounted([run for key, run in newest.items() if key not in from_events])
+    more = repository.uncounted([run for key, run in newest.items() if key not in from_events])
     uncounted = asked.uncounted() | more()
     found = {key: run for key, run in (from_events | newest).items() if (run.job_name, run.id) in uncounted}
     found |= {_key(run): run for facts in gathered for run in asked.facts.overlooked(facts.job_name)}
@@ -181,8 +185,8 @@ def _new_failures(book: IncidentRepository, asked: Survey, gathered: Iterable[Jo
 
 
 def _failures_in_a_row(
-    book: IncidentRepository,
-    states: Iterable[State],
+    repository: IncidentRepository,
+    states: Iterable[JobState],
     gathered: Mapping[str, JobFacts],
     new_failures: Mapping[str, Sequence[Run]],
 ) -> dict[str, dict[str, int]]:
@@ -195,7 +199,7 @@ def _failures_in_a_row(
         if run.started_at <= success.started_at
     ]
     found: dict[str, dict[str, int]] = defaultdict(dict)
-    for (name, run_id), count in book.failures_in_a_row(over).items():
+    for (name, run_id), count in repository.failures_in_a_row(over).items():
         found[name][run_id] = count
     return found
 
@@ -204,24 +208,14 @@ def _key(run: Run) -> tuple[str, str, datetime]:
     return run.job_name, run.id, run.started_at
 
 
-def _ran_late(  # noqa: PLR0917 - all that speaks for or against it
-    passed: PassedDeadline | None,
-    state: State,
-    settings: Settings,
-    health: JobHealth,
-    incidents: Mapping[str, OpenIncident],
-    given: Circumstances,
-) -> list[Outcome]:
-    """What is told of runs that came late; nothing where one is missing now or was told to be missing."""
+def _late_runs(
+    passed: PassedDeadline | None, state: JobState, settings: Settings, inputs: JobInputs, context: EvaluationContext
+) -> list[IncidentChange]:
+    """What late runs change: nothing where a run is missed now, or was reported as missed."""
     expects = state.job if _all_rules(state, settings) else state.learned_schedule
     if passed is None or expects is None:
         return []
-    if health.finding(Kind.MISSED) is not None or Kind.MISSED.value in incidents:
+    if inputs.health.finding(Kind.MISSED) is not None or Kind.MISSED.value in inputs.incidents:
         return []
-    outcome = ran_late(late_starts(passed, expects.due_after), state.job, given)
-    return [] if outcome is None else [outcome]
-
-
-def _unjudged(job: MonitoredJob, facts: JobFacts) -> Ruling:
-    """Nothing is known of it until its runs change: stored, or every sweep would try again."""
-    return Ruling(job, facts, JobHealth(job.name, Health.UNKNOWN, (), facts.newest, None, None, 0, None), ())
+    change = late_runs_change(late_starts(passed, expects.due_after), state.job, context)
+    return [] if change is None else [change]

@@ -18,7 +18,7 @@ _was_enabled = False
 
 
 @contextmanager
-def collected_later() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Nothing is collected in this process until the block ends; keep it short. Several threads may hold it at once."""
     global _holding, _was_enabled  # noqa: PLW0603 - the collector, too, is one for the whole process
     with _lock:

@@ -19,7 +19,7 @@ from uuid import uuid4
 import psycopg
 
 from airflow_jobmon.monitoring.checks import BATCH, evaluate_due, evaluate_events, full_check, keep_up, sweep, warm_up
-from airflow_jobmon.monitoring.gc_pause import collected_later
+from airflow_jobmon.monitoring.gc_pause import gc_paused
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.migrate import check_schema
@@ -145,7 +145,7 @@ class Lookout:
     def _judge_noted(self) -> bool:
         """Judge the events there are; true where the rest of the look must wait for what came of them to be sent."""
         while True:
-            with collected_later():
+            with gc_paused():
                 judged = evaluate_events(self._connection, self._settings)
             if not judged.events:
                 return False
@@ -157,14 +157,14 @@ class Lookout:
 
     def _steps(self) -> Iterator[int]:
         """What is due by the clock, then what is left of the sweep or a new one, in batches: the alerts of each."""
-        with collected_later():
+        with gc_paused():
             due = evaluate_due(self._connection, self._settings)
         yield due.alerts
         now = time.monotonic()
         if self._round is None and now - self._swept >= self._settings.sweep_interval.total_seconds():
             self._round, self._swept = self._sweep(self._connection), now
         while self._round is not None:
-            with collected_later():
+            with gc_paused():
                 alerts = next(self._round, None)
             if alerts is None:
                 self._round = None

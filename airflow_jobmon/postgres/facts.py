@@ -12,7 +12,7 @@ import psycopg
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import JobFacts, Window
 from airflow_jobmon.core.model.runs import FAILED, SUCCESS, Run
-from airflow_jobmon.core.rules.incident_changes import NEWS
+from airflow_jobmon.core.rules.incident_changes import RECENT
 from airflow_jobmon.core.rules.lateness import PassedDeadline
 from airflow_jobmon.core.schedule.learned import LearnedSchedule
 from airflow_jobmon.core.times import parse_moment
@@ -101,7 +101,7 @@ def request_facts(
         "at": at,
         "count_window": count_window,
         "window_days": _WINDOW_DAYS,
-        "news": NEWS,
+        "news": RECENT,
     }
     return PendingFacts(conn.execute(query, given), windows=count_window)
 

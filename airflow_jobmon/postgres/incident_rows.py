@@ -8,50 +8,50 @@ from typing import Any
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.evaluation import Evaluation, IncidentChange
 from airflow_jobmon.core.model.health import Kind
-from airflow_jobmon.core.model.incidents import State, fingerprint
+from airflow_jobmon.core.model.incidents import IncidentState, fingerprint
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.model.silences import Silence
-from airflow_jobmon.core.rules.incident_changes import Outcome, Ruling
 from airflow_jobmon.core.times import iso
 
 Row = dict[str, Any]
 
 
-def opening_row(incident_id: int, job: MonitoredJob, outcome: Outcome) -> Row:
-    finding, alert = outcome.finding, outcome.alert
+def opening_row(incident_id: int, job: MonitoredJob, change: IncidentChange) -> Row:
+    finding, alert = change.finding, change.alert
     return {
         "id": incident_id,
         "job_name": job.name,
-        "kind": outcome.kind,
+        "kind": change.kind,
         "severity": finding.severity.value if finding else "critical",
-        "opened_at": iso(outcome.opened_at),
-        "resolved_at": iso(outcome.resolved_at),
-        "occurrences": max(len(outcome.failures), _failures_so_far(job, outcome), 1),
+        "opened_at": iso(change.opened_at),
+        "resolved_at": iso(change.resolved_at),
+        "occurrences": max(len(change.failures), _failures_so_far(job, change), 1),
         "message": finding.message if finding else alert.message if alert else "",
         "observed": finding.observed if finding else None,
         "threshold": finding.threshold if finding else None,
-        "error_message": _newest_error(outcome),
-        "error_texts": _texts_told(outcome),
-        "told": outcome.tells,
-        "silenced": outcome.becomes is State.SILENCED,
+        "error_message": _newest_error(change),
+        "error_texts": _texts_told(change),
+        "told": change.notifies,
+        "silenced": change.next_state is IncidentState.SILENCED,
     }
 
 
-def update_row(outcome: Outcome) -> Row:
-    finding, incident = outcome.finding, outcome.incident
-    before = incident.state if incident else State.NONE
+def update_row(change: IncidentChange) -> Row:
+    finding, incident = change.finding, change.incident
+    before = incident.state if incident else IncidentState.NONE
     return {
         "id": incident.id if incident else None,
         "severity": finding.severity.value if finding else None,
-        "new_occurrences": len(outcome.failures),
+        "new_occurrences": len(change.failures),
         "message": finding.message if finding else None,
         "observed": finding.observed if finding else None,
         "threshold": finding.threshold if finding else None,
-        "error_message": _newest_error(outcome),
-        "new_texts": _texts_told(outcome),
-        "told": outcome.tells,
-        "silenced": outcome.becomes is State.SILENCED and before is not State.SILENCED,
+        "error_message": _newest_error(change),
+        "new_texts": _texts_told(change),
+        "told": change.notifies,
+        "silenced": change.next_state is IncidentState.SILENCED and before is not IncidentState.SILENCED,
     }
 
 
@@ -84,37 +84,37 @@ def alert_row(
     }
 
 
-def verdict_row(ruling: Ruling, *, window_counted: bool) -> Row:
-    health, window = ruling.health, ruling.facts.window if window_counted else None
+def health_row(evaluation: Evaluation, *, window_counted: bool) -> Row:
+    health, window = evaluation.health, evaluation.facts.window if window_counted else None
     return {
         "job_name": health.job_name,
         "health": health.status.value,
         "verdict": health.as_json(),
         "due_at": iso(health.next_due_at),
-        "judge_at": iso(ruling.judge_at),
-        "newest_run": ruling.facts.newest_run,
+        "judge_at": iso(evaluation.next_evaluation_at),
+        "newest_run": evaluation.facts.newest_run,
         "window_finished": window.finished if window else None,
         "window_succeeded": window.succeeded if window else None,
-        "last_success_at": iso(success.started_at) if (success := ruling.facts.last_success) else None,
+        "last_success_at": iso(success.started_at) if (success := evaluation.facts.last_success) else None,
     }
 
 
-def _newest_error(outcome: Outcome) -> str | None:
+def _newest_error(change: IncidentChange) -> str | None:
     """Of the newest failure; a run that failed again because its cure was deleted was counted before."""
-    if outcome.failures:
-        return outcome.failures[-1].error_message
-    return outcome.alert.error if outcome.alert else None
+    if change.failures:
+        return change.failures[-1].error_message
+    return change.alert.error if change.alert else None
 
 
-def _texts_told(outcome: Outcome) -> list[str]:
+def _texts_told(change: IncidentChange) -> list[str]:
     """What is new no more; an error that was held back still is."""
-    if outcome.alert is None or not outcome.tells or outcome.kind != Kind.FAILED:
+    if change.alert is None or not change.notifies or change.kind != Kind.FAILED:
         return []
-    errors = [outcome.alert.error, *(run.error_message for run in outcome.failures)]
+    errors = [change.alert.error, *(run.error_message for run in change.failures)]
     return sorted({fingerprint(error) for error in errors})
 
 
-def _failures_so_far(job: MonitoredJob, outcome: Outcome) -> int:
+def _failures_so_far(job: MonitoredJob, change: IncidentChange) -> int:
     """Those that were needed to open it were counted before it was."""
-    finding = outcome.finding
+    finding = change.finding
     return int(finding.observed) if finding and finding.kind is Kind.FAILED and job.failures_to_alert > 1 else 0

@@ -15,22 +15,22 @@ from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.alerts import Alert
+from airflow_jobmon.core.model.evaluation import Evaluation, IncidentChange
 from airflow_jobmon.core.model.health import Health
-from airflow_jobmon.core.model.incidents import Change, OpenIncident
+from airflow_jobmon.core.model.incidents import Action, OpenIncident
 from airflow_jobmon.core.model.runs import FAILED, Run
 from airflow_jobmon.core.model.silences import Silence
-from airflow_jobmon.core.rules.incident_changes import Outcome, Ruling
 from airflow_jobmon.errors import SchemaProblem
 from airflow_jobmon.postgres.incident_rows import (
     Row,
     alert_row,
+    health_row,
     occurrence_row,
     opening_row,
     resolution_row,
     update_row,
-    verdict_row,
 )
-from airflow_jobmon.postgres.job_state import State, read_state
+from airflow_jobmon.postgres.job_state import JobState, read_state
 from airflow_jobmon.postgres.pipeline import Pending, Sync
 from airflow_jobmon.postgres.queries import load_queries
 
@@ -40,7 +40,7 @@ RunKey = tuple[str, str]
 log = logging.getLogger(__name__)
 
 
-class Addressed(NamedTuple):
+class AddressedAlert(NamedTuple):
     """An alert, its incident, its channels (None: those told of the incident before), and what keeps it from them."""
 
     alert: Alert
@@ -98,7 +98,7 @@ class IncidentRepository:
 
     def lock_states(
         self, names: Sequence[str], seen: Sequence[datetime | None] | None = None
-    ) -> Pending[dict[str, State]]:
+    ) -> Pending[dict[str, JobState]]:
         """Lock these jobs for judging, in order of name; a job seen for the first time is known from now on.
 
         `seen` says of each when it had last been judged; one that was judged since is left out.
@@ -108,10 +108,10 @@ class IncidentRepository:
         asked = self.conn.execute(self._sql["lock_states"], given)
         return lambda: {row[0]: read_state(*row) for row in self._rows(asked)}
 
-    def read_states(self, names: Sequence[str]) -> list[State]:
+    def read_states(self, names: Sequence[str]) -> list[JobState]:
         return self.ask_states(names)()
 
-    def ask_states(self, names: Sequence[str]) -> Pending[list[State]]:
+    def ask_states(self, names: Sequence[str]) -> Pending[list[JobState]]:
         asked = self.conn.execute(self._sql["read_states"], {"names": list(names)})
         return lambda: [read_state(*row) for row in asked.fetchall()]
 
@@ -186,7 +186,7 @@ class IncidentRepository:
 
     def record(
         self,
-        rulings: Sequence[Ruling],
+        evaluations: Sequence[Evaluation],
         channels_of: Callable[[MonitoredJob], Sequence[str]],
         *,
         now: datetime,
@@ -196,41 +196,45 @@ class IncidentRepository:
 
         Returns how many alerts are to be sent.
         """
-        outcomes = [(ruling, outcome) for ruling in rulings for outcome in ruling.outcomes]
-        opened = self._open([(r.job, o) for r, o in outcomes if o.change is Change.OPEN], now)
-        self._execute("update_incidents", [update_row(o) for _, o in outcomes if o.change is Change.UPDATE], now=now)
+        changes = [(evaluation, change) for evaluation in evaluations for change in evaluation.changes]
+        opened = self._open([(r.job, o) for r, o in changes if o.action is Action.OPEN], now)
+        self._execute("update_incidents", [update_row(o) for _, o in changes if o.action is Action.UPDATE], now=now)
         self._execute(
             "resolve_incidents",
             [
                 resolution_row(o.incident.id, o.resolved_at)
-                for _, o in outcomes
-                if o.change is Change.RESOLVE and o.incident
+                for _, o in changes
+                if o.action is Action.RESOLVE and o.incident
             ],
         )
-        counted: list[tuple[Run, int | None]] = [(run, None) for ruling in rulings for run in ruling.uncounted]
-        alerts: list[Addressed] = []
-        for ruling, outcome in outcomes:
-            incident_id = outcome.incident.id if outcome.incident else opened[ruling.job.name, outcome.kind]
-            counted += [(run, incident_id) for run in outcome.failures]
-            if outcome.alert is not None:
-                channels = None if outcome.change is Change.RESOLVE else channels_of(ruling.job)
-                alerts.append(Addressed(outcome.alert, incident_id, channels, outcome.silence))
+        counted: list[tuple[Run, int | None]] = [
+            (run, None) for evaluation in evaluations for run in evaluation.uncounted
+        ]
+        alerts: list[AddressedAlert] = []
+        for evaluation, change in changes:
+            incident_id = change.incident.id if change.incident else opened[evaluation.job.name, change.kind]
+            counted += [(run, incident_id) for run in change.failures]
+            if change.alert is not None:
+                channels = None if change.action is Action.RESOLVE else channels_of(evaluation.job)
+                alerts.append(AddressedAlert(change.alert, incident_id, channels, change.silence))
         self.insert_occurrences(counted)
         written = self.insert_alerts(alerts)
-        rows = Jsonb([verdict_row(ruling, window_counted=window_counted) for ruling in rulings], dumps=_dumps)
+        rows = Jsonb(
+            [health_row(evaluation, window_counted=window_counted) for evaluation in evaluations], dumps=_dumps
+        )
         self.conn.execute(self._sql["store_verdicts"], {"now": now, "rows": rows})
         return written
 
-    def _open(self, opened: Sequence[tuple[MonitoredJob, Outcome]], now: datetime) -> dict[tuple[str, str], int]:
+    def _open(self, opened: Sequence[tuple[MonitoredJob, IncidentChange]], now: datetime) -> dict[tuple[str, str], int]:
         if not opened:
             return {}
         ids = self._ids(len(opened))
         self._execute(
             "insert_incidents",
-            [opening_row(number, job, outcome) for number, (job, outcome) in zip(ids, opened, strict=True)],
+            [opening_row(number, job, change) for number, (job, change) in zip(ids, opened, strict=True)],
             now=now,
         )
-        return {(job.name, outcome.kind): number for number, (job, outcome) in zip(ids, opened, strict=True)}
+        return {(job.name, change.kind): number for number, (job, change) in zip(ids, opened, strict=True)}
 
     def insert_occurrences(self, counted: Sequence[tuple[Run, int | None]]) -> None:
         self._execute(
@@ -238,7 +242,7 @@ class IncidentRepository:
             [occurrence_row(run, incident) for run, incident in counted],
         )
 
-    def insert_alerts(self, alerts: Sequence[Addressed]) -> int:
+    def insert_alerts(self, alerts: Sequence[AddressedAlert]) -> int:
         """Write alerts and their deliveries, and wake whoever delivers, at commit; returns how many are to be sent."""
         if not alerts:
             return 0

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class JobState:
     """What is stored of a job: its registry entry (or the defaults), since when we know it, its last counted window.
 
     first_seen_at: when we first saw it; at the installation itself, where the log had it by then.
@@ -52,7 +52,7 @@ def read_state(  # noqa: PLR0917 - a row of the query, column by column
     trends: str | None,
     trends_on: date | None,
     found_started_at: datetime | None,
-) -> State:
+) -> JobState:
     """From a row of `lock_states` or `read_states`; a registry entry that cannot be read here leaves the defaults."""
     try:
         job = read_stored_job(config) if config is not None else _defaults(job_name)
@@ -60,7 +60,7 @@ def read_state(  # noqa: PLR0917 - a row of the query, column by column
         log.error("the registry entry of job %.200r cannot be read here: %s", job_name, error)  # noqa: TRY400
         job, config = _defaults(job_name), None
     window = Window(job.window_days, finished, succeeded) if finished is not None and succeeded is not None else None
-    return State(
+    return JobState(
         job,
         config is not None,
         registered_at or first_seen_at,

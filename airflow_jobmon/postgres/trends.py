@@ -17,7 +17,7 @@ from airflow_jobmon.core.model.health import Finding
 from airflow_jobmon.core.rules.trends import REACH, degradation
 from airflow_jobmon.postgres.day_stats import days
 from airflow_jobmon.postgres.incidents import IncidentRepository
-from airflow_jobmon.postgres.job_state import State
+from airflow_jobmon.postgres.job_state import JobState
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.queries import load_queries
 
@@ -49,8 +49,8 @@ def note_trends(conn: Connection, names: Sequence[str], *, today: date, unregist
 
 
 def with_trends(
-    conn: Connection, states: Sequence[State], *, today: date, stored: bool, unregistered: bool = False
-) -> list[State]:
+    conn: Connection, states: Sequence[JobState], *, today: date, stored: bool, unregistered: bool = False
+) -> list[JobState]:
     """The same states with trends as of `today`, of registered jobs or of all: as they are stored, or reckoned.
 
     Reckoned are those that are not stored, or too old; all of them unless `stored` will do.

@@ -145,10 +145,10 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class JobHealth:
-    """The verdict on one job at one moment.
+    """The health of one job at one moment.
 
-    next_due_at is the moment after which its next run is missed (None where none can be reckoned). judge_at is the next
-    moment at which time alone could change the verdict.
+    next_due_at: the moment after which its next run is missed; None where it cannot be calculated. next_evaluation_at:
+    the next moment at which time alone could change the health.
     """
 
     job_name: str
@@ -159,7 +159,7 @@ class JobHealth:
     next_due_at: datetime | None
     consecutive_failures: int
     success_rate: float | None
-    judge_at: datetime | None = None
+    next_evaluation_at: datetime | None = None
 
     def finding(self, kind: Kind) -> Finding | None:
         return next((found for found in self.findings if found.kind is kind), None)

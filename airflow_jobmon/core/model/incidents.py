@@ -1,4 +1,4 @@
-"""The life of an incident: a table of states, of what a judge may see in each, and of what is told then."""
+"""The life cycle of an incident: a table of its states, what an evaluation observes in each, and what follows."""
 
 from __future__ import annotations
 
@@ -17,97 +17,128 @@ _NUMBER = re.compile(r"\d+")
 _FINGERPRINT_LENGTH = 300
 
 
-class State(StrEnum):
-    """Where one job and kind is in its life; all but `none` are open incidents."""
+class IncidentState(StrEnum):
+    """The state of one job and kind; all but `none` are open incidents."""
 
     NONE = "none"
     RECORDED = "recorded"
-    TOLD = "told"
+    NOTIFIED = "notified"
     ACKNOWLEDGED = "acknowledged"
     SILENCED = "silenced"
 
 
-class Sight(StrEnum):
-    """What a judge sees of it."""
+class Observation(StrEnum):
+    """What an evaluation observes of one job and kind."""
 
-    NOTHING = "nothing wrong"
-    SHOWN = "only what is shown"
-    OLD = "what was wrong before we watched"
-    SAME = "nothing new"
-    DUE = "the interval has passed"
-    NEWS = "news"
-
-
-class Tell(StrEnum):
-    """What is told: the problem, as opened to begin with and as repeated from then on; its end only to the told."""
-
-    NOTHING = "nothing"
-    PROBLEM = "the problem"
-    END = "the end"
+    NO_FINDING = "no finding"
+    NOT_ALERTING = "non-alerting finding"
+    PREEXISTING = "pre-existing finding"
+    UNCHANGED = "unchanged finding"
+    INTERVAL_PASSED = "repeat interval passed"
+    NEW_PROBLEM = "new problem"
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What is told, and what the incident is from then on."""
+class Notification(StrEnum):
+    """What to send: a problem is `opened` the first time and `repeated` from then on.
 
-    tell: Tell
-    becomes: State
+    `resolved` goes only to channels that were notified of the problem.
+    """
+
+    NONE = "none"
+    PROBLEM = "opened or repeated"
+    RESOLVED = "resolved"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One row of the table. What is told `in_silence` is recorded and not sent."""
+class Effect:
+    """The notification to send, and the state that follows."""
 
-    state: State
-    sights: tuple[Sight, ...]
-    then: Turn
-    in_silence: Turn
+    notification: Notification
+    next_state: IncidentState
 
 
-def _rule(state: State, *sights: Sight, then: tuple[Tell, State], in_silence: tuple[Tell, State] | None = None) -> Rule:
-    return Rule(state, sights, Turn(*then), Turn(*(in_silence or then)))
+@dataclass(frozen=True, slots=True)
+class TransitionRule:
+    """One row of the table. The notification of `during_silence` is recorded and not sent."""
+
+    state: IncidentState
+    observations: tuple[Observation, ...]
+    effect: Effect
+    during_silence: Effect
 
 
-TABLE: tuple[Rule, ...] = (
-    _rule(State.NONE, Sight.NOTHING, Sight.SHOWN, then=(Tell.NOTHING, State.NONE)),
-    _rule(State.NONE, Sight.OLD, then=(Tell.NOTHING, State.RECORDED)),
-    _rule(State.NONE, Sight.NEWS, then=(Tell.PROBLEM, State.TOLD), in_silence=(Tell.PROBLEM, State.SILENCED)),
-    _rule(State.RECORDED, Sight.OLD, Sight.SHOWN, then=(Tell.NOTHING, State.RECORDED)),
-    _rule(State.RECORDED, Sight.NEWS, then=(Tell.PROBLEM, State.TOLD), in_silence=(Tell.PROBLEM, State.SILENCED)),
-    _rule(State.RECORDED, Sight.NOTHING, then=(Tell.END, State.NONE)),
-    _rule(State.TOLD, Sight.SHOWN, then=(Tell.NOTHING, State.TOLD)),
-    _rule(State.TOLD, Sight.SAME, then=(Tell.NOTHING, State.TOLD), in_silence=(Tell.NOTHING, State.SILENCED)),
+_NOTIFY = Effect(Notification.PROBLEM, IncidentState.NOTIFIED)
+_HOLD_BACK = Effect(Notification.PROBLEM, IncidentState.SILENCED)
+_RESOLVE = Effect(Notification.RESOLVED, IncidentState.NONE)
+
+
+def _stay(state: IncidentState) -> Effect:
+    return Effect(Notification.NONE, state)
+
+
+def _rule(
+    state: IncidentState, *observations: Observation, then: Effect, during_silence: Effect | None = None
+) -> TransitionRule:
+    return TransitionRule(state, observations, then, during_silence or then)
+
+
+TABLE: tuple[TransitionRule, ...] = (
+    _rule(IncidentState.NONE, Observation.NO_FINDING, Observation.NOT_ALERTING, then=_stay(IncidentState.NONE)),
+    _rule(IncidentState.NONE, Observation.PREEXISTING, then=_stay(IncidentState.RECORDED)),
+    _rule(IncidentState.NONE, Observation.NEW_PROBLEM, then=_NOTIFY, during_silence=_HOLD_BACK),
     _rule(
-        State.TOLD, Sight.DUE, Sight.NEWS, then=(Tell.PROBLEM, State.TOLD), in_silence=(Tell.PROBLEM, State.SILENCED)
+        IncidentState.RECORDED, Observation.PREEXISTING, Observation.NOT_ALERTING, then=_stay(IncidentState.RECORDED)
     ),
-    _rule(State.TOLD, Sight.NOTHING, then=(Tell.END, State.NONE)),
-    _rule(State.ACKNOWLEDGED, Sight.SHOWN, Sight.SAME, Sight.DUE, then=(Tell.NOTHING, State.ACKNOWLEDGED)),
+    _rule(IncidentState.RECORDED, Observation.NEW_PROBLEM, then=_NOTIFY, during_silence=_HOLD_BACK),
+    _rule(IncidentState.RECORDED, Observation.NO_FINDING, then=_RESOLVE),
+    _rule(IncidentState.NOTIFIED, Observation.NOT_ALERTING, then=_stay(IncidentState.NOTIFIED)),
     _rule(
-        State.ACKNOWLEDGED,
-        Sight.NEWS,
-        then=(Tell.PROBLEM, State.ACKNOWLEDGED),
-        in_silence=(Tell.PROBLEM, State.SILENCED),
+        IncidentState.NOTIFIED,
+        Observation.UNCHANGED,
+        then=_stay(IncidentState.NOTIFIED),
+        during_silence=_stay(IncidentState.SILENCED),
     ),
-    _rule(State.ACKNOWLEDGED, Sight.NOTHING, then=(Tell.END, State.NONE)),
-    _rule(State.SILENCED, Sight.SHOWN, then=(Tell.NOTHING, State.SILENCED)),
     _rule(
-        State.SILENCED,
-        Sight.SAME,
-        Sight.DUE,
-        Sight.NEWS,
-        then=(Tell.PROBLEM, State.TOLD),
-        in_silence=(Tell.NOTHING, State.SILENCED),
+        IncidentState.NOTIFIED,
+        Observation.INTERVAL_PASSED,
+        Observation.NEW_PROBLEM,
+        then=_NOTIFY,
+        during_silence=_HOLD_BACK,
     ),
-    _rule(State.SILENCED, Sight.NOTHING, then=(Tell.END, State.NONE)),
+    _rule(IncidentState.NOTIFIED, Observation.NO_FINDING, then=_RESOLVE),
+    _rule(
+        IncidentState.ACKNOWLEDGED,
+        Observation.NOT_ALERTING,
+        Observation.UNCHANGED,
+        Observation.INTERVAL_PASSED,
+        then=_stay(IncidentState.ACKNOWLEDGED),
+    ),
+    _rule(
+        IncidentState.ACKNOWLEDGED,
+        Observation.NEW_PROBLEM,
+        then=Effect(Notification.PROBLEM, IncidentState.ACKNOWLEDGED),
+        during_silence=_HOLD_BACK,
+    ),
+    _rule(IncidentState.ACKNOWLEDGED, Observation.NO_FINDING, then=_RESOLVE),
+    _rule(IncidentState.SILENCED, Observation.NOT_ALERTING, then=_stay(IncidentState.SILENCED)),
+    _rule(
+        IncidentState.SILENCED,
+        Observation.UNCHANGED,
+        Observation.INTERVAL_PASSED,
+        Observation.NEW_PROBLEM,
+        then=_NOTIFY,
+        during_silence=_stay(IncidentState.SILENCED),
+    ),
+    _rule(IncidentState.SILENCED, Observation.NO_FINDING, then=_RESOLVE),
 )
-"""The whole life, for people to read in docs/incidents.md and for `next_step` to follow."""
+"""The whole life cycle; docs/incidents.md shows this table and `next_transition` follows it."""
 
-_TURNS: Mapping[tuple[State, Sight], Rule] = MappingProxyType(
-    {(rule.state, sight): rule for rule in TABLE for sight in rule.sights}
+_RULES: Mapping[tuple[IncidentState, Observation], TransitionRule] = MappingProxyType(
+    {(rule.state, observation): rule for rule in TABLE for observation in rule.observations}
 )
 
 
-class Change(StrEnum):
+class Action(StrEnum):
     """What happens to the incident itself."""
 
     NONE = "none"
@@ -120,9 +151,9 @@ class Change(StrEnum):
 class OpenIncident:
     """An open problem of one job and kind.
 
-    told_at: when it was last told; None while nobody was told. silenced_at: since when a silence has held something
-    back. acknowledged_at: when somebody said that they know. error_texts: fingerprints of the errors that were told, or
-    known to whoever acknowledged.
+    notified_at: when its last alert to be sent was created; None before the first. silenced_at: since when a silence
+    has held an alert back. acknowledged_at: when a user acknowledged it. error_texts: fingerprints of the errors in its
+    alerts, and of those known when it was acknowledged.
     """
 
     id: int
@@ -130,125 +161,115 @@ class OpenIncident:
     severity: Health
     opened_at: datetime
     detected_at: datetime
-    told_at: datetime | None
+    notified_at: datetime | None
     occurrences: int
     error_texts: frozenset[str]
     silenced_at: datetime | None = None
     acknowledged_at: datetime | None = None
 
     @property
-    def state(self) -> State:
-        return state_of(self.told_at, self.silenced_at, self.acknowledged_at)
+    def state(self) -> IncidentState:
+        return state_of(self.notified_at, self.silenced_at, self.acknowledged_at)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """The change to the incident, the alert it asks for, if any, and the state it is in from then on."""
+class Evidence:
+    """What one evaluation found of one kind.
 
-    change: Change
+    finding: None where nothing is wrong. preexisting: it was already wrong at the installation, or was loaded from long
+    ago. happened_again: it occurred since it was recorded. errors: the error texts of new failures.
+    """
+
+    finding: Finding | None
+    preexisting: bool = False
+    happened_again: bool = False
+    errors: Sequence[str | None] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What happens to the incident, the alert to create, if any, and the state that follows."""
+
+    action: Action
     alert: AlertEvent | None
-    becomes: State
+    next_state: IncidentState
 
 
-def state_of(told_at: datetime | None, silenced_at: datetime | None, acknowledged_at: datetime | None) -> State:
-    """Of an open incident. Whoever acknowledges knows what was held back until then, not what is held back later."""
+def state_of(
+    notified_at: datetime | None, silenced_at: datetime | None, acknowledged_at: datetime | None
+) -> IncidentState:
+    """The state of an open incident.
+
+    An acknowledgement covers what a silence had held back until then, not what it holds back later.
+    """
     if silenced_at is not None and (acknowledged_at is None or acknowledged_at < silenced_at):
-        return State.SILENCED
+        return IncidentState.SILENCED
     if acknowledged_at is not None:
-        return State.ACKNOWLEDGED
-    return State.RECORDED if told_at is None else State.TOLD
+        return IncidentState.ACKNOWLEDGED
+    return IncidentState.RECORDED if notified_at is None else IncidentState.NOTIFIED
 
 
 def fingerprint(error: str | None) -> str:
-    """An error's text with numbers and ids set aside, so that a retry counter does not make it new."""
+    """An error's text without its numbers and ids, so that a retry counter does not make it new."""
     text = " ".join((error or "").lower().split())[: 4 * _FINGERPRINT_LENGTH]
     return _NUMBER.sub("#", _UUID_OR_HEX.sub("#", text))[:_FINGERPRINT_LENGTH]
 
 
-def next_step(
-    incident: OpenIncident | None,
-    finding: Finding | None,
-    *,
-    now: datetime,
-    quiet: bool,
-    happened_again: bool,
-    realert_interval: timedelta,
-    errors: Sequence[str | None] = (),
-    silenced: bool = False,
-) -> Step:
-    """What a verdict changes: `finding` is what is wrong now (None: nothing), `incident` what is open (None: nothing).
+def observe(
+    incident: OpenIncident | None, evidence: Evidence, *, now: datetime, realert_interval: timedelta
+) -> Observation:
+    """Compare what was found at `now` with the open incident (None: there is none).
 
-    A `quiet` one (already wrong when we were installed, or loaded from long ago) is recorded and not told until it
-    `happened_again`. A critical incident is told again when `realert_interval` has passed by the clock, or at once when
-    one of `errors`, those of new occurrences, is a new text; a warning never. While `silenced`, the alert asked for is
-    one to record and not to send.
+    A new error text is a new problem at once, and `realert_interval` passes by the clock; both only for critical ones.
     """
-    state = State.NONE if incident is None else incident.state
-    seen = _sight(
-        incident,
-        finding,
-        now=now,
-        quiet=quiet,
-        happened_again=happened_again,
-        realert_interval=realert_interval,
-        errors=errors,
-    )
-    rule = _TURNS[state, seen]
-    turn = rule.in_silence if silenced else rule.then
-    becomes = turn.becomes
-    if becomes is State.TOLD and incident is not None and incident.acknowledged_at is not None:
-        becomes = State.ACKNOWLEDGED
-    told = incident is not None and incident.told_at is not None
-    return Step(_change(state, becomes), _event(turn.tell, told=told), becomes)
-
-
-def _sight(
-    incident: OpenIncident | None,
-    finding: Finding | None,
-    *,
-    now: datetime,
-    quiet: bool,
-    happened_again: bool,
-    realert_interval: timedelta,
-    errors: Sequence[str | None],
-) -> Sight:
+    finding = evidence.finding
     if finding is None:
-        return Sight.NOTHING
+        return Observation.NO_FINDING
     if not finding.alerts:
-        return Sight.SHOWN
-    if incident is None:
-        return Sight.OLD if quiet else Sight.NEWS
-    if incident.state is State.RECORDED:
-        return Sight.NEWS if happened_again else Sight.OLD
-    if incident.state is State.SILENCED:
-        return Sight.SAME
-    return _sight_of_known(incident, finding, now=now, realert_interval=realert_interval, errors=errors)
+        return Observation.NOT_ALERTING
+    if incident is None or incident.state is IncidentState.RECORDED:
+        new = evidence.happened_again if incident else not evidence.preexisting
+        return Observation.NEW_PROBLEM if new else Observation.PREEXISTING
+    if incident.state is IncidentState.SILENCED:
+        return Observation.UNCHANGED
+    return _observe_notified(incident, finding, evidence.errors, now=now, realert_interval=realert_interval)
 
 
-def _sight_of_known(
+def _observe_notified(
     incident: OpenIncident,
     finding: Finding,
+    errors: Sequence[str | None],
     *,
     now: datetime,
     realert_interval: timedelta,
-    errors: Sequence[str | None],
-) -> Sight:
-    """Of what was told or acknowledged."""
+) -> Observation:
     if finding.severity is not Health.CRITICAL:
-        return Sight.SHOWN
+        return Observation.NOT_ALERTING
     if any(fingerprint(error) not in incident.error_texts for error in errors):
-        return Sight.NEWS
-    overdue = incident.told_at is not None and now - incident.told_at >= realert_interval
-    return Sight.DUE if overdue else Sight.SAME
+        return Observation.NEW_PROBLEM
+    passed = incident.notified_at is not None and now - incident.notified_at >= realert_interval
+    return Observation.INTERVAL_PASSED if passed else Observation.UNCHANGED
 
 
-def _change(before: State, after: State) -> Change:
-    if before is State.NONE:
-        return Change.NONE if after is State.NONE else Change.OPEN
-    return Change.RESOLVE if after is State.NONE else Change.UPDATE
+def next_transition(incident: OpenIncident | None, observation: Observation, *, silenced: bool = False) -> Transition:
+    """Look up what follows from an observation; while `silenced`, the alert is recorded and not sent."""
+    state = IncidentState.NONE if incident is None else incident.state
+    rule = _RULES[state, observation]
+    effect = rule.during_silence if silenced else rule.effect
+    next_state = effect.next_state
+    if next_state is IncidentState.NOTIFIED and incident is not None and incident.acknowledged_at is not None:
+        next_state = IncidentState.ACKNOWLEDGED
+    notified = incident is not None and incident.notified_at is not None
+    return Transition(_action(state, next_state), _event(effect.notification, notified=notified), next_state)
 
 
-def _event(tell: Tell, *, told: bool) -> AlertEvent | None:
-    if tell is Tell.PROBLEM:
-        return AlertEvent.REPEATED if told else AlertEvent.OPENED
-    return AlertEvent.RESOLVED if tell is Tell.END and told else None
+def _action(before: IncidentState, after: IncidentState) -> Action:
+    if before is IncidentState.NONE:
+        return Action.NONE if after is IncidentState.NONE else Action.OPEN
+    return Action.RESOLVE if after is IncidentState.NONE else Action.UPDATE
+
+
+def _event(notification: Notification, *, notified: bool) -> AlertEvent | None:
+    if notification is Notification.PROBLEM:
+        return AlertEvent.REPEATED if notified else AlertEvent.OPENED
+    return AlertEvent.RESOLVED if notification is Notification.RESOLVED and notified else None

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_jobmon.core.model.health import Health
-from airflow_jobmon.core.model.incidents import State, state_of
+from airflow_jobmon.core.model.incidents import IncidentState, state_of
 from airflow_jobmon.core.times import parse_moment, roughly
 
 
@@ -44,13 +44,13 @@ class Incident:
     told: tuple[Told, ...] = ()
 
     @property
-    def state(self) -> State:
+    def state(self) -> IncidentState:
         return state_of(self.told_at, self.silenced_at, self.acknowledged_at)
 
     @property
     def needs_nobody(self) -> bool:
         """Somebody knows of it, or wants to hear nothing of it for now."""
-        return self.state in {State.ACKNOWLEDGED, State.SILENCED}
+        return self.state in {IncidentState.ACKNOWLEDGED, IncidentState.SILENCED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""From a verdict to what is told: builds the alert of an incident, of a drill, or of a channel that is dead."""
+"""Builds alerts: of an incident, of a drill, or of a channel that rejects for good."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import quote
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
 from airflow_jobmon.core.model.health import Finding, Health, JobFacts, Kind
+from airflow_jobmon.core.model.incidents import OpenIncident
 from airflow_jobmon.core.model.runbook import runbook_section
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.times import roughly, to_the_second
@@ -22,8 +23,8 @@ def job_page(base_url: str | None, job_name: str) -> str | None:
     return f"{base_url}/jobmon/?job_name={quote(job_name, safe='')}" if base_url else None
 
 
-def tell_finding(finding: Finding, facts: JobFacts, job: MonitoredJob, base_url: str | None) -> Alert:
-    """An incident that opened."""
+def finding_alert(finding: Finding, facts: JobFacts, job: MonitoredJob, base_url: str | None) -> Alert:
+    """An incident that opens."""
     failed = finding.kind is Kind.FAILED
     run = {Kind.FAILED: facts.last_finished, Kind.SLOW: facts.last_success}.get(finding.kind, facts.newest)
     return Alert(
@@ -40,37 +41,38 @@ def tell_finding(finding: Finding, facts: JobFacts, job: MonitoredJob, base_url:
     )
 
 
-def tell_again(opened: Alert, opened_at: datetime, now: datetime) -> Alert:
-    """The same incident, still open; dated by when it is told, since that is what is new."""
+def repeated_alert(opened: Alert, opened_at: datetime, now: datetime) -> Alert:
+    """The same incident, still open; dated now, since only the repetition is new."""
     message = f"still open since {to_the_second(opened_at)}: {opened.message}"
     return replace(opened, event=AlertEvent.REPEATED, at=now, message=message)
 
 
-def tell_after_silence(opened: Alert, opened_at: datetime) -> Alert:
-    """An incident that opened in a silence which is over now."""
+def unsilenced_alert(opened: Alert, opened_at: datetime) -> Alert:
+    """An incident that opened during a silence that has ended."""
     return replace(opened, message=f"open since {to_the_second(opened_at)}, silenced until now: {opened.message}")
 
 
-def tell_resolved(
-    kind: str, opened_at: datetime, resolved_at: datetime, *, facts: JobFacts, job: MonitoredJob, base_url: str | None
+def resolved_alert(
+    incident: OpenIncident, resolved_at: datetime, facts: JobFacts, job: MonitoredJob, base_url: str | None
 ) -> Alert:
-    """An incident that is over, and how long it lasted."""
+    """An incident that ended, and how long it lasted."""
+    opened_at = incident.opened_at
     lasted = max(resolved_at - opened_at, timedelta(0))
     return Alert(
         event=AlertEvent.RESOLVED,
-        kind=kind,
+        kind=incident.kind,
         job_name=job.name,
         severity=Health.OK,
         at=resolved_at,
         message=f"it lasted {roughly(lasted)}, from {to_the_second(opened_at)} to {to_the_second(resolved_at)}",
         facts=(("Lasted", roughly(lasted)), *_facts(facts.newest, facts, job)),
         logs_url=job.logs_url or job_page(base_url, job.name),
-        runbook_url=job.runbook_url or runbook_section(base_url, kind),
+        runbook_url=job.runbook_url or runbook_section(base_url, incident.kind),
     )
 
 
-def tell_recovered(failed: Run, cured_by: Run, job: MonitoredJob, base_url: str | None) -> Alert:
-    """A failure that a later run had already cured when we came to judge it."""
+def recovered_alert(failed: Run, cured_by: Run, job: MonitoredJob, base_url: str | None) -> Alert:
+    """A failure that a later run had cured before it was evaluated."""
     ended, cured_at = failed.completed_at or failed.started_at, cured_by.completed_at or cured_by.started_at
     return Alert(
         event=AlertEvent.OPENED,
@@ -88,8 +90,8 @@ def tell_recovered(failed: Run, cured_by: Run, job: MonitoredJob, base_url: str 
     )
 
 
-def tell_drill(run: Run, job: MonitoredJob, base_url: str | None) -> Alert:
-    """A simulated failure: told like a real one, marked as a test, counted nowhere."""
+def drill_alert(run: Run, job: MonitoredJob, base_url: str | None) -> Alert:
+    """A simulated failure: sent like a real one, marked as a test, and not counted."""
     return Alert(
         event=AlertEvent.TEST,
         kind=Kind.FAILED.value,
@@ -103,8 +105,8 @@ def tell_drill(run: Run, job: MonitoredJob, base_url: str | None) -> Alert:
     )
 
 
-def tell_undelivered(channel: str, error: str, job_name: str, at: datetime) -> Alert:
-    """A channel that refuses for good, told on the other channels."""
+def undelivered_alert(channel: str, error: str, job_name: str, at: datetime) -> Alert:
+    """A channel that permanently rejects an alert; sent on the other channels."""
     return Alert(
         event=AlertEvent.OPENED,
         kind="undelivered",

@@ -58,7 +58,7 @@ def assess(
         success_rate=None
         if facts.window is None or facts.window.success_rate is None
         else round(facts.window.success_rate, 2),
-        judge_at=_next_moment(facts, job, now, awaited, expects=expects),
+        next_evaluation_at=_next_moment(facts, job, now, awaited, expects=expects),
     )
 
 

@@ -1,147 +1,96 @@
-"""One job's ruling: what its new verdict changes about all its incidents, and what is told; no I/O."""
+"""Decides what the evaluation of one job changes about its incidents, and which alerts it creates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.evaluation import Evaluation, EvaluationContext, IncidentChange, JobInputs
 from airflow_jobmon.core.model.health import ALERTING, Finding, Health, JobFacts, JobHealth, Kind
-from airflow_jobmon.core.model.incidents import Change, OpenIncident, State, next_step
+from airflow_jobmon.core.model.incidents import (
+    Action,
+    Evidence,
+    IncidentState,
+    OpenIncident,
+    Transition,
+    next_transition,
+    observe,
+)
 from airflow_jobmon.core.model.runs import Run
-from airflow_jobmon.core.model.silences import Silence
 from airflow_jobmon.core.rules.alert_factory import (
-    tell_after_silence,
-    tell_again,
-    tell_finding,
-    tell_recovered,
-    tell_resolved,
+    finding_alert,
+    recovered_alert,
+    repeated_alert,
+    resolved_alert,
+    unsilenced_alert,
 )
 
-NEWS = timedelta(hours=24)
-"""A failure that ended longer ago, and that no event told of, was loaded into the log: nobody is alerted."""
+RECENT = timedelta(hours=24)
+"""A failure without an event that ended longer ago than this was loaded into the log, and alerts no one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One change to one incident, with the alert it asks for.
+def evaluate_incidents(inputs: JobInputs, context: EvaluationContext) -> Evaluation:
+    """Decide what the health of a job changes about its open incidents, and which it opens.
 
-    becomes is the state it is in from then on. silence holds the alert back: it is recorded and not sent. finding is
-    set when it opens or stays open; resolved_at when it ends; both times when it was over before it was told. failures
-    are the failed runs it counts now.
+    Failures that a later success overtook open and resolve an incident at once, where as many had failed in a row as
+    alert. A run that ended after a newer one had already finished changes nothing.
     """
-
-    kind: str
-    change: Change
-    becomes: State
-    incident: OpenIncident | None
-    finding: Finding | None
-    alert: Alert | None
-    silence: Silence | None = None
-    failures: Sequence[Run] = ()
-    opened_at: datetime | None = None
-    resolved_at: datetime | None = None
-
-    @property
-    def tells(self) -> bool:
-        """Whether somebody is told of it now."""
-        return self.alert is not None and self.silence is None
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """The verdict on one job and everything that follows from it.
-
-    uncounted: failed runs that belong to no incident. judge_at: when time alone may next change something: the verdict,
-    or that an open incident is told again, or a silence over it ends.
-    """
-
-    job: MonitoredJob
-    facts: JobFacts
-    health: JobHealth
-    outcomes: Sequence[Outcome]
-    uncounted: Sequence[Run] = ()
-    judge_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What a ruling depends on besides the job: the moment, what is configured, who wants silence.
-
-    installed_at: what was wrong with the job by then is no news; long ago for a job that the log did not show then.
-    found_started_at: when the newest run started that the log showed of it then; None: whatever is so old counts as so.
-    """
-
-    now: datetime
-    installed_at: datetime
-    realert_interval: timedelta
-    base_url: str | None
-    silence: Silence | None = None
-    found_started_at: datetime | None = None
-
-    def was_so(self, at: datetime, run: Run | None) -> bool:
-        """Whether what happened `at` by this run (None: by none at all) was in the log when we were installed."""
-        if at > self.installed_at:
-            return False
-        return run is None or self.found_started_at is None or run.started_at <= self.found_started_at
-
-
-def rule(
-    job: MonitoredJob,
-    facts: JobFacts,
-    health: JobHealth,
-    incidents: Mapping[str, OpenIncident],
-    new_failures: Sequence[Run],
-    *,
-    noted: bool,
-    given: Circumstances,
-    in_a_row: Mapping[str, int] = MappingProxyType({}),
-) -> Ruling:
-    """Decide what `health` changes about the open `incidents` of a job, by kind.
-
-    `new_failures` are failed runs not counted before, `noted` says that an event told of one; those that a later
-    success overtook are told as recovered, where as many had failed in a row as alert: `in_a_row` says by run id how
-    many with it (default: it alone). A run that ended after a newer one had already finished changes nothing.
-    """
-    in_time = [run for run in new_failures if not _finished_late(run, facts.last_finished)]
+    facts = inputs.facts
+    in_time = [run for run in inputs.new_failures if not _finished_late(run, facts.last_finished)]
     current, overtaken = _split(in_time, facts.last_success)
-    outcomes = [
-        outcome
+    changes = [
+        change
         for kind in ALERTING
         # Without a count the rate says nothing, neither that it is low nor that it recovered.
         if not (kind is Kind.LOW_SUCCESS_RATE and facts.window is None)
-        and (
-            outcome := _outcome(kind, health, incidents.get(kind.value), job, facts, current, noted=noted, given=given)
-        )
+        and (change := _change(kind, current, inputs, context))
     ]
-    if not any(outcome.kind == Kind.FAILED for outcome in outcomes):
-        outcomes += _recovered(overtaken, in_a_row, job, facts, given)
-    counted = {id(run) for outcome in outcomes for run in outcome.failures}
-    return Ruling(
-        job,
+    if not any(change.kind == Kind.FAILED for change in changes):
+        changes += _recovered(overtaken, inputs, context)
+    counted = {id(run) for change in changes for run in change.failures}
+    moments = [at for at in (inputs.health.next_evaluation_at, *_moments(changes, context)) if at is not None]
+    return Evaluation(
+        inputs.job,
         facts,
-        health,
-        outcomes,
-        [run for run in new_failures if id(run) not in counted],
-        min((at for at in (health.judge_at, *_moments(outcomes, given)) if at is not None), default=None),
+        inputs.health,
+        changes,
+        [run for run in inputs.new_failures if id(run) not in counted],
+        min(moments, default=None),
     )
 
 
-def retire(job: MonitoredJob, facts: JobFacts, incidents: Mapping[str, OpenIncident], now: datetime) -> Ruling:
-    """A job that is not watched any more: what is open about it is closed, and nobody is told."""
-    health = JobHealth(job.name, Health.UNKNOWN, (), facts.newest, None, None, 0, None)
-    outcomes = [
-        Outcome(kind, Change.RESOLVE, State.NONE, incident, None, None, resolved_at=now)
+def close_incidents(
+    job: MonitoredJob,
+    facts: JobFacts,
+    incidents: Mapping[str, OpenIncident],
+    now: datetime,
+    *,
+    uncounted: Sequence[Run] = (),
+) -> Evaluation:
+    """Evaluate a job that is no longer watched: its open incidents are resolved, and no one is notified."""
+    changes = [
+        IncidentChange(kind, Action.RESOLVE, IncidentState.NONE, incident, None, None, resolved_at=now)
         for kind, incident in incidents.items()
     ]
-    return Ruling(job, facts, health, outcomes)
+    return Evaluation(job, facts, _unknown_health(job, facts), changes, uncounted)
+
+
+def not_evaluated(job: MonitoredJob, facts: JobFacts) -> Evaluation:
+    """Evaluate a job whose times cannot be calculated: unknown, until its runs change.
+
+    It is stored like any other, or every sweep would try again.
+    """
+    return Evaluation(job, facts, _unknown_health(job, facts), ())
+
+
+def _unknown_health(job: MonitoredJob, facts: JobFacts) -> JobHealth:
+    return JobHealth(job.name, Health.UNKNOWN, (), facts.newest, None, None, 0, None)
 
 
 def _split(failures: Sequence[Run], success: Run | None) -> tuple[list[Run], list[Run]]:
-    """Failures after the last success, and those it overtook, by (started_at, completed_at)."""
+    """Separate failures after the last success from those it overtook, by (started_at, completed_at)."""
     ordered = sorted(failures, key=_order)
     if success is None:
         return ordered, []
@@ -152,7 +101,7 @@ def _split(failures: Sequence[Run], success: Run | None) -> tuple[list[Run], lis
 
 
 def _finished_late(run: Run, newest: Run | None) -> bool:
-    """Whether a run that started later had finished before this one did: it was judged without this one."""
+    """Whether a run that started later had finished before this one did: the job was evaluated without this one."""
     return newest is not None and _order(run) < _order(newest) and _end(run) > _end(newest)
 
 
@@ -161,105 +110,113 @@ def _order(run: Run) -> tuple[datetime, datetime]:
 
 
 def _end(run: Run) -> datetime:
-    """When it ended; a finished run without an end is taken to have ended as it began."""
+    """When it ended; a finished run without an end counts as ended when it started."""
     return run.completed_at or run.started_at
 
 
-def _outcome(  # noqa: PLR0917 - one incident's whole context
-    kind: Kind,
-    health: JobHealth,
-    incident: OpenIncident | None,
-    job: MonitoredJob,
-    facts: JobFacts,
-    current: Sequence[Run],
-    *,
-    noted: bool,
-    given: Circumstances,
-) -> Outcome | None:
-    finding = health.finding(kind)
+def _change(kind: Kind, current: Sequence[Run], inputs: JobInputs, context: EvaluationContext) -> IncidentChange | None:
+    finding, incident = inputs.health.finding(kind), inputs.incidents.get(kind.value)
     if finding is None and incident is None:
-        return None  # as nearly always, five times a job
+        return None  # the usual case, five times a job
     failures = current if kind is Kind.FAILED and finding else ()
-    quiet = finding is not None and _quiet(finding, facts, given, noted=noted)
-    step = next_step(
-        incident,
-        finding,
-        now=given.now,
-        quiet=quiet,
-        happened_again=finding is not None and not quiet and _happened_again(finding, failures, noted=noted),
-        realert_interval=given.realert_interval,
-        errors=[run.error_message for run in failures],
-        silenced=given.silence is not None,
-    )
-    if step.change is Change.RESOLVE and incident is not None:
-        resolved_at = _cured_at(kind, incident, facts, given.now)
-        over = tell_resolved(kind.value, incident.opened_at, resolved_at, facts=facts, job=job, base_url=given.base_url)
-        told = over if step.alert else None
-        return Outcome(
-            kind.value, step.change, step.becomes, incident, None, told, given.silence, resolved_at=resolved_at
-        )
-    if step.change is Change.NONE or finding is None:
+    evidence = _evidence(finding, failures, inputs, context)
+    observation = observe(incident, evidence, now=context.now, realert_interval=context.realert_interval)
+    transition = next_transition(incident, observation, silenced=context.silence is not None)
+    if transition.action is Action.RESOLVE and incident is not None:
+        return _resolved(kind, incident, transition, inputs, context)
+    if transition.action is Action.NONE or finding is None:
         return None
-    alert = tell_finding(finding, facts, job, given.base_url) if step.alert else None
-    if alert is not None and incident is not None:
-        if step.alert is AlertEvent.REPEATED:
-            alert = tell_again(alert, incident.opened_at, given.now)
-        elif incident.state is State.SILENCED:
-            alert = tell_after_silence(alert, incident.opened_at)
-    return Outcome(
+    return IncidentChange(
         kind.value,
-        step.change,
-        step.becomes,
+        transition.action,
+        transition.next_state,
         incident,
         finding,
-        alert,
-        given.silence,
+        None if transition.alert is None else _alert(transition.alert, finding, incident, inputs, context),
+        context.silence,
         failures,
         opened_at=finding.since,
     )
 
 
-def _quiet(finding: Finding, facts: JobFacts, given: Circumstances, *, noted: bool) -> bool:
-    """Whether it was wrong before we watched, or is a failure of long ago that somebody loaded into the log."""
-    at, newest, found = finding.evidence_at, facts.newest, given.found_started_at
+def _evidence(
+    finding: Finding | None, failures: Sequence[Run], inputs: JobInputs, context: EvaluationContext
+) -> Evidence:
+    if finding is None:
+        return Evidence(None)
+    preexisting = _is_preexisting(finding, inputs, context)
+    return Evidence(
+        finding,
+        preexisting=preexisting,
+        happened_again=not preexisting and _happened_again(finding, failures, inputs),
+        errors=[run.error_message for run in failures],
+    )
+
+
+def _is_preexisting(finding: Finding, inputs: JobInputs, context: EvaluationContext) -> bool:
+    """Whether it was wrong before the installation, or is an old failure that was loaded into the log."""
+    at, facts = finding.evidence_at, inputs.facts
     match finding.kind:
         case Kind.FAILED:
-            return not noted and (given.now - at > NEWS or given.was_so(at, facts.last_finished))
+            old = context.now - at > RECENT
+            return not inputs.has_event and (old or context.predates_installation(at, facts.last_finished))
         case Kind.MISSED | Kind.STUCK:
-            # Where a newer run was there then and was deleted since, it was not so then.
-            deleted = newest is not None and found is not None and newest.started_at < found
-            return given.was_so(at, newest) and not deleted
+            # Where the log showed a newer run then, deleted since, this was not wrong then.
+            newest, newest_start = facts.newest, context.newest_start_at_installation
+            deleted = newest is not None and newest_start is not None and newest.started_at < newest_start
+            return context.predates_installation(at, newest) and not deleted
         case Kind.SLOW:
-            return given.was_so(at, facts.last_success)
+            return context.predates_installation(at, facts.last_success)
         case _:
-            return given.was_so(at, facts.last_finished)
+            return context.predates_installation(at, facts.last_finished)
 
 
-def _happened_again(finding: Finding, failures: Sequence[Run], *, noted: bool) -> bool:
-    """Whether what was recorded in silence, and is not quiet now, occurred anew; a low rate has no occurrences.
+def _happened_again(finding: Finding, failures: Sequence[Run], inputs: JobInputs) -> bool:
+    """Whether a recorded finding occurred again; a low rate has no occurrences.
 
-    An event may come to be judged after the sweep has counted its run, and taken it for one loaded from long ago.
+    An event may be evaluated after the sweep has counted its run as one loaded from long ago.
     """
     if finding.kind is Kind.FAILED:
-        return bool(failures) or noted
+        return bool(failures) or inputs.has_event
     return finding.kind is not Kind.LOW_SUCCESS_RATE
 
 
-def _moments(outcomes: Sequence[Outcome], given: Circumstances) -> Iterator[datetime]:
-    """When each incident that stays open may be told without anything new: at the end of a silence, or again."""
-    for outcome in outcomes:
-        if outcome.finding is None or not outcome.finding.alerts:
-            continue
-        if outcome.becomes is State.SILENCED and given.silence is not None:
-            yield given.silence.ends_at
-        elif outcome.becomes is State.TOLD and outcome.finding.severity is Health.CRITICAL:
-            told_at = outcome.incident.told_at if outcome.incident else None
-            # A moment that is still to come was written before a clock was set back.
-            yield min(given.now if outcome.tells or told_at is None else told_at, given.now) + given.realert_interval
+def _alert(
+    event: AlertEvent,
+    finding: Finding,
+    incident: OpenIncident | None,
+    inputs: JobInputs,
+    context: EvaluationContext,
+) -> Alert:
+    alert = finding_alert(finding, inputs.facts, inputs.job, context.base_url)
+    if incident is None:
+        return alert
+    if event is AlertEvent.REPEATED:
+        return repeated_alert(alert, incident.opened_at, context.now)
+    return unsilenced_alert(alert, incident.opened_at) if incident.state is IncidentState.SILENCED else alert
+
+
+def _resolved(
+    kind: Kind, incident: OpenIncident, transition: Transition, inputs: JobInputs, context: EvaluationContext
+) -> IncidentChange:
+    resolved_at = _cured_at(kind, incident, inputs.facts, context.now)
+    alert = None
+    if transition.alert is not None:
+        alert = resolved_alert(incident, resolved_at, inputs.facts, inputs.job, context.base_url)
+    return IncidentChange(
+        kind.value,
+        transition.action,
+        transition.next_state,
+        incident,
+        None,
+        alert,
+        context.silence,
+        resolved_at=resolved_at,
+    )
 
 
 def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime) -> datetime:
-    """When the run that cures a kind did so; now, where no run did (it was deleted, or the expectation changed)."""
+    """When the run that cures this kind did so; `now` where no run did (it was deleted, or the expectation changed)."""
     newest, success = facts.newest, facts.last_success
     if kind is Kind.MISSED:
         cured = facts.came_at or (newest.started_at if newest else now)
@@ -270,24 +227,40 @@ def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime
     return cured if incident.opened_at < cured <= now else now
 
 
-def _recovered(
-    overtaken: Sequence[Run], in_a_row: Mapping[str, int], job: MonitoredJob, facts: JobFacts, given: Circumstances
-) -> Iterator[Outcome]:
-    success = facts.last_success
+def _recovered(overtaken: Sequence[Run], inputs: JobInputs, context: EvaluationContext) -> Iterator[IncidentChange]:
+    """Failures that recovered before they were evaluated: one incident, opened and resolved at once."""
+    success = inputs.facts.last_success
     if success is None:
         return
-    late = [run for run in overtaken if _end(run) < _end(success) and not given.was_so(_end(run), run)]
-    if alerting := [run for run in late if in_a_row.get(run.id, 1) >= job.failures_to_alert]:
-        alert = tell_recovered(alerting[-1], success, job, given.base_url)
-        yield Outcome(
+    failures = [
+        run for run in overtaken if _end(run) < _end(success) and not context.predates_installation(_end(run), run)
+    ]
+    needed = inputs.job.failures_to_alert
+    alerting = [run for run in failures if inputs.failures_in_a_row.get(run.id, 1) >= needed]
+    if alerting:
+        yield IncidentChange(
             Kind.FAILED.value,
-            Change.OPEN,
-            State.NONE,
+            Action.OPEN,
+            IncidentState.NONE,
             None,
             None,
-            alert,
-            given.silence,
-            late,
-            opened_at=min(_end(late[0]), given.now),
-            resolved_at=min(_end(success), given.now),
+            recovered_alert(alerting[-1], success, inputs.job, context.base_url),
+            context.silence,
+            failures,
+            opened_at=min(_end(failures[0]), context.now),
+            resolved_at=min(_end(success), context.now),
         )
+
+
+def _moments(changes: Sequence[IncidentChange], context: EvaluationContext) -> Iterator[datetime]:
+    """When the alert of each incident that stays open is due next: at the end of a silence, or by the interval."""
+    for change in changes:
+        if change.finding is None or not change.finding.alerts:
+            continue
+        if change.next_state is IncidentState.SILENCED and context.silence is not None:
+            yield context.silence.ends_at
+        elif change.next_state is IncidentState.NOTIFIED and change.finding.severity is Health.CRITICAL:
+            notified_at = change.incident.notified_at if change.incident else None
+            # A time in the future was written before the clock was set back.
+            last = context.now if change.notifies or notified_at is None else min(notified_at, context.now)
+            yield last + context.realert_interval

@@ -1,4 +1,4 @@
-"""Runs that came after their deadline, but before anybody looked: missed and recovered, told as one message."""
+"""Runs that started after their deadline, before an evaluation: missed and recovered, in one alert."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from datetime import datetime
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
+from airflow_jobmon.core.model.evaluation import EvaluationContext, IncidentChange
 from airflow_jobmon.core.model.health import Health, Kind
-from airflow_jobmon.core.model.incidents import Change, State
+from airflow_jobmon.core.model.incidents import Action, IncidentState
 from airflow_jobmon.core.model.runbook import runbook_section
 from airflow_jobmon.core.rules.alert_factory import job_page
-from airflow_jobmon.core.rules.incident_changes import Circumstances, Outcome
 from airflow_jobmon.core.times import roughly, to_the_second
 
 MOST_STARTS = 100
-"""As many of the newest starts are looked at."""
+"""How many of the newest starts are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassedDeadline:
     """A deadline that passed before the job's newest run started.
 
-    starts: when runs started since it was reckoned, oldest first; with MOST_STARTS of them, older ones may be missing.
+    starts: of the runs since it was calculated, oldest first; with MOST_STARTS of them, older ones may be missing.
     """
 
     due_at: datetime
@@ -39,7 +39,7 @@ class LateStart:
 
 
 def late_starts(passed: PassedDeadline, due_after: Callable[[datetime], datetime]) -> list[LateStart]:
-    """Each run that came after the deadline that the run before it had set, oldest first."""
+    """Each run that started after the deadline set by the run before it, oldest first."""
     due_at, starts = passed.due_at, passed.starts
     if len(starts) >= MOST_STARTS:
         due_at, starts = due_after(starts[0]), starts[1:]
@@ -51,28 +51,28 @@ def late_starts(passed: PassedDeadline, due_after: Callable[[datetime], datetime
     return late
 
 
-def ran_late(late: Sequence[LateStart], job: MonitoredJob, given: Circumstances) -> Outcome | None:
-    """One incident, opened and resolved when it was, and one message for all of it.
+def late_runs_change(late: Sequence[LateStart], job: MonitoredJob, context: EvaluationContext) -> IncidentChange | None:
+    """One incident for all of these runs, opened and resolved at once.
 
-    None for what was due before we watched.
+    None where all of them were due before the installation.
     """
-    news = [start for start in late if start.due_at > given.installed_at]
-    if not news:
+    watched = [start for start in late if start.due_at > context.installed_at]
+    if not watched:
         return None
-    return Outcome(
+    return IncidentChange(
         Kind.MISSED.value,
-        Change.OPEN,
-        State.NONE,
+        Action.OPEN,
+        IncidentState.NONE,
         None,
         None,
-        _tell(news, job, given.base_url),
-        given.silence,
-        opened_at=news[0].due_at,
-        resolved_at=news[-1].started_at,
+        _alert(watched, job, context.base_url),
+        context.silence,
+        opened_at=watched[0].due_at,
+        resolved_at=watched[-1].started_at,
     )
 
 
-def _tell(late: Sequence[LateStart], job: MonitoredJob, base_url: str | None) -> Alert:
+def _alert(late: Sequence[LateStart], job: MonitoredJob, base_url: str | None) -> Alert:
     first, last = late[0], late[-1]
     message = f"a run was due by {to_the_second(first.due_at)} and {_started(first)}: missed and recovered"
     facts = [("Due", to_the_second(first.due_at)), ("Started", to_the_second(first.started_at))]

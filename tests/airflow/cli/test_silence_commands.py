@@ -122,7 +122,7 @@ def test_the_history_of_an_incident_is_shown(jobmon, failing):
     for what in ("opened", "noticed", "alert opened, pending", "failure counted"):
         assert what in shown.out
     whole = json.loads(jobmon("incidents", "--id", "1", "-o", "json").out)
-    assert (whole["job_name"], whole["state"]) == ("nightly", "told")
+    assert (whole["job_name"], whole["state"]) == ("nightly", "notified")
     assert {"at", "what", "channel", "said"} == set(whole["timeline"][0])
 
 

@@ -33,7 +33,7 @@ def states(conn) -> list[str]:
 def test_a_history_tells_everything_in_order(conn, database):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
     fail(conn, 30, "disk full")
-    assert states(conn) == ["told"]
+    assert states(conn) == ["notified"]
     deliver_due(database, {"slack": Recorder("slack")})
     acknowledge(conn, Meant(name="load"), by="anna", note="on it")
     assert states(conn) == ["acknowledged"]

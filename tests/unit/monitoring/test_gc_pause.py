@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from airflow_jobmon.monitoring.gc_pause import collected_later
+from airflow_jobmon.monitoring.gc_pause import gc_paused
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def collector_as_it_was():
 
 def test_nothing_is_collected_until_the_block_ends_however_it_ends():
     gc.enable()
-    with suppress(LookupError), collected_later():
+    with suppress(LookupError), gc_paused():
         assert not gc.isenabled()
         raise LookupError
     assert gc.isenabled()
@@ -28,7 +28,7 @@ def test_nothing_is_collected_until_the_block_ends_however_it_ends():
 
 def test_a_collector_that_somebody_switched_off_stays_off():
     gc.disable()
-    with collected_later():
+    with gc_paused():
         pass
     assert not gc.isenabled()
 
@@ -38,14 +38,14 @@ def test_it_stays_out_until_the_last_of_several_threads_is_done():
     inside, leave = threading.Event(), threading.Event()
 
     def hold():
-        with collected_later():
+        with gc_paused():
             inside.set()
             leave.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
     assert inside.wait(60)
-    with collected_later():
+    with gc_paused():
         pass
     assert not gc.isenabled()
     leave.set()

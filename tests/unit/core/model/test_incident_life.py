@@ -14,13 +14,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.alerts import AlertEvent
+from airflow_jobmon.core.model.evaluation import Evaluation, EvaluationContext, IncidentChange, JobInputs
 from airflow_jobmon.core.model.health import ALERTING, Health, JobFacts
-from airflow_jobmon.core.model.incidents import Change, OpenIncident, State, fingerprint
+from airflow_jobmon.core.model.incidents import Action, IncidentState, OpenIncident, fingerprint
 from airflow_jobmon.core.model.runs import FAILED, RUNNING, SUCCESS, Run
 from airflow_jobmon.core.model.silences import Silence
 from airflow_jobmon.core.rules.assess import assess
-from airflow_jobmon.core.rules.incident_changes import NEWS, Circumstances, Outcome, Ruling
-from airflow_jobmon.core.rules.incident_changes import rule as decide
+from airflow_jobmon.core.rules.incident_changes import RECENT, evaluate_incidents
 
 START = datetime(2025, 11, 13, 12, tzinfo=UTC)
 INTERVAL = timedelta(hours=4)
@@ -177,13 +177,14 @@ class Life(RuleBasedStateMachine):
             failures.setdefault(facts.last_finished.id, facts.last_finished)
         new = [run for run in failures.values() if run.id not in self.counted]
         health = assess(facts, self.job, now=now)
-        given = Circumstances(now, self.installed_at, INTERVAL, None, silence, self.found)
-        ruling = decide(self.job, facts, health, self.open, new, noted=bool(events), given=given)
+        context = EvaluationContext(now, self.installed_at, INTERVAL, None, silence, self.found)
+        inputs = JobInputs(self.job, facts, health, self.open, new, has_event=bool(events))
+        evaluation = evaluate_incidents(inputs, context)
         self.counted |= {run.id for run in new}
         if claim:
             self.events = []
         self.restart_waiting()
-        self.hold_to_the_laws(ruling, bool(events))
+        self.hold_to_the_laws(evaluation, bool(events))
         self.set_back = False
 
     def facts(self) -> JobFacts:
@@ -215,54 +216,54 @@ class Life(RuleBasedStateMachine):
                 known.by_clock = min(known.by_clock, self.clock)
                 known.since = self.true if self.set_back else known.since
 
-    def hold_to_the_laws(self, ruling: Ruling, noted: bool) -> None:
-        found = {finding.kind.value: finding for finding in ruling.health.findings if finding.kind in ALERTING}
+    def hold_to_the_laws(self, evaluation: Evaluation, noted: bool) -> None:
+        found = {finding.kind.value: finding for finding in evaluation.health.findings if finding.kind in ALERTING}
         silent = self.silence is not None and self.clock < self.silence.ends_at
-        for outcome in ruling.outcomes:
-            before = self.open.get(outcome.kind)
-            known = self.known_of(outcome)
-            self.look_at_news(outcome, known, noted)
-            if outcome.alert is not None:
-                assert (outcome.silence is not None) == silent, "sent in a silence, or held back without one"
-            if outcome.tells:
-                self.must_be_owed(outcome, known)
-                self.remember(outcome, known)
-            elif silent and before is not None and outcome.finding is not None:
-                critical = outcome.finding.alerts and outcome.finding.severity is Health.CRITICAL
-                news = any(fingerprint(run.error_message) not in known.texts for run in outcome.failures)
+        for change in evaluation.changes:
+            before = self.open.get(change.kind)
+            known = self.known_of(change)
+            self.look_at_news(change, known, noted)
+            if change.alert is not None:
+                assert (change.silence is not None) == silent, "sent in a silence, or held back without one"
+            if change.notifies:
+                self.must_be_owed(change, known)
+                self.remember(change, known)
+            elif silent and before is not None and change.finding is not None:
+                critical = change.finding.alerts and change.finding.severity is Health.CRITICAL
+                news = any(fingerprint(run.error_message) not in known.texts for run in change.failures)
                 known.owed |= critical and bool(known.told) and (news or not known.acknowledged)
-            if outcome.failures or outcome.alert is not None:
-                known.error = outcome.failures[-1].error_message if outcome.failures else outcome.alert.error
-            self.store(outcome)
+            if change.failures or change.alert is not None:
+                known.error = change.failures[-1].error_message if change.failures else change.alert.error
+            self.store(change)
         assert {kind for kind, finding in found.items() if finding.alerts} <= self.open.keys() <= found.keys()
         for kind, incident in self.open.items():
             known = self.known[incident.id]
             if not silent and found[kind].alerts:
                 self.must_not_be_silent(found[kind].severity, known)
 
-    def known_of(self, outcome: Outcome) -> Known:
-        if outcome.change is Change.OPEN:
+    def known_of(self, change: IncidentChange) -> Known:
+        if change.action is Action.OPEN:
             self.ids += 1
             return self.known.setdefault(self.ids, Known())
-        assert outcome.incident is not None
-        return self.known[outcome.incident.id]
+        assert change.incident is not None
+        return self.known[change.incident.id]
 
-    def look_at_news(self, outcome: Outcome, known: Known, noted: bool) -> None:
+    def look_at_news(self, change: IncidentChange, known: Known, noted: bool) -> None:
         """Whether it happened since we watch; what was wrong before, or was loaded, is none until then."""
-        if outcome.change is Change.OPEN and outcome.resolved_at is not None:
-            known.newsworthy = any(end(run) > self.installed_at for run in outcome.failures)
-        if outcome.finding is None:
+        if change.action is Action.OPEN and change.resolved_at is not None:
+            known.newsworthy = any(end(run) > self.installed_at for run in change.failures)
+        if change.finding is None:
             return
-        at = outcome.finding.evidence_at
+        at = change.finding.evidence_at
         fresh = at > self.installed_at
-        if outcome.kind == "failed":
-            happened = outcome.change is Change.OPEN or bool(outcome.failures) or noted
-            fresh = happened and (noted or (fresh and self.clock - at <= NEWS))
-        known.newsworthy |= fresh and outcome.finding.alerts
+        if change.kind == "failed":
+            happened = change.action is Action.OPEN or bool(change.failures) or noted
+            fresh = happened and (noted or (fresh and self.clock - at <= RECENT))
+        known.newsworthy |= fresh and change.finding.alerts
 
-    def must_be_owed(self, outcome: Outcome, known: Known) -> None:
+    def must_be_owed(self, change: IncidentChange, known: Known) -> None:
         """Nobody is told without a reason."""
-        event = outcome.alert.event
+        event = change.alert.event
         if event is AlertEvent.OPENED:
             assert not known.told, "opened twice"
             assert known.newsworthy, "told of what was wrong before"
@@ -271,8 +272,8 @@ class Life(RuleBasedStateMachine):
         if event is AlertEvent.RESOLVED:
             assert AlertEvent.RESOLVED not in known.told
             return
-        assert outcome.finding.severity is Health.CRITICAL, "a warning was repeated"
-        news = any(fingerprint(run.error_message) not in known.texts for run in outcome.failures)
+        assert change.finding.severity is Health.CRITICAL, "a warning was repeated"
+        news = any(fingerprint(run.error_message) not in known.texts for run in change.failures)
         due = self.clock - known.by_clock >= INTERVAL and not known.acknowledged
         assert news or due or known.owed, "repeated without a reason"
 
@@ -284,49 +285,49 @@ class Life(RuleBasedStateMachine):
         if severity is Health.CRITICAL:
             assert self.true - known.since < INTERVAL, "silent about an open critical incident past its interval"
 
-    def remember(self, outcome: Outcome, known: Known) -> None:
-        known.told.append(outcome.alert.event)
+    def remember(self, change: IncidentChange, known: Known) -> None:
+        known.told.append(change.alert.event)
         known.by_clock, known.since, known.owed = self.clock, self.true, False
-        if outcome.kind == "failed":
-            known.texts |= {fingerprint(run.error_message) for run in outcome.failures}
-            known.texts.add(fingerprint(outcome.alert.error))
+        if change.kind == "failed":
+            known.texts |= {fingerprint(run.error_message) for run in change.failures}
+            known.texts.add(fingerprint(change.alert.error))
 
-    def store(self, outcome: Outcome) -> None:
+    def store(self, change: IncidentChange) -> None:
         """As the tables would have it."""
-        now, incident = self.clock, outcome.incident
+        now, incident = self.clock, change.incident
         texts: set[str] = set()
-        if outcome.tells and outcome.kind == "failed":
-            texts = {
-                fingerprint(error) for error in [outcome.alert.error, *(r.error_message for r in outcome.failures)]
-            }
-        if outcome.change is Change.RESOLVE:
-            del self.open[outcome.kind]
-        elif outcome.change is Change.OPEN and outcome.resolved_at is None:
-            assert outcome.kind not in self.open, "two open incidents of one kind"
-            self.open[outcome.kind] = OpenIncident(
+        if change.notifies and change.kind == "failed":
+            texts = {fingerprint(error) for error in [change.alert.error, *(r.error_message for r in change.failures)]}
+        if change.action is Action.RESOLVE:
+            del self.open[change.kind]
+        elif change.action is Action.OPEN and change.resolved_at is None:
+            assert change.kind not in self.open, "two open incidents of one kind"
+            self.open[change.kind] = OpenIncident(
                 self.ids,
-                outcome.kind,
-                outcome.finding.severity,
-                outcome.opened_at,
+                change.kind,
+                change.finding.severity,
+                change.opened_at,
                 now,
-                now if outcome.tells else None,
-                max(len(outcome.failures), 1),
+                now if change.notifies else None,
+                max(len(change.failures), 1),
                 frozenset(texts),
-                now if outcome.becomes is State.SILENCED else None,
+                now if change.next_state is IncidentState.SILENCED else None,
             )
-        elif outcome.change is Change.UPDATE:
-            told_at = now if outcome.tells or (incident.told_at and incident.told_at > now) else incident.told_at
+        elif change.action is Action.UPDATE:
+            notified_at = incident.notified_at
+            if change.notifies or (notified_at and notified_at > now):
+                notified_at = now
             silenced_at = incident.silenced_at
-            if outcome.tells:
+            if change.notifies:
                 silenced_at = None
-            elif outcome.becomes is State.SILENCED is not incident.state:
+            elif change.next_state is IncidentState.SILENCED is not incident.state:
                 silenced_at = (
                     max(now, incident.acknowledged_at + timedelta(microseconds=1)) if incident.acknowledged_at else now
                 )
-            self.open[outcome.kind] = replace(
-                incident, told_at=told_at, silenced_at=silenced_at, error_texts=incident.error_texts | texts
+            self.open[change.kind] = replace(
+                incident, notified_at=notified_at, silenced_at=silenced_at, error_texts=incident.error_texts | texts
             )
-            assert self.open[outcome.kind].state is outcome.becomes
+            assert self.open[change.kind].state is change.next_state
 
     @invariant()
     def nobody_hears_of_an_end_before_the_beginning(self) -> None:

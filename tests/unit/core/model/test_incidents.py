@@ -15,14 +15,17 @@ from airflow_jobmon.core.model.alerts import AlertEvent
 from airflow_jobmon.core.model.health import Finding, Health, Kind
 from airflow_jobmon.core.model.incidents import (
     TABLE,
-    Change,
+    Action,
+    Effect,
+    Evidence,
+    IncidentState,
+    Notification,
+    Observation,
     OpenIncident,
-    Rule,
-    Sight,
-    State,
-    Tell,
+    TransitionRule,
     fingerprint,
-    next_step,
+    next_transition,
+    observe,
 )
 
 ROOT = Path(__file__).parents[4]
@@ -32,38 +35,38 @@ FAILED = Finding(Kind.FAILED, Health.CRITICAL, "failed", 1, 1, since=NOW, eviden
 SLOW = Finding(Kind.SLOW, Health.WARNING, "slow", 75, 60, since=NOW, evidence_at=NOW)
 SHOWN = replace(FAILED, alerts=False, severity=Health.WARNING)
 TOLD = OpenIncident(1, "failed", Health.CRITICAL, NOW, NOW, NOW, 1, frozenset({fingerprint("time out after # s")}))
-RECORDED = replace(TOLD, told_at=None)
+RECORDED = replace(TOLD, notified_at=None)
 ACKNOWLEDGED = replace(TOLD, acknowledged_at=NOW)
 SILENCED = replace(TOLD, silenced_at=NOW)
-HELD_BACK = replace(TOLD, told_at=None, silenced_at=NOW, error_texts=frozenset())
+HELD_BACK = replace(TOLD, notified_at=None, silenced_at=NOW, error_texts=frozenset())
 
 OPENED, REPEATED, RESOLVED = AlertEvent.OPENED, AlertEvent.REPEATED, AlertEvent.RESOLVED
 
 
-def step(incident, finding, **given):
-    defaults = {"now": NOW, "quiet": False, "happened_again": False, "realert_interval": DAY}
-    taken = next_step(incident, finding, **(defaults | given))
-    return taken.alert, taken.becomes
+def step(incident, finding, *, now=NOW, silenced=False, **evidence):
+    observation = observe(incident, Evidence(finding, **evidence), now=now, realert_interval=DAY)
+    taken = next_transition(incident, observation, silenced=silenced)
+    return taken.alert, taken.next_state
 
 
 def test_nothing_wrong_and_nothing_open_changes_nothing():
-    assert step(None, None) == (None, State.NONE)
+    assert step(None, None) == (None, IncidentState.NONE)
 
 
 def test_a_new_problem_is_told_at_once():
-    assert step(None, FAILED) == (OPENED, State.TOLD)
+    assert step(None, FAILED) == (OPENED, IncidentState.NOTIFIED)
 
 
 def test_a_quiet_one_is_recorded_and_told_as_opened_only_when_it_happens_again():
-    assert step(None, FAILED, quiet=True) == (None, State.RECORDED)
-    assert step(RECORDED, FAILED, now=NOW + 100 * DAY) == (None, State.RECORDED)
-    assert step(RECORDED, FAILED, happened_again=True) == (OPENED, State.TOLD)
-    assert step(replace(RECORDED, kind="slow"), SLOW, happened_again=True) == (OPENED, State.TOLD)
+    assert step(None, FAILED, preexisting=True) == (None, IncidentState.RECORDED)
+    assert step(RECORDED, FAILED, now=NOW + 100 * DAY) == (None, IncidentState.RECORDED)
+    assert step(RECORDED, FAILED, happened_again=True) == (OPENED, IncidentState.NOTIFIED)
+    assert step(replace(RECORDED, kind="slow"), SLOW, happened_again=True) == (OPENED, IncidentState.NOTIFIED)
 
 
 def test_what_only_shows_opens_nothing_and_closes_nothing():
-    assert step(None, SHOWN) == (None, State.NONE)
-    assert step(TOLD, SHOWN, now=NOW + 3 * DAY) == (None, State.TOLD)
+    assert step(None, SHOWN) == (None, IncidentState.NONE)
+    assert step(TOLD, SHOWN, now=NOW + 3 * DAY) == (None, IncidentState.NOTIFIED)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +78,13 @@ def test_what_only_shows_opens_nothing_and_closes_nothing():
     ],
 )
 def test_a_critical_incident_is_told_again_by_the_clock(passed, alert):
-    assert step(TOLD, FAILED, now=NOW + passed) == (alert, State.TOLD)
+    assert step(TOLD, FAILED, now=NOW + passed) == (alert, IncidentState.NOTIFIED)
 
 
 def test_a_warning_is_never_told_again():
     slow = replace(TOLD, kind="slow", severity=Health.WARNING)
-    assert step(slow, SLOW, now=NOW + 100 * DAY) == (None, State.TOLD)
-    assert step(slow, SLOW, now=NOW + 100 * DAY, silenced=True) == (None, State.TOLD)
+    assert step(slow, SLOW, now=NOW + 100 * DAY) == (None, IncidentState.NOTIFIED)
+    assert step(slow, SLOW, now=NOW + 100 * DAY, silenced=True) == (None, IncidentState.NOTIFIED)
 
 
 @pytest.mark.parametrize(
@@ -100,91 +103,88 @@ def test_another_failure_is_told_at_once_only_where_its_error_is_new(incident, e
 @pytest.mark.parametrize("silenced", [False, True])
 def test_resolved_is_told_only_where_the_problem_was(silenced):
     for told in (TOLD, ACKNOWLEDGED, SILENCED):
-        assert step(told, None, silenced=silenced) == (RESOLVED, State.NONE)
+        assert step(told, None, silenced=silenced) == (RESOLVED, IncidentState.NONE)
     for untold in (RECORDED, HELD_BACK, replace(RECORDED, acknowledged_at=NOW)):
-        assert step(untold, None, silenced=silenced) == (None, State.NONE)
+        assert step(untold, None, silenced=silenced) == (None, IncidentState.NONE)
 
 
 def test_what_is_acknowledged_is_not_told_again_by_the_clock_nor_after_a_silence():
-    assert step(ACKNOWLEDGED, FAILED, now=NOW + 100 * DAY) == (None, State.ACKNOWLEDGED)
-    assert step(ACKNOWLEDGED, FAILED, now=NOW + 100 * DAY, silenced=True) == (None, State.ACKNOWLEDGED)
+    assert step(ACKNOWLEDGED, FAILED, now=NOW + 100 * DAY) == (None, IncidentState.ACKNOWLEDGED)
+    assert step(ACKNOWLEDGED, FAILED, now=NOW + 100 * DAY, silenced=True) == (None, IncidentState.ACKNOWLEDGED)
 
 
 def test_what_opens_in_a_silence_is_recorded_as_opened_once_and_told_as_opened_at_its_end():
-    assert step(None, FAILED, silenced=True) == (OPENED, State.SILENCED)
-    assert step(HELD_BACK, FAILED, silenced=True, errors=["disk full"], now=NOW + 9 * DAY) == (None, State.SILENCED)
-    assert step(HELD_BACK, FAILED) == (OPENED, State.TOLD)
+    assert step(None, FAILED, silenced=True) == (OPENED, IncidentState.SILENCED)
+    assert step(HELD_BACK, FAILED, silenced=True, errors=["disk full"], now=NOW + 9 * DAY) == (
+        None,
+        IncidentState.SILENCED,
+    )
+    assert step(HELD_BACK, FAILED) == (OPENED, IncidentState.NOTIFIED)
 
 
 def test_what_was_told_before_a_silence_is_told_again_at_its_end():
-    assert step(TOLD, FAILED, silenced=True) == (None, State.SILENCED)
-    assert step(TOLD, FAILED, silenced=True, errors=["disk full"]) == (REPEATED, State.SILENCED)
-    assert step(SILENCED, FAILED) == (REPEATED, State.TOLD)
+    assert step(TOLD, FAILED, silenced=True) == (None, IncidentState.SILENCED)
+    assert step(TOLD, FAILED, silenced=True, errors=["disk full"]) == (REPEATED, IncidentState.SILENCED)
+    assert step(SILENCED, FAILED) == (REPEATED, IncidentState.NOTIFIED)
 
 
 def test_news_that_a_silence_held_back_from_an_acknowledged_incident_leaves_it_acknowledged():
-    assert step(ACKNOWLEDGED, FAILED, silenced=True, errors=["disk full"]) == (REPEATED, State.SILENCED)
-    assert step(replace(ACKNOWLEDGED, silenced_at=NOW + DAY), FAILED) == (REPEATED, State.ACKNOWLEDGED)
+    assert step(ACKNOWLEDGED, FAILED, silenced=True, errors=["disk full"]) == (REPEATED, IncidentState.SILENCED)
+    assert step(replace(ACKNOWLEDGED, silenced_at=NOW + DAY), FAILED) == (REPEATED, IncidentState.ACKNOWLEDGED)
 
 
 def test_whoever_acknowledges_knows_what_was_held_back_until_then():
     known = replace(HELD_BACK, acknowledged_at=NOW + DAY)
-    assert step(known, FAILED) == (None, State.ACKNOWLEDGED)
-    assert step(replace(known, acknowledged_at=None), FAILED) == (OPENED, State.TOLD)
+    assert step(known, FAILED) == (None, IncidentState.ACKNOWLEDGED)
+    assert step(replace(known, acknowledged_at=None), FAILED) == (OPENED, IncidentState.NOTIFIED)
 
 
 def test_every_state_has_a_step_for_everything_that_can_be_seen_in_it():
     incidents = [None, TOLD, RECORDED, ACKNOWLEDGED, SILENCED, HELD_BACK, replace(HELD_BACK, acknowledged_at=NOW)]
-    for incident, finding, quiet, again, silenced, days in product(
+    for incident, finding, preexisting, again, silenced, days in product(
         incidents, (None, FAILED, SLOW, SHOWN), (False, True), (False, True), (False, True), (-2, 0, 2)
     ):
-        taken = next_step(
-            incident,
-            finding,
-            now=NOW + days * DAY,
-            quiet=quiet,
-            happened_again=again,
-            realert_interval=DAY,
-            errors=["disk full"] if again else [],
-            silenced=silenced,
-        )
-        assert (taken.becomes is State.NONE) == (taken.change in {Change.NONE, Change.RESOLVE})
+        evidence = Evidence(finding, preexisting, again, ["disk full"] if again else [])
+        observation = observe(incident, evidence, now=NOW + days * DAY, realert_interval=DAY)
+        taken = next_transition(incident, observation, silenced=silenced)
+        assert (taken.next_state is IncidentState.NONE) == (taken.action in {Action.NONE, Action.RESOLVE})
 
 
 def test_no_state_is_seen_in_two_ways():
-    seen = [(rule.state, sight) for rule in TABLE for sight in rule.sights]
+    seen = [(rule.state, observation) for rule in TABLE for observation in rule.observations]
     assert len(seen) == len(set(seen))
 
 
-def row(rule: Rule) -> str:
-    in_silence = "the same"
-    if rule.in_silence != rule.then or rule.then.tell is not Tell.NOTHING:
-        held = "recorded, not sent; " if rule.in_silence.tell is not Tell.NOTHING else ""
-        nothing = "nothing; " if rule.then.tell is not Tell.NOTHING and not held else ""
-        in_silence = f"{held or nothing}{rule.in_silence.becomes}"
-    sights = ", or ".join(rule.sights)
-    return f"| {rule.state} | {sights} | {rule.then.tell} | {rule.then.becomes} | {in_silence} |"
+def row(rule: TransitionRule) -> str:
+    during_silence = "same"
+    if rule.during_silence != rule.effect or rule.effect.notification is not Notification.NONE:
+        held = "recorded, not sent; " if rule.during_silence.notification is not Notification.NONE else ""
+        none = "none; " if rule.effect.notification is not Notification.NONE and not held else ""
+        during_silence = f"{held or none}{rule.during_silence.next_state}"
+    *others, last = rule.observations
+    observations = f"{', '.join(others)} or {last}" if others else last
+    effect = rule.effect
+    return f"| {rule.state} | {observations} | {effect.notification} | {effect.next_state} | {during_silence} |"
 
 
-HEAD = "| it is | a judge sees | told | it becomes | in a silence |"
+HEAD = "| state | on evaluation | notification | next state | during a silence |"
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in (ROOT / "docs/incidents.md", ROOT / "README.md") if HEAD in page.read_text()]
-)
-def test_the_table_that_people_read_is_the_one_that_is_followed(page):
-    table = page.read_text().partition(HEAD)[2].partition("\n\n")[0].splitlines()[2:]
+def test_the_documented_table_is_the_one_that_the_code_follows():
+    page = (ROOT / "docs/incidents.md").read_text()
+    assert HEAD in page
+    table = page.partition(HEAD)[2].partition("\n\n")[0].splitlines()[2:]
     assert table == [row(rule) for rule in TABLE]
 
 
-def test_the_table_is_there_to_be_read():
-    assert HEAD in (ROOT / "docs/incidents.md").read_text()
+def _effect(effect: Effect) -> tuple[str, str]:
+    return effect.notification, effect.next_state
 
 
-@pytest.mark.parametrize("word", [*State, *Sight, *Tell])
+@pytest.mark.parametrize("word", [*IncidentState, *Observation, *Notification])
 def test_every_word_of_the_table_is_used_in_it(word):
     assert any(
-        word in {rule.state, *rule.sights, rule.then.tell, rule.then.becomes, rule.in_silence.becomes} for rule in TABLE
+        word in {rule.state, *rule.observations, *_effect(rule.effect), *_effect(rule.during_silence)} for rule in TABLE
     )
 
 

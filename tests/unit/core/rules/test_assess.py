@@ -176,8 +176,8 @@ def test_nothing_changes_before_the_moment_at_which_time_alone_could(later, runn
     )
     shown = facts(started)
     verdict = assess(shown, DAILY, now=NOW)
-    assert verdict.judge_at is not None
-    then = min(NOW + later, verdict.judge_at)
+    assert verdict.next_evaluation_at is not None
+    then = min(NOW + later, verdict.next_evaluation_at)
     assert [found.kind for found in assess(shown, DAILY, now=then).findings] == [
         found.kind for found in verdict.findings
     ]
@@ -213,7 +213,7 @@ def test_an_unregistered_job_is_missed_by_its_learned_schedule(since_last_start,
 
 def test_an_unregistered_job_without_a_learned_schedule_is_never_missed_nor_due():
     verdict = assess(facts(run(NOW - timedelta(days=6))), ROLLING, now=NOW, registered=False)
-    assert (verdict.findings, verdict.next_due_at, verdict.judge_at) == ((), None, None)
+    assert (verdict.findings, verdict.next_due_at, verdict.next_evaluation_at) == ((), None, None)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_missed_job_is_dormant_after_a_week_and_twice_its_learned_schedule_and
 def test_the_moment_at_which_time_alone_may_change_a_learned_verdict_is_known(later):
     shown = facts(run(NOW - timedelta(hours=2)), learned_schedule=learned(timedelta(hours=24)))
     verdict = assess(shown, ROLLING, now=NOW, registered=False)
-    then = assess(shown, ROLLING, now=min(NOW + later, verdict.judge_at), registered=False)
+    then = assess(shown, ROLLING, now=min(NOW + later, verdict.next_evaluation_at), registered=False)
     assert then.findings == verdict.findings == ()
 
 

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.alerts import AlertEvent
-from airflow_jobmon.core.model.incidents import Change, State
+from airflow_jobmon.core.model.evaluation import EvaluationContext
+from airflow_jobmon.core.model.incidents import Action, IncidentState
 from airflow_jobmon.core.rendering.messages import statement, title
-from airflow_jobmon.core.rules.incident_changes import Circumstances
-from airflow_jobmon.core.rules.lateness import MOST_STARTS, LateStart, PassedDeadline, late_starts, ran_late
+from airflow_jobmon.core.rules.lateness import MOST_STARTS, LateStart, PassedDeadline, late_runs_change, late_starts
 
 DAILY = MonitoredJob(name="load", schedule="0 2 * * *", grace="1h")
 HOURLY = MonitoredJob(name="load", every="1h", grace="10m")
 NIGHT = datetime(2025, 11, 13, 3, tzinfo=UTC)
-GIVEN = Circumstances(NIGHT + timedelta(days=2), NIGHT - timedelta(days=9), timedelta(hours=24), None)
+CONTEXT = EvaluationContext(NIGHT + timedelta(days=2), NIGHT - timedelta(days=9), timedelta(hours=24), None)
 
 
 def at(clock: str, day: int = 13) -> datetime:
@@ -65,24 +65,24 @@ def test_a_run_is_late_exactly_if_the_silence_before_it_was_too_long(gaps):
 
 
 def test_it_is_one_incident_that_was_open_from_the_deadline_to_the_start():
-    outcome = ran_late([LateStart(NIGHT, at("05:10"))], DAILY, GIVEN)
-    assert (outcome.kind, outcome.change, outcome.becomes) == ("missed", Change.OPEN, State.NONE)
-    assert (outcome.opened_at, outcome.resolved_at) == (NIGHT, at("05:10"))
-    assert (outcome.alert.event, outcome.alert.at) == (AlertEvent.OPENED, NIGHT)
-    assert title([outcome.alert], 100) == "✅ Job Missed and Recovered: load"
-    assert statement(outcome.alert) == (
+    change = late_runs_change([LateStart(NIGHT, at("05:10"))], DAILY, CONTEXT)
+    assert (change.kind, change.action, change.next_state) == ("missed", Action.OPEN, IncidentState.NONE)
+    assert (change.opened_at, change.resolved_at) == (NIGHT, at("05:10"))
+    assert (change.alert.event, change.alert.at) == (AlertEvent.OPENED, NIGHT)
+    assert title([change.alert], 100) == "✅ Job Missed and Recovered: load"
+    assert statement(change.alert) == (
         "A run was due by 2025-11-13T03:00:00Z and started 2.2 h later, at 2025-11-13T05:10:00Z: missed and recovered"
     )
 
 
 def test_several_late_runs_are_one_message_that_tells_the_first_and_the_last():
     late = [LateStart(NIGHT, at("05:10")), LateStart(at("03:00", 14), at("03:30", 14))]
-    outcome = ran_late(late, DAILY, GIVEN)
-    assert (outcome.opened_at, outcome.resolved_at) == (NIGHT, at("03:30", 14))
-    assert "2 runs were late" in outcome.alert.message
-    assert "2025-11-14T03:30:00Z" in outcome.alert.message
+    change = late_runs_change(late, DAILY, CONTEXT)
+    assert (change.opened_at, change.resolved_at) == (NIGHT, at("03:30", 14))
+    assert "2 runs were late" in change.alert.message
+    assert "2025-11-14T03:30:00Z" in change.alert.message
 
 
 def test_what_was_due_before_we_watched_is_not_told():
-    installed = Circumstances(GIVEN.now, NIGHT, GIVEN.realert_interval, None)
-    assert ran_late([LateStart(NIGHT, at("05:10"))], DAILY, installed) is None
+    installed = EvaluationContext(CONTEXT.now, NIGHT, CONTEXT.realert_interval, None)
+    assert late_runs_change([LateStart(NIGHT, at("05:10"))], DAILY, installed) is None
