@@ -1,4 +1,4 @@
-"""Where alerts go: one file per kind of channel, all behind one protocol."""
+"""Where alerts go: one file per type of channel, all behind one protocol."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from airflow_jobmon.core.model.report import Report
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The channel's server took the message.
+    """The channel's server accepted the message.
 
-    refused: recipients it refused for good, with the server's words. retry: recipients it refused for now; the same
+    refused: recipients it rejected for good, with the server's words. retry: recipients it rejected for now; the same
     bytes are sent again to these only.
     """
 
@@ -24,9 +24,9 @@ class Accepted:
 
 
 class Channel(Protocol):
-    """One place where alerts go; `name` is its Airflow connection id, or the name given to a notifier.
+    """One destination of alerts; `name` is its Airflow connection id, or the name given to a notifier.
 
-    A channel is used by one thread at a time and keeps no state that a message needs.
+    One thread at a time uses a channel, and it keeps no state that a message needs.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Channel(Protocol):
         ...
 
     def render_report(self, report: Report, *, key: UUID) -> bytes:
-        """The exact bytes to send for a report, cut to what the sink takes. Pure."""
+        """The exact bytes to send for a report, cut to the sink's limits. Pure."""
         ...
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:
-        """Send once, with no retry of its own, in at most `timeout` seconds; `only` narrows the recipients.
+        """Send once, without a retry of its own, in at most `timeout` seconds; `only` narrows the recipients.
 
-        Raises DeliveryError (rejected or not, retry_after) or PermanentDeliveryError; any other exception is
-        taken for a temporary one.
+        Raises DeliveryError (rejected or not, retry_after) or PermanentDeliveryError; any other exception counts
+        as temporary.
         """
         ...

@@ -1,4 +1,4 @@
-"""An Airflow connection as a channel holds it: read when the channel is opened, and again now and then."""
+"""An Airflow connection that a channel keeps: read when the channel opens, and again every minute."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _KEPT_FOR = 60.0
 _log = logging.getLogger(__name__)
 
 
-class KeptConnection:
+class AirflowConnection:
     """Read again after a minute, so that a corrected password needs no restart.
 
-    Where it cannot be read again (Airflow's database is down), the one we have goes on serving: that is when alerts
-    matter. `connection` saves the first reading.
+    If it cannot be read again (Airflow's database is down), the last reading stays in use: that is when alerts matter.
+    `connection` saves the first reading.
     """
 
     def __init__(self, conn_id: str, connection: Connection | None = None) -> None:
@@ -32,14 +32,14 @@ class KeptConnection:
         self._read_at = time.monotonic()
 
     def get(self) -> Connection:
-        """Raises ConnectionProblem where there is none."""
+        """Raises ConnectionProblem if there is no such connection."""
         if self._connection is None or time.monotonic() - self._read_at > _KEPT_FOR:
             self._read()
-        assert self._connection is not None  # noqa: S101 - _read raises where it leaves none
+        assert self._connection is not None  # noqa: S101 - _read raises if it sets none
         return self._connection
 
     def extra(self) -> dict[str, Any]:
-        """Raises ConfigurationError where it is no JSON object; Airflow's own reading takes that for an empty one."""
+        """Raises ConfigurationError if it is not a JSON object; Airflow itself reads such an extra as empty."""
         text = self.get().extra
         try:
             extra = json.loads(text) if text else {}
@@ -50,29 +50,34 @@ class KeptConnection:
         return extra
 
     def _read(self) -> None:
-        from airflow.sdk import BaseHook  # noqa: PLC0415 - Airflow loads when a channel is used
+        from airflow.sdk import BaseHook  # noqa: PLC0415 - load Airflow only when a channel is used
 
         try:
             self._connection = _typed(BaseHook.get_connection(self.conn_id), self.conn_id)
         except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
             if self._connection is None:
                 raise _missing(self.conn_id, error) from None
-            _log.warning("connection %s cannot be read again (%s); using it as it was", self.conn_id, _kind(error))
+            _log.warning(
+                "connection %s cannot be read again (%s); using the last known values", self.conn_id, _kind(error)
+            )
         self._read_at = time.monotonic()
 
 
 async def read_connection(conn_id: str) -> Connection:
-    """For code in the triggerer's loop, where the blocking lookup would deadlock. Raises ConnectionProblem."""
-    from airflow.sdk import BaseHook  # noqa: PLC0415 - Airflow loads when a channel is used
+    """The lookup for code in the triggerer's event loop, where the blocking one would deadlock.
+
+    Raises ConnectionProblem.
+    """
+    from airflow.sdk import BaseHook  # noqa: PLC0415 - load Airflow only when a channel is used
 
     try:
         return _typed(await BaseHook.aget_connection(conn_id), conn_id)
-    except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises, the name is what helps
+    except Exception as error:  # noqa: BLE001 - a secrets backend may raise anything; the name helps most
         raise _missing(conn_id, error) from None
 
 
 def _typed(connection: Connection, conn_id: str) -> Connection:
-    """Airflow reads text that is no URI as a connection without a type. Raises ConnectionProblem."""
+    """Reject what Airflow reads from text that is not a URI: a connection without a type. Raises ConnectionProblem."""
     if not connection.conn_type and (malformed := _malformed(conn_id)):
         raise ConnectionProblem(malformed)
     return connection
@@ -93,7 +98,7 @@ def _missing(conn_id: str, error: Exception) -> ConnectionProblem:
 
 
 def _malformed(conn_id: str) -> str | None:
-    """What is wrong with the environment variable that Airflow could make no connection of; None where there is none.
+    """The mistake in an environment variable that Airflow cannot read as a connection; None without such a variable.
 
     To Airflow such a connection does not exist. The variable's text holds passwords and is not shown.
     """
@@ -108,9 +113,9 @@ def _malformed(conn_id: str) -> str | None:
         except json.JSONDecodeError as error:
             problem = f"is malformed JSON at character {error.pos + 1}: {error.msg}"
     elif "://" not in text:
-        problem = "is no connection URI"
+        problem = "is not a connection URI"
     return (
-        f"connection {conn_id!r} is there, but its variable {variable} {problem}; "
+        f"connection {conn_id!r} exists, but its variable {variable} {problem}; "
         'write it like postgres://login:password@host:5432/database, or as JSON like {"conn_type": "postgres", ...}'
     )
 
@@ -119,8 +124,8 @@ def _kind(error: Exception) -> str:
     return type(error).__name__
 
 
-def hook_on(hook_class: type[H], connection: Connection, **arguments: Any) -> H:
-    """One of Airflow's hooks on a connection that is already at hand, so that it looks nothing up by itself."""
+def hook_for(hook_class: type[H], connection: Connection, **arguments: Any) -> H:
+    """One of Airflow's hooks on a connection that was already read, so that it does no lookup of its own."""
 
     class OnConnection(hook_class):  # type: ignore[valid-type,misc]
         @classmethod

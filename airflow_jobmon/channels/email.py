@@ -1,7 +1,7 @@
 """Email over SMTP: connection type `smtp`, extras `to` and `from_email`.
 
-Airflow's hook connects, secures and logs in; the conversation is ours, since the hook's own sending repeats a refused
-mail six times, sends HTML only and keeps no count of who was refused.
+Airflow's hook connects, secures and logs in; this module sends the mail itself, since the hook retries a refused mail
+six times, sends HTML only and does not report refused recipients.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk.exceptions import AirflowException
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
-from airflow_jobmon.channels.email_message import letter_bytes, message_bytes, read_addresses, read_sender
-from airflow_jobmon.channels.email_report import write_report
+from airflow_jobmon.channels.airflow_connection import AirflowConnection, hook_for
+from airflow_jobmon.channels.email_message import alert_email_bytes, email_bytes, read_addresses, read_sender
+from airflow_jobmon.channels.email_report import report_email
 from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.text import fit, one_line
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 class EmailChannel:
-    """Sends one email to all recipients at once; who is refused for now is tried again alone.
+    """Sends one email to all recipients at once; recipients refused for now are retried alone.
 
-    `to` and `from_email` beat the connection's extras. Opening raises ConfigurationError where one of them or the host
+    `to` and `from_email` override the connection's extras. Opening raises ConfigurationError if one of them or the host
     is missing.
     """
 
@@ -48,19 +48,19 @@ class EmailChannel:
         connection: Connection | None = None,
     ) -> None:
         self.name = name or conn_id
-        self._connection = KeptConnection(conn_id, connection)
+        self._connection = AirflowConnection(conn_id, connection)
         extra = self._connection.extra()
         where = f"connection {conn_id!r}"
-        if not self._connection.get().host:  # smtplib takes an empty host for `do not connect`
+        if not self._connection.get().host:  # smtplib takes an empty host for "do not connect"
             raise ConfigurationError(f"{where} has no host; put the SMTP server's name there")
         self.to = read_addresses(to or extra.get("to"), where=where, field="to")
         self.from_email = read_sender(from_email or extra.get("from_email"), where=where, field="from_email")
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
-        return message_bytes(alerts, key=key, sender=self.from_email, recipients=self.to)
+        return alert_email_bytes(alerts, key=key, sender=self.from_email, recipients=self.to)
 
     def render_report(self, report: Report, *, key: UUID) -> bytes:
-        return letter_bytes(write_report(report), at=report.at, key=key, sender=self.from_email, recipients=self.to)
+        return email_bytes(report_email(report), at=report.at, key=key, sender=self.from_email, recipients=self.to)
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
         connection = self._connection.get()
@@ -71,7 +71,7 @@ class EmailChannel:
         server = f"{connection.host}:{connection.port or 'default port'}"
 
         def work(deadline: Deadline) -> Accepted:
-            return _converse(connection, server, _Envelope(sender, recipients, body), deadline)
+            return _send_mail(connection, server, _Envelope(sender, recipients, body), deadline)
 
         return within(timeout, work, where=server)
 
@@ -85,23 +85,25 @@ class _Envelope:
     retry: dict[str, str] = field(default_factory=dict)
 
 
-def _converse(connection: Connection, server: str, envelope: _Envelope, deadline: Deadline) -> Accepted:
+def _send_mail(connection: Connection, server: str, envelope: _Envelope, deadline: Deadline) -> Accepted:
     try:
         client = _log_in(connection, deadline)
         with client:
-            return _hand_over(client, server, envelope, deadline)
+            return _transfer(client, server, envelope, deadline)
     except smtplib.SMTPResponseException as error:  # before the mail: greeting, EHLO, STARTTLS, AUTH
         raise _refusal(server, error.smtp_code, error.smtp_error) from None
     except smtplib.SMTPNotSupportedError as error:
         raise PermanentDeliveryError(
-            f"{server}: {fit(one_line(str(error)), 200)} if it offers no STARTTLS, set disable_tls in the extra"
+            f"{server}: {fit(one_line(str(error)), 200)} if the server offers no STARTTLS, set disable_tls in the extra"
         ) from None
     except (smtplib.SMTPException, OSError, EOFError, RuntimeError) as error:
         if deadline.passed or isinstance(error, TimeoutError):
             raise TimeoutError from None
         words = _words(error)
         if deadline.begun:
-            raise DeliveryError(f"{server} broke off after the mail was sent ({words}); it may have it") from None
+            raise DeliveryError(
+                f"{server} closed the connection after the mail was sent ({words}); it may have it"
+            ) from None
         raise DeliveryError(f"{server}: {words}", rejected=True) from None
 
 
@@ -115,14 +117,14 @@ def _log_in(connection: Connection, deadline: Deadline) -> Any:
         def smtp_retry_limit(self) -> int:
             return 0
 
-    hook: Any = hook_on(OneAttempt, connection, smtp_conn_id=connection.conn_id)
+    hook: Any = hook_for(OneAttempt, connection, smtp_conn_id=connection.conn_id)
     deadline.on_end(lambda: _client_of(hook).sock.shutdown(2))
     try:
         hook.get_conn()
     except Exception as error:
         if client := _client_of(hook):
             client.close()
-        if isinstance(error, AirflowException):  # the hook's wrapping of a lost connection, or a login it cannot make
+        if isinstance(error, AirflowException):  # the hook wraps a lost connection or a failed login
             wrapped = error.__context__
             raise (
                 wrapped if isinstance(wrapped, smtplib.SMTPException) else smtplib.SMTPException(str(error))
@@ -132,11 +134,11 @@ def _log_in(connection: Connection, deadline: Deadline) -> Any:
 
 
 def _client_of(hook: Any) -> Any:
-    """The hook keeps it to itself, under a name that older versions of the provider wrote without the underscore."""
+    """The hook's private client; older versions of the provider name it without the underscore."""
     return getattr(hook, "_smtp_client", None) or getattr(hook, "smtp_client", None)
 
 
-def _hand_over(client: Any, server: str, envelope: _Envelope, deadline: Deadline) -> Accepted:
+def _transfer(client: Any, server: str, envelope: _Envelope, deadline: Deadline) -> Accepted:
     client.ehlo_or_helo_if_needed()
     _expect(server, client.mail(envelope.sender), f"the sender {envelope.sender}")
     for address in envelope.recipients:
@@ -146,18 +148,18 @@ def _hand_over(client: Any, server: str, envelope: _Envelope, deadline: Deadline
         if code == 421:
             raise _refusal(server, code, said)
     if len(envelope.refused) + len(envelope.retry) == len(envelope.recipients):
-        return _nobody_left(server, envelope)
+        return _all_refused(server, envelope)
     deadline.begin()
     _expect(server, client.data(envelope.body), "the mail")
     return Accepted(refused=envelope.refused, retry=envelope.retry)
 
 
-def _nobody_left(server: str, envelope: _Envelope) -> Accepted:
+def _all_refused(server: str, envelope: _Envelope) -> Accepted:
     words = "; ".join(f"{address}: {said}" for address, said in (envelope.refused | envelope.retry).items())
-    told = fit(f"{server} refused every recipient: {words}", 600)
+    problem = fit(f"{server} refused every recipient: {words}", 600)
     if envelope.retry:
-        raise DeliveryError(told, rejected=True)
-    raise PermanentDeliveryError(f"{told}; correct 'to' in the connection")
+        raise DeliveryError(problem, rejected=True)
+    raise PermanentDeliveryError(f"{problem}; correct 'to' in the connection")
 
 
 def _expect(server: str, answer: tuple[int, bytes], what: str) -> None:
@@ -167,12 +169,12 @@ def _expect(server: str, answer: tuple[int, bytes], what: str) -> None:
 
 
 def _refusal(server: str, code: int, said: bytes | str, *, what: str = "") -> DeliveryError:
-    """5xx is for good, a wrong password (535) included; 4xx and a lost conversation may get better."""
-    told = f"{server} refused{f' {what}' if what else ''}: {code} {_said(said)}"
+    """5xx is permanent, a wrong password (535) included; 4xx and a lost connection are temporary."""
+    problem = f"{server} refused{f' {what}' if what else ''}: {code} {_said(said)}"
     if code >= 500:
-        advice = "correct login and password of the connection" if code in {530, 534, 535} else "correct the connection"
-        return PermanentDeliveryError(f"{told}; {advice}")
-    return DeliveryError(told, rejected=True)
+        advice = "correct the connection's login and password" if code in {530, 534, 535} else "correct the connection"
+        return PermanentDeliveryError(f"{problem}; {advice}")
+    return DeliveryError(problem, rejected=True)
 
 
 def _said(said: bytes | str) -> str:

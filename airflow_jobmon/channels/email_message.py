@@ -1,4 +1,4 @@
-"""An email as people get it: a subject, an HTML part with everything inline, and a text part that stands alone."""
+"""Alerts as an email: a subject, an HTML part with everything inline, and a self-contained text part."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from airflow_jobmon.errors import ConfigurationError
 
 _SUBJECT = 200
 _LINES_BYTES = 45_000
-"""What the words of a batch's lines may take up in HTML, escaped and in UTF-8: Gmail cuts a message at 102 kB."""
+"""Bytes that the texts of a batch may use in HTML, escaped and in UTF-8: Gmail cuts a message at 102 kB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class EmailContent:
     """What every way of sending email needs."""
 
     subject: str
@@ -39,30 +39,30 @@ class Letter:
     text: str
 
 
-def write_letter(alerts: Sequence[Alert]) -> Letter:
-    return Letter(
+def alert_email(alerts: Sequence[Alert]) -> EmailContent:
+    return EmailContent(
         safe_subject(messages.subject(alerts, _SUBJECT - 20)), _html(alerts), messages.plain_text(alerts) + "\n"
     )
 
 
 def safe_subject(subject: str) -> str:
-    """Cut, and without what whoever shows it would take for an encoded word and decode."""
+    """Cut it, and break up what a mail client would decode as an encoded word."""
     return fit(subject.replace("=?", "= ?"), _SUBJECT)
 
 
-def message_bytes(alerts: Sequence[Alert], *, key: UUID, sender: str, recipients: Sequence[str]) -> bytes:
-    """The mail about these alerts; its Date is that of the newest."""
+def alert_email_bytes(alerts: Sequence[Alert], *, key: UUID, sender: str, recipients: Sequence[str]) -> bytes:
+    """The email about these alerts; its Date is that of the newest."""
     newest = max(alert.at for alert in alerts)
-    return letter_bytes(write_letter(alerts), at=newest, key=key, sender=sender, recipients=recipients)
+    return email_bytes(alert_email(alerts), at=newest, key=key, sender=sender, recipients=recipients)
 
 
-def letter_bytes(letter: Letter, *, at: datetime, key: UUID, sender: str, recipients: Sequence[str]) -> bytes:
-    """A whole RFC 5322 message that is the same whenever it is rendered again: Message-ID and boundary come from `key`.
+def email_bytes(content: EmailContent, *, at: datetime, key: UUID, sender: str, recipients: Sequence[str]) -> bytes:
+    """A complete RFC 5322 message, identical each time it is rendered: Message-ID and boundary come from `key`.
 
     Date is `at`, since the time of sending would differ between two renderings.
     """
     headers = {
-        "Subject": _encoded_subject(letter.subject),
+        "Subject": _encoded_subject(content.subject),
         "From": formataddr(parseaddr(sender)),
         "To": ",\r\n ".join(formataddr(parseaddr(recipient)) for recipient in recipients),
         "Date": format_datetime(at.astimezone(UTC).replace(microsecond=0)),
@@ -71,15 +71,15 @@ def letter_bytes(letter: Letter, *, at: datetime, key: UUID, sender: str, recipi
         "X-Auto-Response-Suppress": "All",
     }
     mail = EmailMessage(policy=SMTP)
-    mail.set_content(letter.text, cte="base64")
-    mail.add_alternative(letter.html, subtype="html", cte="base64")
+    mail.set_content(content.text, cte="base64")
+    mail.add_alternative(content.html, subtype="html", cte="base64")
     mail.set_boundary("=_" + hashlib.sha256(key.bytes).hexdigest()[:32])
-    # Headers by hand: EmailMessage folds a long subject into a leading blank, and takes =?...?= in a name for its own.
+    # Headers by hand: EmailMessage folds a long subject behind a leading blank, and decodes =?...?= in a name.
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("ascii") + mail.as_bytes()
 
 
 def _encoded_subject(subject: str) -> str:
-    """As it is where it is plain ASCII, else as encoded words (RFC 2047) of legal length, one per line."""
+    """Unchanged if plain ASCII, else as encoded words (RFC 2047) of legal length, one per line."""
     if subject.isascii():
         return subject
     return Header(subject, "utf-8", maxlinelen=75, header_name="Subject").encode(linesep="\r\n")
@@ -92,7 +92,7 @@ def domain_of(sender: str) -> str:
 def read_addresses(value: Any, *, where: str, field: str) -> tuple[str, ...]:
     """Recipients from an extra: a list, or one string with commas or semicolons.
 
-    Raises ConfigurationError naming `where` (a connection) and `field` for none at all and for what is no address.
+    Raises ConfigurationError, naming `where` (a connection) and `field`, for no address or an invalid one.
     """
     listed = value.replace(";", ",").split(",") if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(item, str) for item in listed):
@@ -109,7 +109,7 @@ def read_addresses(value: Any, *, where: str, field: str) -> tuple[str, ...]:
 
 
 def read_sender(value: Any, *, where: str, field: str) -> str:
-    """One address, with or without a name before it; ASCII, since not every server takes more."""
+    """One address, with or without a name before it; ASCII only, since some servers accept nothing else."""
     sender = value.strip() if isinstance(value, str) else ""
     if not sender:
         raise ConfigurationError(
@@ -123,7 +123,9 @@ def read_sender(value: Any, *, where: str, field: str) -> str:
     except (ValueError, IndexError, MessageError):
         good = False
     if not good:
-        raise ConfigurationError(f"{where}: {field!r} is {sender[:80]!r}, which is no email address; correct it")
+        raise ConfigurationError(
+            f"{where}: {field!r} is {sender[:80]!r}, which is not a valid email address; correct it"
+        )
     return sender
 
 
@@ -158,7 +160,7 @@ def _many(alerts: Sequence[Alert]) -> dict[str, Any]:
 
 
 def _fitted(line: messages.JobLine, room: int) -> messages.JobLine:
-    """A line of at most `room` bytes of HTML: half for what happened, the rest for the name and, if short, its link."""
+    """A line of at most `room` bytes of HTML: half for the statement, the rest for the name and, if short, its link."""
     link = line.link if line.link and len(escape(line.link)) <= room // 4 else None
     name = fit(line.name, room // 4 if link else room // 2, _html_bytes)
     return messages.JobLine(line.mark, name, fit(line.said, room // 2, _html_bytes), link)
@@ -169,13 +171,13 @@ def _html_bytes(char: str) -> int:
 
 
 def tone_of(mark: str) -> str:
-    """The colour of the band on top."""
+    """The colour of the band at the top."""
     return {messages.GOOD_MARK: "#1a7f4b", messages.WARNING_MARK: "#b35c00"}.get(mark, "#c02636")
 
 
 @cache
 def html_template(name: str) -> Template:
-    """A template beside this file; what it is given is escaped."""
+    """A template beside this file; its values are escaped."""
     source = files("airflow_jobmon.channels").joinpath(name).read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(source)

@@ -1,18 +1,18 @@
-"""A report as an email: HTML with everything inline, and a text part that stands alone."""
+"""A report as an email: an HTML part with everything inline, and a self-contained text part."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
 
-from airflow_jobmon.channels.email_message import Letter, html_template, safe_subject, tone_of
+from airflow_jobmon.channels.email_message import EmailContent, html_template, safe_subject, tone_of
 from airflow_jobmon.core.model.report import Report, Section, Table
 from airflow_jobmon.core.rendering.messages import is_link
 from airflow_jobmon.core.rendering.report_text import buttons, report_text, report_title
 from airflow_jobmon.core.text import fit, one_line
 
 _BYTES = 70_000
-"""What the rows of all tables may take up: Gmail cuts a message at 102 kB."""
+"""Bytes that the rows of all tables may use: Gmail cuts a message at 102 kB."""
 
 _CELL = 300
 _MOST_ROWS = 200
@@ -20,10 +20,10 @@ _ROW_MARKUP = 90
 """Bytes of markup around one cell."""
 
 Row = tuple[str | None, list[str]]
-"""Where the first cell leads, and the cells."""
+"""The link of the first cell, and the cells."""
 
 
-def write_report(report: Report) -> Letter:
+def report_email(report: Report) -> EmailContent:
     title = report_title(report, 200)
     context = {
         "title": title,
@@ -34,7 +34,7 @@ def write_report(report: Report) -> Letter:
         "at": report.at,
     }
     html = html_template("email_report.html.jinja").render(**context)
-    return Letter(safe_subject(report_title(report, 180)), html, report_text(report, most_rows=_MOST_ROWS))
+    return EmailContent(safe_subject(report_title(report, 180)), html, report_text(report, most_rows=_MOST_ROWS))
 
 
 def _sections(report: Report) -> Iterator[dict[str, object]]:
@@ -55,7 +55,7 @@ def _sections(report: Report) -> Iterator[dict[str, object]]:
 
 
 def _columns(section: Section) -> list[tuple[str, str]]:
-    """Each column's name and how it is aligned."""
+    """Each column's name and alignment."""
     if section.table is None or not section.table.rows:
         return []
     numbers = section.table.numbers
@@ -63,7 +63,7 @@ def _columns(section: Section) -> list[tuple[str, str]]:
 
 
 def _rows(table: Table, room: int) -> list[Row]:
-    """As many as there is room for."""
+    """As many rows as fit."""
     rows: list[Row] = []
     for number, cells in enumerate(table.rows[:_MOST_ROWS]):
         link = table.link(number)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
-from airflow_jobmon.channels.email_message import Letter, domain_of, read_addresses, read_sender, write_letter
-from airflow_jobmon.channels.email_report import write_report
+from airflow_jobmon.channels.airflow_connection import AirflowConnection, hook_for
+from airflow_jobmon.channels.email_message import EmailContent, alert_email, domain_of, read_addresses, read_sender
+from airflow_jobmon.channels.email_report import report_email
 from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.errors import ConfigurationError, PermanentDeliveryError
@@ -28,8 +28,8 @@ _KEY_REUSED = "invalid_idempotent_request"
 class ResendChannel:
     """Sends one email to all recipients; the idempotency key makes a repeat within 24 h harmless.
 
-    `to` and `from_email` beat the connection's extras. Opening raises ConfigurationError where one of them or the key
-    is missing.
+    `to` and `from_email` override the connection's extras. Opening raises ConfigurationError if one of them or the API
+    key is missing.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ResendChannel:
         connection: Connection | None = None,
     ) -> None:
         self.name = name or conn_id
-        self._connection = KeptConnection(conn_id, connection)
+        self._connection = AirflowConnection(conn_id, connection)
         extra = self._connection.extra()
         where = f"connection {conn_id!r}"
         self.to = read_addresses(to or extra.get("to"), where=where, field="to")
@@ -55,18 +55,18 @@ class ResendChannel:
         self._address()
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
-        return self._mail(write_letter(alerts), key)
+        return self._mail(alert_email(alerts), key)
 
     def render_report(self, report: Report, *, key: UUID) -> bytes:
-        return self._mail(write_report(report), key)
+        return self._mail(report_email(report), key)
 
-    def _mail(self, letter: Letter, key: UUID) -> bytes:
+    def _mail(self, content: EmailContent, key: UUID) -> bytes:
         mail = {
             "from": self.from_email,
             "to": list(self.to),
-            "subject": letter.subject,
-            "html": letter.html,
-            "text": letter.text,
+            "subject": content.subject,
+            "html": content.html,
+            "text": content.text,
             "headers": {"Message-ID": f"<{key}@{domain_of(self.from_email)}>", "Auto-Submitted": "auto-generated"},
         }
         return json.dumps(mail).encode("ascii")
@@ -79,12 +79,14 @@ class ResendChannel:
             "Authorization": f"Bearer {api_key}",
             "Idempotency-Key": str(key),
         }
-        answer = post(open_session(), f"{base_url}/emails", body, headers=headers, timeout=timeout)
-        if answer.status == 409 and _KEY_REUSED in answer.body:
-            raise PermanentDeliveryError(f"{answer.summary}; this message's key was used for another one")
-        check_status(answer, advice=f"check the API key, sender and recipients of connection {self.name!r}")
+        response = post(open_session(), f"{base_url}/emails", body, headers=headers, timeout=timeout)
+        if response.status == 409 and _KEY_REUSED in response.body:
+            raise PermanentDeliveryError(
+                f"{response.summary}; the key of this message was already used for another one"
+            )
+        check_status(response, advice=f"check the API key, sender and recipients of connection {self.name!r}")
         return Accepted()
 
     def _address(self) -> tuple[str, str]:
-        hook: Any = hook_on(ResendHook, self._connection.get(), resend_conn_id=self._connection.conn_id)
+        hook: Any = hook_for(ResendHook, self._connection.get(), resend_conn_id=self._connection.conn_id)
         return hook.get_conn()  # type: ignore[no-any-return]

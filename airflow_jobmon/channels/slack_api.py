@@ -10,7 +10,7 @@ from uuid import UUID
 from airflow.providers.slack.hooks.slack import SlackHook
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
+from airflow_jobmon.channels.airflow_connection import AirflowConnection, hook_for
 from airflow_jobmon.channels.slack_message import slack_message
 from airflow_jobmon.channels.slack_report import slack_report
 from airflow_jobmon.channels.slack_webhook import JSON_HEADERS
@@ -18,7 +18,7 @@ from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
-from airflow_jobmon.http.client import Answer, open_session, post
+from airflow_jobmon.http.client import Response, open_session, post
 from airflow_jobmon.http.status import check_status, retry_after
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ _MAY_HAVE_WORKED = frozenset({"internal_error", "fatal_error", "request_timeout"
 class SlackApiChannel:
     """Posts to one Slack channel, given by its id (C0123456789) or name (#job-alerts).
 
-    `channel` beats the connection's extra. Opening raises ConfigurationError where there is no channel or no token.
+    `channel` overrides the connection's extra. Opening raises ConfigurationError without a channel or a token.
     """
 
     def __init__(
         self, conn_id: str, *, name: str | None = None, channel: str | None = None, connection: Connection | None = None
     ) -> None:
         self.name = name or conn_id
-        self._connection = KeptConnection(conn_id, connection)
+        self._connection = AirflowConnection(conn_id, connection)
         found = channel or self._connection.extra().get("channel")
         if not isinstance(found, str) or not found.strip():
             raise ConfigurationError(
@@ -57,29 +57,31 @@ class SlackApiChannel:
 
         url, token, proxy = self._address()
         headers = {**JSON_HEADERS, "Authorization": f"Bearer {token}"}
-        answer = post(open_session(proxy=proxy), url, body, headers=headers, timeout=timeout)
-        if answer.status != 429:
-            self._check(answer)
-        check_status(answer, advice=f"check the base_url in connection {self.name!r}")
+        response = post(open_session(proxy=proxy), url, body, headers=headers, timeout=timeout)
+        if response.status != 429:
+            self._check(response)
+        check_status(response, advice=f"check the base_url in connection {self.name!r}")
         return Accepted()
 
-    def _check(self, answer: Answer) -> None:
-        """Slack answers 200 to nearly everything; what happened is in the JSON."""
-        said = _read_json(answer)
-        if said.get("ok") is True:
+    def _check(self, response: Response) -> None:
+        """Check the JSON: Slack responds 200 to nearly everything."""
+        body = _read_json(response)
+        if body.get("ok") is True:
             return
-        error = said.get("error")
+        error = body.get("error")
         if not isinstance(error, str):
-            if answer.status == 200:
+            if response.status == 200:
                 raise DeliveryError(
-                    f"{answer.host} answered 200 without Slack's JSON; check the base_url in connection {self.name!r}"
+                    f"{response.host} answered 200 without Slack's JSON; check the base_url in connection {self.name!r}"
                 )
             return
         error = fit(one_line(error), 100)
-        told = f"Slack refused the message for {self.channel!r}: {error}"
+        problem = f"Slack refused the message for {self.channel!r}: {error}"
         if error in _REFUSED_FOR_NOW | _MAY_HAVE_WORKED:
-            raise DeliveryError(told, rejected=error in _REFUSED_FOR_NOW, retry_after=retry_after(answer))
-        raise PermanentDeliveryError(f"{told}; {_ADVICE.get(error, 'see chat.postMessage in Slack documentation')}")
+            raise DeliveryError(problem, rejected=error in _REFUSED_FOR_NOW, retry_after=retry_after(response))
+        raise PermanentDeliveryError(
+            f"{problem}; {_ADVICE.get(error, 'see chat.postMessage in the Slack documentation')}"
+        )
 
     def _address(self) -> tuple[str, str, str | None]:
         connection = self._connection.get()
@@ -87,7 +89,7 @@ class SlackApiChannel:
             raise ConfigurationError(
                 f"connection {self._connection.conn_id!r} has no password; put the bot's token (xoxb-...) there"
             )
-        client = hook_on(SlackHook, connection, slack_conn_id=self._connection.conn_id).client
+        client = hook_for(SlackHook, connection, slack_conn_id=self._connection.conn_id).client
         url = f"{client.base_url.rstrip('/')}/chat.postMessage"
         return url, str(client.token).strip(), self._connection.extra().get("proxy") or None
 
@@ -105,9 +107,9 @@ _ADVICE = {
 }
 
 
-def _read_json(answer: Answer) -> dict[str, Any]:
+def _read_json(response: Response) -> dict[str, Any]:
     try:
-        said = json.loads(answer.body)
+        body = json.loads(response.body)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return body if isinstance(body, dict) else {}

@@ -1,8 +1,8 @@
-"""A message as Slack's Block Kit lays it out; the same for an incoming webhook and for chat.postMessage.
+"""Alerts in Slack's Block Kit; the same for an incoming webhook and for chat.postMessage.
 
 Slack's limits: 50 blocks, 150 characters in a header, 3,000 in a section, 2,000 in a field, 10 fields in a section,
-3,000 in a button's URL. Undocumented, and met in practice: about 12,000 characters over all blocks
-(`msg_blocks_too_long`); we stay well below. Characters are counted after escaping, so that no entity is ever cut.
+3,000 in a button's URL. Not documented, but enforced: about 12,000 characters over all blocks
+(`msg_blocks_too_long`); messages stay well below. Characters count after escaping, so that no entity is ever cut.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _SHORT_ERROR = 200
 _WHOLE_ERROR = 2_700
 _SECTION = 2_900
 _LINES = 9_500
-"""What the lines of a batch may take up, line ends included."""
+"""Characters that the lines of a batch may use, line ends included."""
 
 _ALIKE = 3
-"""So many jobs of which the same is to be said share its line."""
+"""This many jobs with the same text share one line of it."""
 
-_LEAST_SAID = 16
-"""What a name leaves of its line for what happened."""
+_MIN_STATEMENT = 16
+"""Characters that a name leaves on its line for what happened."""
 
 _MOST_LINES = 400
 
@@ -38,7 +38,7 @@ Json = dict[str, Any]
 
 
 def slack_message(alerts: Sequence[Alert]) -> Json:
-    """`text` (the fallback that notifications show) and `blocks`; nothing in it mentions, links or unfurls."""
+    """`text` (the fallback that notifications show) and `blocks`; nothing in them mentions, links or unfurls."""
     return {
         "text": _fallback(alerts),
         "blocks": _blocks(alerts[0]) if len(alerts) == 1 else _batch_blocks(alerts),
@@ -48,17 +48,17 @@ def slack_message(alerts: Sequence[Alert]) -> Json:
 
 
 def escaped(text: str, limit: int) -> str:
-    """Slack's markup that shows `text` as it is, in at most `limit` characters: no mention, no link, no broadcast.
+    """Slack markup that shows `text` literally, in at most `limit` characters: no mention, no link, no broadcast.
 
-    `@here` becomes a wide @, since old webhooks resolve names in plain text too. A run of backticks cannot end a code
-    block around it.
+    The @ of `@here` becomes a full-width one, since old webhooks resolve names in plain text too. A run of backticks
+    cannot end the code block around it.
     """
     text = _BROADCAST.sub("\uff20", text).replace("```", "'''")
     return "".join(_ENTITIES.get(char, char) for char in fit(text, limit, _size))
 
 
 def escaped_length(text: str) -> int:
-    """Characters that `escaped` text takes up, as Slack counts them."""
+    """Characters that `escaped` text uses, as Slack counts them."""
     return sum(_size(char) for char in text)
 
 
@@ -71,12 +71,12 @@ def header(title: str) -> Json:
 
 
 def section(markup: str) -> Json:
-    """A block of markup that is escaped already."""
+    """A block of markup that is already escaped."""
     return {"type": "section", "text": _mrkdwn(markup)}
 
 
 def plain(text: str, limit: int) -> Json:
-    """A plain_text object; Slack parses nothing in it, and angle brackets become their look-alikes all the same."""
+    """A plain_text object; Slack parses nothing in it, but angle brackets still become look-alikes."""
     text = _BROADCAST.sub("\uff20", text).replace("<", "\u2039").replace(">", "\u203a")
     return {"type": "plain_text", "text": fit(text, limit), "emoji": True}
 
@@ -125,13 +125,13 @@ def _length(text: str) -> int:
 
 def _batch_blocks(alerts: Sequence[Alert]) -> list[Json]:
     lines, jobs = messages.job_lines(alerts, _MOST_LINES)
-    owed = min(len(lines), messages.LEAST_LINES)
-    width = min(_LINES // owed, 300) - 1
+    required = min(len(lines), messages.LEAST_LINES)
+    width = min(_LINES // required, 300) - 1
     texts: list[str] = []
     used = named = 0
     for text, is_job in _batch_lines(lines, width):
         used += _length(text) + 1
-        if named >= owed and used > _LINES:  # short names leave room for more than we owe
+        if named >= required and used > _LINES:  # short names leave room for more lines than required
             break
         texts.append(text)
         named += is_job
@@ -141,9 +141,9 @@ def _batch_blocks(alerts: Sequence[Alert]) -> list[Json]:
 
 
 def _batch_lines(lines: Sequence[messages.JobLine], width: int) -> Iterator[tuple[str, bool]]:
-    """Each line of a batch, and whether it is a job's; on average of at most `width`.
+    """Each line of a batch, and whether it is a job's; at most `width` on average.
 
-    What several jobs have to say alike, as in an outage they do, stands above their names once, and whole.
+    Text that several jobs share, as in an outage, appears once, in full, above their names.
     """
     alike: dict[str, list[messages.JobLine]] = {}
     for line in lines:
@@ -160,9 +160,9 @@ def _batch_lines(lines: Sequence[messages.JobLine], width: int) -> Iterator[tupl
 
 
 def _line(line: messages.JobLine, width: int) -> str:
-    """`🚨 *name* - what happened`, in at most `width`; the name gets what it needs, since it says where to look."""
+    """`🚨 *name* - what happened`, in at most `width`; the name takes precedence, since it says where to look."""
     room = width - _length(line.mark) - 6
-    name = escaped(line.name, room - min(_length(line.said), _LEAST_SAID))
+    name = escaped(line.name, room - min(_length(line.said), _MIN_STATEMENT))
     return f"{line.mark} *{name}* - {escaped(line.said, room - _length(name))}"
 
 
@@ -178,7 +178,7 @@ def _sections(texts: Sequence[str]) -> list[str]:
 
 
 def _fallback(alerts: Sequence[Alert]) -> str:
-    """What a phone's lock screen shows: the title, then the error and the time, or the first lines of a batch."""
+    """The text on a phone's lock screen: the title, then the error and the time, or the first lines of a batch."""
     lines = [escaped(messages.title(alerts, 300), 600)]
     if len(alerts) == 1:
         alert = alerts[0]

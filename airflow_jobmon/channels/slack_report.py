@@ -1,4 +1,4 @@
-"""A report as Slack's Block Kit lays it out: tables as fixed-width code, cut to what one message may hold."""
+"""A report in Slack's Block Kit: tables as fixed-width code, cut to what one message may hold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def slack_report(report: Report) -> Json:
-    """`text` (the fallback that notifications show) and `blocks`; nothing in it mentions, links or unfurls."""
+    """`text` (the fallback that notifications show) and `blocks`; nothing in them mentions, links or unfurls."""
     title = report_title(report, _HEADER)
     summary = escaped(one_line(report.summary), 1_000)
     blocks = [header(title), *([section(summary)] if summary else [])]
@@ -41,7 +41,7 @@ def slack_report(report: Report) -> Json:
 
 
 def _texts(part: Section, share: int) -> list[str]:
-    """A section's blocks, in at most `share` characters together (but always its heading)."""
+    """A section's blocks, in at most `share` characters together (its heading always fits)."""
     lines = [f"*{escaped(one_line(part.heading), 200)}*"]
     used = len(lines[0])
     shown = 0
@@ -61,7 +61,7 @@ def _texts(part: Section, share: int) -> list[str]:
 
 
 def _table(table: Table, share: int) -> list[str]:
-    """The table in code blocks, as many of its rows as `share` has room for."""
+    """The table in code blocks, with as many rows as fit in `share` characters."""
     head, *rows = table_lines(table)
     blocks: list[str] = []
     current = [head]

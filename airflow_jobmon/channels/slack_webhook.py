@@ -1,7 +1,7 @@
 """Slack's incoming webhooks: connection type `slackwebhook`.
 
-Airflow's hook finds the address; the bytes are posted by us, since slack_sdk encodes them anew, follows redirects and
-cannot bound a sending as a whole.
+Airflow's hook finds the address; this module posts the bytes itself, since slack_sdk encodes them again, follows
+redirects and cannot limit the time of a whole request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import UUID
 from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
+from airflow_jobmon.channels.airflow_connection import AirflowConnection, hook_for
 from airflow_jobmon.channels.slack_message import slack_message
 from airflow_jobmon.channels.slack_report import slack_report
 from airflow_jobmon.core.model.alerts import Alert
@@ -31,14 +31,14 @@ JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 
 
 class SlackWebhookChannel:
-    """Posts to one incoming webhook; Slack knows the Slack channel behind it.
+    """Posts to one incoming webhook, which belongs to one Slack channel.
 
-    Opening it raises ConfigurationError where the connection holds no webhook.
+    Opening raises ConfigurationError if the connection holds no webhook.
     """
 
     def __init__(self, conn_id: str, *, name: str | None = None, connection: Connection | None = None) -> None:
         self.name = name or conn_id
-        self._connection = KeptConnection(conn_id, connection)
+        self._connection = AirflowConnection(conn_id, connection)
         self._address()
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:  # noqa: ARG002 - Slack takes no key
@@ -50,12 +50,12 @@ class SlackWebhookChannel:
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
 
         url, proxy = self._address()
-        answer = post(open_session(proxy=proxy), url, body, headers=JSON_HEADERS, timeout=timeout)
-        check_status(answer, advice=f"create a new webhook in Slack and put it in connection {self.name!r}")
-        if answer.body.lstrip().startswith("<"):
+        response = post(open_session(proxy=proxy), url, body, headers=JSON_HEADERS, timeout=timeout)
+        check_status(response, advice=f"create a new webhook in Slack and put it in connection {self.name!r}")
+        if response.body.lstrip().startswith("<"):
             raise DeliveryError(
-                f"{answer.host} answered {answer.status} with a web page, not Slack's `ok`; "
-                f"is the address in connection {self.name!r} that of a webhook, and is there a proxy in between?"
+                f"{response.host} answered {response.status} with a web page, not Slack's `ok`; "
+                f"check that connection {self.name!r} holds the address of a webhook, and that no proxy intercepts it"
             )
         return Accepted()
 
@@ -64,9 +64,11 @@ class SlackWebhookChannel:
         where = f"connection {self._connection.conn_id!r}"
         if not (connection.password or "").strip():
             raise ConfigurationError(f"{where} has no password; put the webhook's URL (or its token) there")
-        hook = hook_on(SlackWebhookHook, connection, slack_webhook_conn_id=self._connection.conn_id)
+        hook = hook_for(SlackWebhookHook, connection, slack_webhook_conn_id=self._connection.conn_id)
         url = str(hook.client.url)
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigurationError(f"{where} does not make an http address; put the webhook's whole URL in password")
+            raise ConfigurationError(
+                f"{where} is not a valid HTTP address; put the webhook's whole URL in the password"
+            )
         return url, self._connection.extra().get("proxy") or None

@@ -1,4 +1,4 @@
-"""Alerts as JSON to any HTTP address: connection type `http`."""
+"""Alerts as JSON to any HTTP endpoint: connection type `http`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.channels.airflow_connection import KeptConnection, hook_on
+from airflow_jobmon.channels.airflow_connection import AirflowConnection, hook_for
 from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.rendering import messages
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 FORMAT_VERSION = 1
-"""Readers may rely on every field of a version; fields may be added to it."""
+"""Consumers may rely on every field of a version; a version may gain fields."""
 
 _ERROR = 2_000
 _TEXT = 1_000
@@ -35,17 +35,17 @@ _TEXT = 1_000
 class WebhookChannel:
     """POSTs one JSON object per message, with the message's key as Idempotency-Key.
 
-    The connection's login and password become Basic authentication and its extra becomes headers, as with every http
-    connection of Airflow. Opening raises ConfigurationError where the connection makes no address.
+    The connection's login and password become Basic authentication and its extra becomes headers, as in any Airflow
+    http connection. Opening raises ConfigurationError if the connection does not form a valid address.
     """
 
     def __init__(self, conn_id: str, *, name: str | None = None, connection: Connection | None = None) -> None:
         self.name = name or conn_id
-        self._connection = KeptConnection(conn_id, connection)
+        self._connection = AirflowConnection(conn_id, connection)
         self._open()[1].close()
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
-        """All alerts, whole but for long texts; `text` says it to people, `alerts` to machines."""
+        """All alerts, only long texts are cut; `text` is for people, `alerts` for machines."""
         message = {
             "version": FORMAT_VERSION,
             "key": str(key),
@@ -56,7 +56,7 @@ class WebhookChannel:
         return json.dumps(message).encode("ascii")
 
     def render_report(self, report: Report, *, key: UUID) -> bytes:
-        """The report, whole but for long texts; `text` says it to people, `report` to machines."""
+        """The report, only long texts are cut; `text` is for people, `report` for machines."""
         message = {
             "version": FORMAT_VERSION,
             "key": str(key),
@@ -70,13 +70,13 @@ class WebhookChannel:
 
         url, session = self._open()
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(key)}
-        answer = post(session, url, body, headers=headers, timeout=timeout)
-        check_status(answer, advice=f"check the address and credentials of connection {self.name!r}")
+        response = post(session, url, body, headers=headers, timeout=timeout)
+        check_status(response, advice=f"check the address and credentials of connection {self.name!r}")
         return Accepted()
 
     def _open(self) -> tuple[str, requests.Session]:
         connection = self._connection.get()
-        hook = hook_on(HttpHook, connection, method="POST", http_conn_id=self._connection.conn_id)
+        hook = hook_for(HttpHook, connection, method="POST", http_conn_id=self._connection.conn_id)
         try:
             session: requests.Session = hook.get_conn()
             url = str(hook.base_url)
@@ -86,14 +86,14 @@ class WebhookChannel:
             usable = False
         if not usable or parts.scheme not in {"http", "https"}:
             raise ConfigurationError(
-                f"connection {self._connection.conn_id!r} makes no http address; "
+                f"connection {self._connection.conn_id!r} does not form a valid HTTP address; "
                 "put the whole URL in host, like https://example.com/alerts, and leave schema and port empty"
             )
         return url, session
 
 
 def _plain(value: Any) -> Any:
-    """Every text in it masked and cut, all else as it is."""
+    """Mask and cut every text in it; leave everything else unchanged."""
     if isinstance(value, str):
         return plain_json(value, _TEXT)
     if isinstance(value, dict):
@@ -102,13 +102,13 @@ def _plain(value: Any) -> Any:
 
 
 def _alert_json(alert: Alert) -> dict[str, Any]:
-    """As the alert is, so that names can be compared; secrets masked and long texts cut."""
-    told = alert.as_json()
-    told["job_name"] = plain_json(alert.job_name, _TEXT)
-    told["message"] = plain_json(alert.message, _TEXT)
-    told["error"] = plain_json(alert.error, _ERROR) if alert.error is not None else None
-    told["facts"] = [[plain_json(label, _TEXT), plain_json(value, _TEXT)] for label, value in alert.facts]
-    told["title"] = messages.title([alert], 200)
+    """The alert, names unescaped so that they can be compared; secrets masked, long texts cut."""
+    fields = alert.as_json()
+    fields["job_name"] = plain_json(alert.job_name, _TEXT)
+    fields["message"] = plain_json(alert.message, _TEXT)
+    fields["error"] = plain_json(alert.error, _ERROR) if alert.error is not None else None
+    fields["facts"] = [[plain_json(label, _TEXT), plain_json(value, _TEXT)] for label, value in alert.facts]
+    fields["title"] = messages.title([alert], 200)
     for link in ("logs_url", "runbook_url"):
-        told[link] = told[link] if told[link] and messages.is_link(told[link]) else None
-    return told
+        fields[link] = fields[link] if fields[link] and messages.is_link(fields[link]) else None
+    return fields

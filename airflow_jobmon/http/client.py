@@ -1,4 +1,4 @@
-"""One POST, once: bounded as a whole, no redirect to another host, and no address in an error or a log.
+"""One HTTP request, sent once: bounded as a whole, no redirect to another host, no address in an error or a log.
 
 Addresses are secrets here (a Slack webhook is its URL), so an error names the host only.
 """
@@ -31,8 +31,8 @@ _MOST_REDIRECTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server said; header names are case-insensitive, the body is cut to 64 KiB."""
+class Response:
+    """The server's response; header names are case-insensitive, the body is cut to 64 KiB."""
 
     host: str
     status: int
@@ -41,7 +41,7 @@ class Answer:
 
     @property
     def summary(self) -> str:
-        """One line for an error message, the server's words cut."""
+        """One line for an error message; the body is cut."""
         said = fit(one_line(self.body), 200)
         return f"{self.host} answered {self.status}" + (f": {said}" if said else "")
 
@@ -59,26 +59,26 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def post(session: requests.Session, url: str, body: bytes, *, headers: Mapping[str, str], timeout: float) -> Answer:
-    """Send `body` as it is and return the answer, whatever its status.
+def post(session: requests.Session, url: str, body: bytes, *, headers: Mapping[str, str], timeout: float) -> Response:
+    """Send `body` unchanged and return the response, whatever its status.
 
-    Raises DeliveryError where no answer came: rejected if the connection was never made, not rejected once it was.
+    Raises DeliveryError if no response arrives: `rejected` if no connection was made, not `rejected` once it was.
     """
     return _request(session, "POST", url, body, headers=headers, timeout=timeout)
 
 
-def fetch(session: requests.Session, url: str, *, headers: Mapping[str, str], timeout: float) -> Answer:
-    """GET, under the same rules as `post`; for looking whether credentials work."""
+def fetch(session: requests.Session, url: str, *, headers: Mapping[str, str], timeout: float) -> Response:
+    """GET under the same rules as `post`; checks whether credentials work."""
     return _request(session, "GET", url, None, headers=headers, timeout=timeout)
 
 
 def _request(
     session: requests.Session, method: str, url: str, body: bytes | None, *, headers: Mapping[str, str], timeout: float
-) -> Answer:
+) -> Response:
     host = urlsplit(url).hostname or "the server"
     _keep_addresses_out_of_the_log()
 
-    def work(deadline: Deadline) -> Answer:
+    def work(deadline: Deadline) -> Response:
         with session:
             for scheme in ("http://", "https://"):
                 session.mount(scheme, _BoundedAdapter(deadline))
@@ -90,30 +90,30 @@ def _request(
 
 def _ask(
     session: requests.Session, method: str, url: str, *, body: bytes | None, headers: dict[str, str], deadline: Deadline
-) -> Answer:
+) -> Response:
     host = urlsplit(url).hostname or "the server"
     try:
         for _ in range(_MOST_REDIRECTS):
             with session.request(
                 method, url, data=body, headers=headers, timeout=deadline.remaining, allow_redirects=False, stream=True
             ) as response:
-                answer = Answer(host, response.status_code, response.headers, _read(response, deadline))
-            target = urljoin(url, answer.headers.get("Location", ""))
-            if answer.status not in {307, 308} or _origin(target) != _origin(url):
-                return answer
+                received = Response(host, response.status_code, response.headers, _read(response, deadline))
+            target = urljoin(url, received.headers.get("Location", ""))
+            if received.status not in {307, 308} or _origin(target) != _origin(url):
+                return received
             url = target  # the same server, one path further, such as a missing slash
-        raise PermanentDeliveryError(f"{host} redirects in circles; put its final address in the connection")
+        raise PermanentDeliveryError(f"{host} redirects in a loop; put its final address in the connection")
     except (requests.RequestException, OSError, ValueError) as error:
         if deadline.passed:
             raise TimeoutError from None
         # Never the exception's own text: it holds the whole address.
         if deadline.begun:
-            raise DeliveryError(f"{host} ended the connection without an answer ({_reason(error)})") from None
+            raise DeliveryError(f"{host} closed the connection without a response ({_reason(error)})") from None
         raise DeliveryError(f"cannot connect to {host}: {_reason(error)}", rejected=True) from None
 
 
 def _read(response: requests.Response, deadline: Deadline) -> str:
-    """The body as far as it matters; what the server said with its status stands, even if the rest never comes."""
+    """The start of the body; the status stands even if the rest never arrives."""
     read = b""
     try:
         for piece in response.iter_content(4096):
@@ -122,7 +122,7 @@ def _read(response: requests.Response, deadline: Deadline) -> str:
                 break
     except (requests.RequestException, OSError):
         if response.ok:
-            raise  # an answer cut short is no acceptance
+            raise  # a truncated response does not prove acceptance
     return read[:_MOST_READ].decode("utf-8", "replace")
 
 
@@ -132,7 +132,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Why, in words that hold no address: the operating system's, or TLS's, or the kind of the error."""
+    """The cause without any address in it: from the operating system, from TLS, or the error's type."""
     found: BaseException | None = error
     seen: list[BaseException] = []
     while found is not None and found not in seen:
@@ -148,7 +148,7 @@ def _reason(error: BaseException) -> str:
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """No retries; its connections tell the deadline when they are made, and are shut when it ends."""
+    """No retries. Each connection reports to the deadline once made, and is shut down when the deadline passes."""
 
     def __init__(self, deadline: Deadline) -> None:
         super().__init__(max_retries=0)
@@ -168,8 +168,8 @@ class _BoundedAdapter(HTTPAdapter):
 
 
 @lru_cache(maxsize=4)
-def _trusting(bundle: str, changed_at: int) -> ssl.SSLContext:  # noqa: ARG001 - a bundle that changed is read again
-    """TLS that trusts who is in this bundle: reading one takes 30 ms, so not at each sending."""
+def _trusting(bundle: str, changed_at: int) -> ssl.SSLContext:  # noqa: ARG001 - part of the cache key: a changed bundle is read again
+    """A TLS context that trusts this CA bundle; cached, since reading a bundle takes 30 ms."""
     context = create_urllib3_context()
     context.load_verify_locations(bundle)
     return context

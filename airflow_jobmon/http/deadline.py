@@ -1,4 +1,4 @@
-"""Bounding a sending as a whole, whatever the server does: time-outs of sockets only bound each single wait."""
+"""A time limit for a whole request, whatever the server does: socket timeouts only bound each single wait."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ THREAD_NAME = "jobmon-send"
 
 
 class Closable(Protocol):
-    """What ends a blocked read when it is called from another thread."""
+    """Ends a blocked read when called from another thread."""
 
     def __call__(self) -> object: ...
 
 
 class Deadline:
-    """When a sending must be over, and whether the message was already on its way by then.
+    """When a request must be over, and whether its message was already on the way by then.
 
-    The worker calls `begin` right before the first byte of the message. After the end `begin` raises, so an attempt
-    that was given up before it began can never deliver later.
+    The worker calls `begin` right before the first byte of the message. Once the deadline has passed, `begin` raises,
+    so an attempt that was abandoned before it began can never deliver later.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -37,7 +37,7 @@ class Deadline:
 
     @property
     def remaining(self) -> float:
-        """Seconds left, never 0 or less: sockets read 0 as `do not wait` and refuse less."""
+        """Seconds left, always positive: sockets take 0 for "do not wait" and refuse negative values."""
         return max(self._ends - time.monotonic(), 0.001)
 
     @property
@@ -45,7 +45,7 @@ class Deadline:
         return self._over or time.monotonic() >= self._ends
 
     def on_end(self, close: Closable) -> None:
-        """What to call when the time is up, to wake a worker that is stuck in a read."""
+        """Call `close` when the time is up, to wake a worker that is stuck in a read."""
         with self._lock:
             self._closers.append(close)
 
@@ -62,15 +62,15 @@ class Deadline:
         for close in closers:
             try:
                 close()
-            except (OSError, ValueError, AttributeError):  # closed meanwhile by the worker itself
+            except (OSError, ValueError, AttributeError):  # the worker has closed it meanwhile
                 continue
 
 
 def within(timeout: float, work: Callable[[Deadline], T], *, where: str) -> T:
-    """What `work` returns or raises, or a DeliveryError once `timeout` seconds have passed.
+    """Return or raise what `work` does, or raise DeliveryError once `timeout` seconds have passed.
 
-    The work runs in a thread of its own, since neither a slow name server nor a server that drips one byte a second
-    can be bounded from within. `where` names the server in the error.
+    The work runs in its own thread, since neither a slow name server nor a server that sends one byte a second can be
+    bounded from within. `where` names the server in the error.
     """
     deadline = Deadline(timeout)
     outcome: list[T] = []
@@ -86,11 +86,11 @@ def within(timeout: float, work: Callable[[Deadline], T], *, where: str) -> T:
     worker.start()
     worker.join(timeout)
     if worker.is_alive():
-        deadline.end()  # what the worker makes of a connection we shut is no answer
+        deadline.end()  # ignore what the worker makes of the closed connection
     elif outcome:
         return outcome[0]
     elif not isinstance(failure[0], TimeoutError):
         raise failure[0]
     if deadline.begun:
-        raise DeliveryError(f"{where} did not answer within {timeout:g} s; it may have the message")
+        raise DeliveryError(f"{where} did not respond within {timeout:g} s; it may have the message")
     raise DeliveryError(f"{where} could not be reached within {timeout:g} s", rejected=True)

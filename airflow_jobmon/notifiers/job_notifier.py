@@ -68,9 +68,9 @@ class JobNotifier(BaseNotifier):
         Raises ConnectionProblem or ConfigurationError where it cannot be.
         """
         if self._channel is None:
-            from airflow_jobmon.channels.airflow_connection import KeptConnection  # noqa: PLC0415 - not at parse time
+            from airflow_jobmon.channels.airflow_connection import AirflowConnection  # noqa: PLC0415 - not at parse time
 
-            self._channel = self._open(KeptConnection(self.conn_id).get())
+            self._channel = self._open(AirflowConnection(self.conn_id).get())
         return self._channel
 
     def notify(self, context: Context) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_jobmon.channels import Channel
-from airflow_jobmon.channels.airflow_connection import KeptConnection, read_connection
+from airflow_jobmon.channels.airflow_connection import AirflowConnection, read_connection
 from airflow_jobmon.channels.registry import channel_for
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem, JobmonError
 
@@ -16,25 +16,25 @@ def conninfo(conn_id: str) -> str:
 
     Raises ConnectionProblem where the connection is missing or cannot be used, saying how to create it.
     """
-    return _conninfo(KeptConnection(conn_id))
+    return _conninfo(AirflowConnection(conn_id))
 
 
 async def aconninfo(conn_id: str) -> str:
     """`conninfo` for code that runs in the triggerer's loop, where the blocking lookup would deadlock."""
-    return _conninfo(KeptConnection(conn_id, await read_connection(conn_id)))
+    return _conninfo(AirflowConnection(conn_id, await read_connection(conn_id)))
 
 
 def connection_type(conn_id: str) -> str | None:
     """The type of a connection; None where there is no such connection, as for a channel given as a notifier."""
     try:
-        return KeptConnection(conn_id).get().conn_type
+        return AirflowConnection(conn_id).get().conn_type
     except ConnectionProblem:
         return None
 
 
 def open_channel(conn_id: str) -> Channel:
     """The channel that an Airflow connection stands for; its type picks the kind. Nothing is sent or dialled yet."""
-    return channel_for(KeptConnection(conn_id).get())
+    return channel_for(AirflowConnection(conn_id).get())
 
 
 def open_channels(names: Iterable[str]) -> tuple[dict[str, Channel], dict[str, str]]:
@@ -49,7 +49,7 @@ def open_channels(names: Iterable[str]) -> tuple[dict[str, Channel], dict[str, s
     return channels, problems
 
 
-def _conninfo(kept: KeptConnection) -> str:
+def _conninfo(kept: AirflowConnection) -> str:
     import psycopg  # noqa: PLC0415 - 0.3 s that a DAG file need not pay
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415
 

@@ -5,14 +5,14 @@ import json
 import pytest
 from airflow.sdk import Connection
 
-from airflow_jobmon.channels.airflow_connection import hook_on
+from airflow_jobmon.channels.airflow_connection import hook_for
 from airflow_jobmon.hooks import ResendHook
 from demo.ports import free_port
 from tests.support.servers import drop, http_server, reply
 
 
 def hook(**fields):
-    return hook_on(ResendHook, Connection(conn_id="resend", conn_type="resend", **fields), resend_conn_id="resend")
+    return hook_for(ResendHook, Connection(conn_id="resend", conn_type="resend", **fields), resend_conn_id="resend")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def hook(**fields):
         pytest.param(reply(400, '{"name": "validation_error"}'), False, "refuses the API key", id="an invalid key"),
         pytest.param(reply(403, "{}"), False, "refuses the API key", id="a forbidden key"),
         pytest.param(reply(404, "not here"), False, "is host right?", id="another server"),
-        pytest.param(drop, False, "without an answer", id="a lost connection"),
+        pytest.param(drop, False, "without a response", id="a lost connection"),
     ],
 )
 def test_the_test_button_says_whether_the_key_works(answer, good, says):
@@ -48,7 +48,7 @@ def test_the_test_button_says_that_nobody_answers():
     ("fields", "says"),
     [
         ({}, "no password"),
-        ({"password": "re_ü"}, "no API key"),
+        ({"password": "re_ü"}, "not a valid API key"),
         ({"password": "re_1", "host": "ftp://x"}, "leave it empty"),
     ],
 )

@@ -201,7 +201,7 @@ def test_what_is_no_incidents_number_is_told(parser, capsys, command, number):
     [
         pytest.param("absent", "channel absent: Airflow has no connection 'absent'", id="no such connection"),
         pytest.param(
-            "jobmon_default", "has type 'postgres', which is no channel; use one of", id="not a channel's type"
+            "jobmon_default", "has type 'postgres', which is not a channel type; use one of", id="not a channel's type"
         ),
     ],
 )

@@ -186,7 +186,7 @@ def test_silence_after_the_mail_is_no_rejection(server):
     server.hang_at = "data"
     error = refusal(channel_on(server.port), timeout=0.6)
     assert (error.permanent, error.rejected) == (False, False)
-    assert "did not answer within 0.6 s" in str(error)
+    assert "did not respond within 0.6 s" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 
-from airflow_jobmon.channels.email_message import message_bytes, read_addresses, read_sender, write_letter
+from airflow_jobmon.channels.email_message import alert_email, alert_email_bytes, read_addresses, read_sender
 from airflow_jobmon.core.model.alerts import AlertEvent
 from airflow_jobmon.errors import ConfigurationError
 from tests.support.hostile_alerts import alerts, an_alert, copied, copies, some_alerts
@@ -77,7 +77,7 @@ def check_mail(body, sent):
     )
     assert [address.addr_spec for address in mail["To"].addresses] == list(TO)
     assert mail["From"].addresses[0].addr_spec == "alerts@example.com"
-    letter = write_letter(sent)
+    letter = alert_email(sent)
     assert len(letter.subject) <= 200
     assert str(mail["Subject"]) == letter.subject
     assert content(mail, "html") == letter.html.rstrip("\n")
@@ -88,25 +88,25 @@ def check_mail(body, sent):
 @settings(max_examples=60, deadline=None)
 @given(alerts)
 def test_no_alert_breaks_a_mail(alert):
-    check_mail(message_bytes([alert], key=KEY, sender=SENDER, recipients=TO), [alert])
+    check_mail(alert_email_bytes([alert], key=KEY, sender=SENDER, recipients=TO), [alert])
 
 
 @settings(max_examples=15, deadline=None)
 @given(some_alerts, copies)
 def test_no_batch_breaks_a_mail(some, times):
     batch = copied(some, times)
-    check_mail(message_bytes(batch, key=KEY, sender=SENDER, recipients=TO), batch)
+    check_mail(alert_email_bytes(batch, key=KEY, sender=SENDER, recipients=TO), batch)
 
 
 @settings(max_examples=15, deadline=None)
 @given(alerts)
 def test_rendering_again_gives_the_same_bytes(alert):
-    first = message_bytes([alert], key=KEY, sender=SENDER, recipients=TO)
-    assert message_bytes([alert], key=KEY, sender=SENDER, recipients=TO) == first
+    first = alert_email_bytes([alert], key=KEY, sender=SENDER, recipients=TO)
+    assert alert_email_bytes([alert], key=KEY, sender=SENDER, recipients=TO) == first
 
 
 def test_a_failure_looks_like_the_procedures():
-    mail = parse(message_bytes([an_alert()], key=KEY, sender=SENDER, recipients=TO))
+    mail = parse(alert_email_bytes([an_alert()], key=KEY, sender=SENDER, recipients=TO))
     assert mail["Subject"] == "ALERT: Job Failed - update-installment-statuses"
     assert mail["Message-ID"] == f"<{KEY}@example.com>"
     assert mail["Date"].datetime == datetime(2025, 11, 13, 2, 5, tzinfo=UTC)
@@ -122,13 +122,13 @@ def test_a_failure_looks_like_the_procedures():
 
 
 def test_a_drill_says_so_in_subject_and_title():
-    letter = write_letter([an_alert(event=AlertEvent.TEST)])
+    letter = alert_email([an_alert(event=AlertEvent.TEST)])
     assert letter.subject == "TEST ALERT: Job Failed - update-installment-statuses"
     assert "TEST ALERT - Job Failed" in Page(letter.html).text
 
 
 def test_nothing_is_loaded_from_elsewhere():
-    html = write_letter([an_alert()]).html
+    html = alert_email([an_alert()]).html
     assert not re.search(r"(?i)<(img|link|script|iframe)|url\(|@import", html)
 
 
@@ -138,7 +138,7 @@ def test_a_batch_names_150_jobs_at_least_and_stays_below_what_gmail_shows(jobs):
         an_alert(job_name=f"job-{n}-" + "<é>" * 40, error="<&>" * 200, logs_url=f"https://x.example/{n}?a=1&b=2")
         for n in range(jobs)
     ]
-    letter = write_letter(sent)
+    letter = alert_email(sent)
     page = check_page(letter.html, sent)
     named = page.tags.count("tr") - 3
     assert named >= 150
@@ -147,7 +147,7 @@ def test_a_batch_names_150_jobs_at_least_and_stays_below_what_gmail_shows(jobs):
 
 
 def test_the_error_keeps_its_lines():
-    html = write_letter([an_alert(error="line 1\n    line 2")]).html
+    html = alert_email([an_alert(error="line 1\n    line 2")]).html
     assert "line 1\n    line 2</pre>" in html
 
 

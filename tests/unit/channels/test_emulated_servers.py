@@ -98,8 +98,8 @@ def test_two_senders_with_the_same_key_are_one_mail(emulate):
 
 
 def test_the_test_button_against_resend(emulate):
-    from airflow_jobmon.channels.airflow_connection import hook_on
+    from airflow_jobmon.channels.airflow_connection import hook_for
     from airflow_jobmon.hooks import ResendHook
 
     connection = Connection(conn_id="r", conn_type="resend", host=emulate.resend, password="re_test")
-    assert hook_on(ResendHook, connection, resend_conn_id="r").test_connection()[0]
+    assert hook_for(ResendHook, connection, resend_conn_id="r").test_connection()[0]

@@ -160,7 +160,7 @@ def test_the_time_out_bounds_the_whole_sending(make, server, fault):
     server.otherwise = fault
     error = refusal(make(server.url), timeout=0.6)
     assert (error.permanent, error.rejected) == (False, False)
-    assert "did not answer within 0.6 s" in str(error)
+    assert "did not respond within 0.6 s" in str(error)
     # The abandoned worker is woken: it closes the connection instead of reading on.
     if fault is not servers.hang:
         assert server.finished.acquire(timeout=20)
@@ -180,7 +180,7 @@ def test_no_alert_is_sent_on_to_another_host(make, server, status):
         error = refusal(make(server.url))
         assert elsewhere.requests == []
     assert error.permanent
-    assert "points to localhost" in str(error)
+    assert "redirects to localhost" in str(error)
 
 
 def test_a_redirect_on_the_same_server_is_followed_with_the_same_bytes(make, server):
@@ -318,7 +318,7 @@ def test_no_alert_breaks_resends_json(alert):
     ("make_channel", "fields", "says"),
     [
         (SlackWebhookChannel, {"conn_type": "slackwebhook"}, "connection 'c' has no password"),
-        (SlackWebhookChannel, {"conn_type": "slackwebhook", "password": "ftp://x/y"}, "http address"),
+        (SlackWebhookChannel, {"conn_type": "slackwebhook", "password": "ftp://x/y"}, "HTTP address"),
         (SlackApiChannel, {"conn_type": "slack", "password": "x"}, "connection 'c' has no 'channel'"),
         (SlackApiChannel, {"conn_type": "slack", "extra": '{"channel": "#a"}'}, "connection 'c' has no password"),
         (ResendChannel, {"conn_type": "resend", "password": "x"}, "connection 'c' has no 'to'"),
@@ -330,9 +330,13 @@ def test_no_alert_breaks_resends_json(alert):
         ),
         (ResendChannel, {"conn_type": "resend", "password": "x", "extra": "{not json"}, "extra is not a JSON object"),
         (ResendChannel, {"conn_type": "resend", "password": "x", "extra": "[1]"}, "extra is not a JSON object"),
-        (WebhookChannel, {"conn_type": "http"}, "connection 'c' makes no http address"),
-        (WebhookChannel, {"conn_type": "http", "host": "ftp://x"}, "connection 'c' makes no http address"),
-        (WebhookChannel, {"conn_type": "http", "host": "http://x:port"}, "connection 'c' makes no http address"),
+        (WebhookChannel, {"conn_type": "http"}, "not form a valid HTTP address"),
+        (WebhookChannel, {"conn_type": "http", "host": "ftp://x"}, "not form a valid HTTP address"),
+        (
+            WebhookChannel,
+            {"conn_type": "http", "host": "http://x:port"},
+            "not form a valid HTTP address",
+        ),
     ],
 )
 def test_opening_says_what_a_connection_lacks(make_channel, fields, says):

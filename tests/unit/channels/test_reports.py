@@ -12,8 +12,8 @@ import pytest
 from airflow.sdk import Connection
 from hypothesis import given
 
-from airflow_jobmon.channels.email_message import letter_bytes
-from airflow_jobmon.channels.email_report import write_report
+from airflow_jobmon.channels.email_message import email_bytes
+from airflow_jobmon.channels.email_report import report_email
 from airflow_jobmon.channels.registry import channel_for
 from airflow_jobmon.channels.slack_report import slack_report
 from tests.support.delivery_faults import connection, mail_connection
@@ -55,7 +55,7 @@ class Tags(HTMLParser):
 
 @given(reports)
 def test_no_text_becomes_markup_in_an_email(report):
-    letter = write_report(report)
+    letter = report_email(report)
     tags = Tags(letter.html)
     assert tags.seen <= set(
         "html head meta title style body table tr td th h1 h2 p a div ul li".split()  # noqa: SIM905
@@ -67,8 +67,8 @@ def test_no_text_becomes_markup_in_an_email(report):
 
 @given(reports)
 def test_a_report_makes_a_mail_that_parses_back(report):
-    raw = letter_bytes(
-        write_report(report), at=report.at, key=KEY, sender="jobmon@example.com", recipients=["oncall@example.com"]
+    raw = email_bytes(
+        report_email(report), at=report.at, key=KEY, sender="jobmon@example.com", recipients=["oncall@example.com"]
     )
     mail = message_from_bytes(raw, policy=policy.default)
     assert mail.defects == []

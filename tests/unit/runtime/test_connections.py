@@ -72,11 +72,11 @@ def test_a_postgres_connection_becomes_a_conninfo(monkeypatch, conninfo, uri, ex
         pytest.param("postgres://user:secret@h/d?iam=true", "asks for IAM tokens", id="tokens"),
         pytest.param(
             '{"password": "secret"',
-            "is there, but its variable AIRFLOW_CONN_LOGS is malformed JSON at character 22: Expecting",
+            "exists, but its variable AIRFLOW_CONN_LOGS is malformed JSON at character 22: Expecting",
             id="malformed JSON",
         ),
         pytest.param(
-            "host=h password=secret", "its variable AIRFLOW_CONN_LOGS is no connection URI; write it like", id="no URI"
+            "host=h password=secret", "its variable AIRFLOW_CONN_LOGS is not a connection URI; write it like", id="no URI"
         ),
         pytest.param(
             '{"conn_type": "postgres", "password": "secret", "hots": "h"}',
