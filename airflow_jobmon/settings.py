@@ -15,18 +15,18 @@ from airflow_jobmon.errors import ConfigurationError
 UNREGISTERED = ("learn", "defaults", "ignore")
 
 COLUMNS = ("id", "job_name", "started_at", "completed_at", "records_updated", "status", "error_message")
-"""What we call the columns of the job log; `jobs_log_columns` says what they are called there."""
+"""Our names for the columns of jobs_log; `jobs_log_columns` maps them to the table's names."""
 
 STATUSES = ("running", "success", "failed")
-"""Our status words; `status_words` says which words the log uses for them."""
+"""Our statuses; `status_words` maps them to the words in the table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the whole installation shares; a field of the same name on a job beats it.
+    """Settings of the whole installation; a field of the same name on a job overrides them.
 
-    jobs_log_columns: our column name to theirs. status_words: our word to the words their log uses.
-    base_url: Airflow's own address, with its path, without a trailing slash; None where it is not configured.
+    jobs_log_columns: our column name to the table's. status_words: our status to the words in the table. base_url:
+    Airflow's own address, with its path, without a trailing slash; None if it is not configured.
     """
 
     conn_id: str = "jobmon_default"
@@ -43,11 +43,11 @@ class Settings:
 
 
 def load() -> Settings:
-    """The settings as Airflow's configuration has them now: environment, airflow.cfg, `_CMD`, `_SECRET`.
+    """The current settings from Airflow's configuration: environment, airflow.cfg, `_CMD`, `_SECRET`.
 
     Raises ConfigurationError with the option, its value and how to write it.
     """
-    from airflow.sdk import conf  # noqa: PLC0415 - a second of imports, and pure code reads Settings too
+    from airflow.sdk import conf  # noqa: PLC0415 - takes a second to import, and pure code reads Settings too
 
     texts = {option: conf.get("jobmon", option, fallback=None) for option in OPTIONS}
     base_url = conf.get("api", "base_url", fallback=None)
@@ -55,7 +55,7 @@ def load() -> Settings:
 
 
 def read_settings(texts: Mapping[str, str | None], *, base_url: str | None = None) -> Settings:
-    """Settings from the text of each option; an absent or empty one keeps its default."""
+    """Settings from the text of each option; an absent or empty option keeps its default."""
     values: dict[str, Any] = {}
     for option, text in texts.items():
         if text is None or not text.strip():
@@ -75,17 +75,17 @@ def _duration(text: str) -> timedelta:
     except ConfigurationError as error:
         raise ValueError(str(error)) from None
     if duration <= timedelta(0):
-        raise ValueError(f"{format_duration(duration)} is not more than nothing; write it like 30s, 15m or 24h")
+        raise ValueError(f"{format_duration(duration)} is not a positive duration; write it like 30s, 15m or 24h")
     return duration
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Comma-separated connection ids, in the order given, each once; no id of Airflow's holds a space or semicolon."""
+    """Comma-separated connection ids, in the order given, without repeats; an id holds no space or semicolon."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if re.search(r"[\s;]", name):
             raise ValueError(
-                f"{name[:60]!r} is no connection id; separate ids by commas, like slack_oncall, mail_oncall"
+                f"{name[:60]!r} is not a connection id; separate ids by commas, like slack_oncall, mail_oncall"
             )
     return names
 
@@ -99,20 +99,22 @@ def _columns(text: str) -> dict[str, str]:
     for ours, theirs in _pairs(text, example="job_name=name, started_at=start_time"):
         if not isinstance(theirs, str) or not theirs:
             raise ValueError(f"{ours[:60]} needs the name of a column, not {theirs!r:.60}")
-        columns[_known(ours, COLUMNS, "column of ours")] = theirs
+        columns[_known(ours, COLUMNS, "column")] = theirs
     return columns
 
 
 def _status_words(text: str) -> dict[str, tuple[str, ...]]:
-    """Words may be a list in JSON, or joined by `|`; one word means one status only."""
+    """Words are a JSON list, or joined by `|`; each word belongs to one status."""
     words: dict[str, tuple[str, ...]] = {}
     taken: dict[str, str] = {}
     for ours, theirs in _pairs(text, example="failed=error|aborted, success=ok"):
-        status = _known(ours, STATUSES, "status of ours")
+        status = _known(ours, STATUSES, "status")
         listed = theirs.split("|") if isinstance(theirs, str) else theirs
         words_only = isinstance(listed, list) and all(isinstance(word, str) and word.strip() for word in listed)
         if not (words_only and listed):
-            raise ValueError(f"{status} needs the words the log uses for it, like error|aborted, not {theirs!r:.60}")
+            raise ValueError(
+                f"{status} needs the words that the log uses for it, like error|aborted, not {theirs!r:.60}"
+            )
         words[status] = tuple(dict.fromkeys(word.strip() for word in listed))
         for word in words[status]:
             if taken.setdefault(word, status) != status:
@@ -121,7 +123,7 @@ def _status_words(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def _pairs(text: str, *, example: str) -> list[tuple[str, Any]]:
-    """`a=b, c=d`, or a JSON object for names that hold commas or equals signs; no key twice."""
+    """Read `a=b, c=d`, or a JSON object for names that hold commas or equals signs; no key may occur twice."""
     pairs: list[tuple[str, Any]]
     if text.startswith(("{", "[")):
         try:
@@ -147,11 +149,11 @@ def _pairs(text: str, *, example: str) -> list[tuple[str, Any]]:
 def _known(word: str, words: tuple[str, ...], what: str) -> str:
     if word in words:
         return word
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+    from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
     near = get_close_matches(word, words, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{word[:60]!r} is no {what}{hint} (one of {', '.join(words)})")
+    raise ValueError(f"{word[:60]!r} is not a {what}{hint}; use one of {', '.join(words)}")
 
 
 OPTIONS: dict[str, Callable[[str], Any]] = {
@@ -166,4 +168,4 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
     "api_token": str,
     "heartbeat_conn_id": str,
 }
-"""Every option of the section and what reads it; each is a field of Settings."""
+"""Every option of the section and its reader; each is a field of Settings."""

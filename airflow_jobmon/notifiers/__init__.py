@@ -1,8 +1,8 @@
-"""Notifiers: the alerts of this package for any DAG's callbacks, with or without a job log.
+"""Notifiers: this package's alerts for the callbacks of any DAG, with or without a job log.
 
     with DAG(..., on_failure_callback=JobSlackNotifier(runbook_url="https://wiki.example.com/etl")):
 
-Nothing is read and nothing heavy is imported before a notification is sent.
+Nothing is read and nothing heavy is imported until a notification is sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Airflow tells a callback about an ordinary DAG, as an alert: the job is the dag id."""
+"""An alert from the context that Airflow passes to a DAG's callback: the job is the dag id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_jobmon.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What a DAG's author says about the job; each beats what the context has."""
+    """What a DAG's author says about the job; each field overrides the context."""
 
     job_name: str | None = None
     logs_url: str | None = None
@@ -24,10 +24,10 @@ class Wording:
 
 
 def alert_of(context: Mapping[str, Any], wording: Wording, *, now: datetime, base_url: str | None) -> Alert:
-    """The alert for a task's, a DAG's or a deadline's callback.
+    """The alert for the callback of a task, a DAG or a deadline.
 
-    A task's context has `ti` and its state, a DAG's has `reason` instead of an exception, and a deadline's only plain
-    dictionaries `dag_run` and `deadline`.
+    A task's context has `ti` and its state, a DAG's has `reason` instead of an exception, and a deadline's has only
+    the plain dictionaries `dag_run` and `deadline`.
     """
     ti = context.get("ti") or context.get("task_instance")
     run = context.get("dag_run")
@@ -53,14 +53,14 @@ def _what_happened(
 ) -> tuple[str, Health, str, datetime]:
     if deadline := context.get("deadline"):
         at = _moment(_get(deadline, "deadline_time")) or now
-        return "deadline", Health.CRITICAL, f"run {run_id} was not done by its deadline, {iso(at)}", at
+        return "deadline", Health.CRITICAL, f"run {run_id} did not finish by its deadline, {iso(at)}", at
     whole_dag = "reason" in context and not context.get("exception")
     state = str(_first(_get(run if whole_dag else ti, "state"), "")).rpartition(".")[2].lower()
     what = f"run {run_id}" if whole_dag or ti is None else f"task {_get(ti, 'task_id')} in run {run_id}"
     if context.get("exception") is None and (state == "success" or context.get("reason") == "success"):
         return "succeeded", Health.OK, f"{what} succeeded", now
     if state == "up_for_retry":
-        return "retrying", Health.WARNING, f"{what} failed and will be tried again", now
+        return "retrying", Health.WARNING, f"{what} failed and will be retried", now
     if state == "skipped":
         return "skipped", Health.OK, f"{what} was skipped", now
     return "failed", Health.CRITICAL, f"{what} failed", now
@@ -94,7 +94,7 @@ def _facts(context: Mapping[str, Any], ti: Any, dag_id: str, run_id: str) -> lis
 
 
 def _logs_url(ti: Any, dag_id: str, run_id: str, base_url: str | None) -> str | None:
-    """The task's log where there is a task, else the run's page."""
+    """The task's log if there is a task, else the run's page."""
     if url := _get(ti, "log_url"):
         return str(url)
     if base_url and run_id:
@@ -110,15 +110,15 @@ def _moment(value: Any) -> datetime | None:
 
 
 def _get(thing: Any, name: str) -> Any:
-    """A field of an object, or of a dictionary that stands for one; None where it has none.
+    """A field of an object, or of a dictionary in its place; None if it has no such field.
 
-    Some of Airflow's are computed, and raise where a callback runs without a task.
+    Airflow computes some fields, and raises if a callback runs without a task.
     """
     if thing is None:
         return None
     try:
         return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
-    except Exception:  # noqa: BLE001 - a fact that cannot be had must not cost the alert
+    except Exception:  # noqa: BLE001 - a missing fact must not cost the alert
         return None
 
 

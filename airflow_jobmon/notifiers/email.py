@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class JobEmailNotifier(JobNotifier):
     """Email over SMTP.
 
-    :param to: recipients, a list or one string with commas; beats the connection's extra `to`.
-    :param from_email: the sender; beats the connection's extra `from_email`.
+    :param to: recipients, a list or one comma-separated string; overrides the connection's extra `to`.
+    :param from_email: the sender; overrides the connection's extra `from_email`.
     """
 
     default_conn_id = "smtp_default"

@@ -17,24 +17,23 @@ if TYPE_CHECKING:
     from airflow_jobmon.channels import Channel
 
 _PAUSES = (0.5, 2.0)
-"""Seconds before the second and third attempt; a callback has no outbox behind it, and must not hold up its task."""
+"""Seconds before the second and third attempt; a callback has no outbox, and must not delay its task for long."""
 
 _LONGEST_PAUSE = 20.0
 
 
 class JobNotifier(BaseNotifier):
-    """What the notifiers share: an alert from the callback's context, sent on the channel behind `conn_id`.
+    """Base of the notifiers: sends an alert, built from the callback's context, on the channel of `conn_id`.
 
     :param conn_id: the Airflow connection.
-    :param name: the channel's name where it takes part in the alerts of `DeliverAlertsOperator(notifiers=)`; the
-        connection's id unless given.
-    :param job_name: what the message calls the job; the dag id unless given.
-    :param logs_url: where View Logs leads; the task's log unless given.
-    :param runbook_url: where Runbook leads; no such button unless given.
-    :param timeout: seconds that each of the three attempts may take.
+    :param name: the channel's name when used in `DeliverAlertsOperator(notifiers=)`; default is the connection's id.
+    :param job_name: the job's name in the message; default is the dag id.
+    :param logs_url: the link of View Logs; default is the task's log.
+    :param runbook_url: the link of Runbook; without it the message has no such button.
+    :param timeout: the limit of each of the three attempts, in seconds.
 
-    Use it as a task's or a DAG's on_failure_callback, on_success_callback, on_retry_callback or on_skipped_callback, or
-    in a deadline's AsyncCallback. Raises DeliveryError where the message was not taken after three attempts.
+    Use it as on_failure_callback, on_success_callback, on_retry_callback or on_skipped_callback of a task or DAG, or in
+    a deadline's AsyncCallback. Raises DeliveryError if the channel does not accept the message after three attempts.
     """
 
     # Nothing that came from a run is ever rendered: an error text may hold a template.
@@ -63,9 +62,9 @@ class JobNotifier(BaseNotifier):
 
     @property
     def channel(self) -> Channel:
-        """The channel behind this notifier, opened when first asked for.
+        """The channel of this notifier, opened on first use.
 
-        Raises ConnectionProblem or ConfigurationError where it cannot be.
+        Raises ConnectionProblem or ConfigurationError if it cannot be opened.
         """
         if self._channel is None:
             from airflow_jobmon.channels.airflow_connection import AirflowConnection  # noqa: PLC0415 - not at parse time
@@ -78,14 +77,14 @@ class JobNotifier(BaseNotifier):
             time.sleep(pause)
 
     async def async_notify(self, context: Context) -> None:
-        """The same in the triggerer, whose loop must neither wait for a server nor look a connection up by itself."""
+        """`notify` for the triggerer, whose event loop must not block on a server or on a connection lookup."""
         if self._channel is None:
             from airflow_jobmon.channels.airflow_connection import read_connection  # noqa: PLC0415
 
             connection = await read_connection(self.conn_id)
             self._channel = await asyncio.to_thread(self._open, connection)
         attempts = self._attempts(context)
-        # A pause between attempts: there is nobody who could set an event.
+        # A pause between attempts: no one could set an event.
         while (pause := await asyncio.to_thread(next, attempts, None)) is not None:  # noqa: ASYNC110
             await asyncio.sleep(pause)
 
@@ -93,7 +92,7 @@ class JobNotifier(BaseNotifier):
     def _open(self, connection: Connection) -> Channel: ...
 
     def _attempts(self, context: Context) -> Iterator[float]:
-        """Send; yields the seconds to wait before each further attempt, which sends the same bytes again."""
+        """Send; yield the seconds to wait before each further attempt, which sends the same bytes again."""
         from uuid import uuid4  # noqa: PLC0415
 
         from airflow_jobmon.errors import DeliveryError  # noqa: PLC0415
@@ -116,8 +115,8 @@ class JobNotifier(BaseNotifier):
                     return
                 only, wait = list(accepted.retry), pause or 0.0
                 if pause is None:
-                    told = "; ".join(f"{address}: {words}" for address, words in accepted.retry.items())
-                    raise DeliveryError(f"channel {self.name}: not everybody was reached: {told}")
+                    unreached = "; ".join(f"{address}: {words}" for address, words in accepted.retry.items())
+                    raise DeliveryError(f"channel {self.name}: some recipients were not reached: {unreached}")
             yield wait
 
     def _alert(self, context: Context) -> Any:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class JobSlackNotifier(JobNotifier):
     """Slack, by an incoming webhook (connection type `slackwebhook`) or by a bot (`slack`).
 
-    :param channel: the Slack channel, for a connection of type `slack`; beats the connection's extra `channel`.
+    :param channel: the Slack channel, for a connection of type `slack`; overrides the connection's extra `channel`.
     """
 
     default_conn_id = "slackwebhook_default"
@@ -34,6 +34,6 @@ class JobSlackNotifier(JobNotifier):
         if self.slack_channel:
             raise ConfigurationError(
                 f"channel={self.slack_channel!r} needs a connection of type 'slack'; {self.conn_id!r} is "
-                f"{connection.conn_type!r}, and a webhook always posts to the channel it was made for"
+                f"{connection.conn_type!r}, and a webhook always posts to the channel it was created for"
             )
         return SlackWebhookChannel(self.conn_id, name=self.name, connection=connection)

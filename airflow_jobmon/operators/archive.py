@@ -1,4 +1,4 @@
-"""The operator that archives old runs; DAGs import it from `airflow_jobmon.operators`."""
+"""ArchiveJobsLogOperator: move old runs out of the job log."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _MOST_JOBS = 100
-"""Jobs that the XCom names, those with the most runs."""
+"""The XCom names this many jobs, those with the most runs."""
 
 
 class ArchiveJobsLogOperator(BaseOperator):
     """Move old runs out of the job log, into the table airflow_jobmon.jobs_log_archive or to files.
 
-    :param older_than: how long ago a run must have started: a timedelta, or text like `90d` or `P90D`; a day or more.
-        Templated.
-    :param job_name: only this job's runs. Templated; empty means all, so that it may come from an optional Param.
-    :param to: URI of a folder (file://, s3://connection@bucket/..., anything that ObjectStoragePath opens) to export
-        them to instead, as CSV with a manifest; empty means none. Templated.
-    :param dry_run: only count what would be moved. Templated.
+    :param older_than: the age of a run, counted from its start: a timedelta, or text like `90d` or `P90D`; at least a
+        day. Templated.
+    :param job_name: only this job's runs. Templated; empty means all jobs, so it may come from an optional Param.
+    :param to: the URI of a folder (file://, s3://connection@bucket/..., anything that ObjectStoragePath opens): export
+        the runs there instead, as CSV with a manifest; empty means no export. Templated.
+    :param dry_run: only count the runs to move. Templated.
     :param conn_id: where the job log lives; default is [jobmon] conn_id.
 
-    Killed or retried, it goes on where it was. Returns a summary: `runs`, `jobs` (at most 100, with their runs),
-    `job_count`, `before`, `refused`, `stay` (in a dry run), `manifest` and `parts` (of an export), `seconds`.
+    If killed or retried, it continues where it stopped. Returns a summary: `runs`, `jobs` (at most 100, with their
+    runs), `job_count`, `before`, `refused`, `stay` (in a dry run), `manifest` and `parts` (of an export), `seconds`.
     """
 
     template_fields: Sequence[str] = ("older_than", "job_name", "to", "count_only", "conn_id")
@@ -54,7 +54,7 @@ class ArchiveJobsLogOperator(BaseOperator):
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
-        from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keeps what a DAG file imports light
+        from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keep the import light for DAG files
         from airflow_jobmon.archive.archiving import archive_runs  # noqa: PLC0415
         from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
         from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
@@ -83,7 +83,7 @@ class ArchiveJobsLogOperator(BaseOperator):
 
 
 def _truth(given: Any) -> bool:
-    """A template makes text of a Param's boolean, unless the DAG renders native objects."""
+    """A template turns a Param's boolean into text, unless the DAG renders native objects."""
     if isinstance(given, bool):
         return given
     words = {"true": True, "false": False}

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class DeliverAlertsOperator(BaseOperator):
-    """Send every alert that is due, on every channel; what the DAG `jobmon_alerts` runs when it is woken.
+    """Send every due alert on every channel; the DAG `jobmon_alerts` runs it when an alert is due.
 
     :param notifiers: notifiers of this package that serve as channels besides the configured ones; each needs a `name`,
-        under which alerts are addressed to it from its first run on.
+        which alerts address it by from its first run on.
     :param conn_id: where the job log lives; default is [jobmon] conn_id.
 
-    A channel that fails for now is not a failure of the task: the alert stays and is tried again. A channel that cannot
-    even be opened is one, once everything else was delivered.
+    A channel that fails temporarily does not fail the task: the alert stays in the outbox and is retried. A channel
+    that cannot be opened fails the task, after everything else was delivered.
     """
 
     template_fields: Sequence[str] = ("conn_id",)
@@ -35,7 +35,7 @@ class DeliverAlertsOperator(BaseOperator):
         self.notifiers = list(notifiers)
         for notifier in self.notifiers:
             if not getattr(notifier, "name", None):
-                raise ValueError(f"{type(notifier).__name__} needs name=..., the channel it stands for in alerts")
+                raise ValueError(f"{type(notifier).__name__} needs name=..., the name of its channel in alerts")
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
@@ -67,7 +67,7 @@ class DeliverAlertsOperator(BaseOperator):
         return report.as_json()
 
     def _open_notifiers(self) -> tuple[dict[str, Channel], dict[str, str]]:
-        """By name; one that cannot be opened must not keep the others from delivering."""
+        """Channels by name, and errors by name: one that cannot be opened must not stop the others."""
         given: dict[str, Channel] = {}
         broken: dict[str, str] = {}
         for notifier in self.notifiers:

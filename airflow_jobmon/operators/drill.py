@@ -1,4 +1,4 @@
-"""The operator that holds alert drills; authors import it from `airflow_jobmon.operators`."""
+"""AlertDrillOperator: hold an alert drill."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class AlertDrillOperator(BaseOperator):
-    """Hold an alert drill, and fail where an alert did not arrive. XCom: its steps, also those of one that failed.
+    """Hold an alert drill, and fail if an alert does not arrive. XCom: its steps, also if it fails.
 
-    :param drill: `failure`, `missed` or `end-to-end`. Templated, as all but the numbers are.
-    :param job_name: the job to hold it for; any name for `failure`.
-    :param plan: for `end-to-end`: how to call the job and what should come of it, the fields of EndToEndPlan.
-    :param channels: connection ids of the channels that the report goes to, as a list or comma-separated; None: to
-        none. The drill's own alerts go where the job's alerts go.
-    :param within: how long the judging and each channel may take, instead of one minute (five by mail): a timedelta,
-        or text like `90s`.
-    :param deliver: judge and deliver in this task too; proves the channels, and not that anybody watches.
+    :param drill: `failure`, `missed` or `end-to-end`. Templated, as all fields but `deliver`.
+    :param job_name: the job to drill; any name for `failure`.
+    :param plan: for `end-to-end`: how to call the job and the expected result, the fields of EndToEndPlan.
+    :param channels: connection ids of the channels that receive the report, as a list or comma-separated; default is
+        none. The drill's own alerts go to the channels of the job.
+    :param within: the time limit of the evaluation and of each channel, instead of one minute (five for email): a
+        timedelta, or text like `90s`.
+    :param deliver: evaluate and deliver in this task too; verifies the channels, but not that a watcher is alive.
     :param conn_id: where the job log lives; default is [jobmon] conn_id.
     """
 
@@ -58,7 +58,7 @@ class AlertDrillOperator(BaseOperator):
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keeps what a DAG file imports light
+        from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keep the import light for DAG files
 
         try:
             settings = configuration.load()
@@ -94,7 +94,7 @@ class AlertDrillOperator(BaseOperator):
         )
 
     def _report(self, settings: Settings, result: DrillResult) -> dict[str, str]:
-        """Where the report went not, and why."""
+        """The channels that did not get the report, and why."""
         if not self.channels:
             return {}
         from airflow_jobmon.core.reports.drill_report import drill_report  # noqa: PLC0415

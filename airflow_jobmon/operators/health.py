@@ -22,14 +22,14 @@ _FAILING = {"warning": {"warning", "critical"}, "critical": {"critical"}}
 
 
 class JobHealthOperator(BaseOperator):
-    """Check the health of all jobs, or of one: record incidents, tell what is new, return the health as XCom.
+    """Check the health of all jobs, or of one: record incidents, send new alerts, return the health as XCom.
 
-    :param jobs: what to expect of which jobs (MonitoredJob or a mapping of its fields). They are registered as this
-        task's; a job taken off the list is taken off the registry.
+    :param jobs: the jobs to register, with what you expect of them (MonitoredJob or a mapping of its fields). The task
+        owns these entries: a job removed from the list is removed from the registry.
     :param job_name: check this job only. Templated.
-    :param fail_on: fail the task when a job is this bad or worse: None (never), `warning` or `critical`.
-    :param record: keep incidents and create alerts; False only looks.
-    :param deliver: send what is due right away, in this task; False leaves it to the alerts DAG or to `listen`.
+    :param fail_on: fail the task if a job is this bad or worse: None (never), `warning` or `critical`.
+    :param record: record incidents and create alerts; False only reads.
+    :param deliver: send due alerts right away, in this task; False leaves them to the alerts DAG or to `listen`.
     :param conn_id: where the job log lives; default is [jobmon] conn_id.
     """
 
@@ -59,7 +59,7 @@ class JobHealthOperator(BaseOperator):
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_jobmon.core.model.health import health_report  # noqa: PLC0415 - keeps what a DAG file imports light
+        from airflow_jobmon.core.model.health import health_report  # noqa: PLC0415 - keep the import light for DAG files
 
         try:
             healths = self._check(context)
@@ -103,7 +103,7 @@ class JobHealthOperator(BaseOperator):
         tasks = context["dag"].task_ids
 
         def was_renamed(source: str) -> bool:
-            """A task of this DAG that is no longer in it: what it registered would be held for ever."""
+            """Whether the source is a task that this DAG no longer has; its jobs would keep that source for ever."""
             return source.startswith(of_this_dag) and source.removeprefix(of_this_dag) not in tasks
 
         source = f"{of_this_dag}{task.task_id}"

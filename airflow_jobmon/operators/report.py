@@ -1,4 +1,4 @@
-"""The operator that makes a report and sends it."""
+"""JobReportOperator: make a report and send it."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ REPORTS = ("daily", "weekly", "audit")
 
 
 class JobReportOperator(BaseOperator):
-    """Make the morning digest (`daily`), the weekly review (`weekly`) or the audit's (`audit`) and send it.
+    """Make the morning digest (`daily`), the weekly review (`weekly`) or the audit's report (`audit`) and send it.
 
     :param report: `daily`, `weekly` or `audit`. Templated.
-    :param channels: connection ids of the channels that get it, as a list or comma-separated; [jobmon] channels unless
-        given; an empty list sends it nowhere. Templated.
+    :param channels: connection ids of the channels that get it, as a list or comma-separated; default is [jobmon]
+        channels; an empty list sends it to none. Templated.
     :param keep_at: directory (a path, or a URI that ObjectStoragePath knows) where the weekly review is kept as a page
         with charts, and the audit's export; an audit without one keeps it in AIRFLOW_HOME/jobmon-audits. Templated.
-    :param page_url: where that directory can be opened in a browser, so that messages can link to the page; without it
-        a message links to it only where `keep_at` itself is an http address. Templated.
-    :param job_name: of an audit: export and look at this job only; empty means all. Templated.
+    :param page_url: the URL of that directory in a browser, so that messages can link to the page; without it a message
+        links to the page only if `keep_at` itself is an HTTP address. Templated.
+    :param job_name: of an audit: export and report this job only; empty means all. Templated.
     :param archive: of an audit: what ArchiveJobsLogOperator returned, as `archive.output`.
     :param drills: of an audit: what each AlertDrillOperator returned, a list of them.
     :param conn_id: where the job log lives; default is [jobmon] conn_id.
 
-    Returns the report in numbers, below 200 kB however many jobs there are.
+    Returns the report's figures, below 200 kB for any number of jobs.
 
-    An audit whose archive or drill did not finish or did not pass is sent, and then fails the task. So does a channel
-    that refuses the report for good or cannot be opened, once all others have it. A channel that is down for now gets
-    it later, from whoever delivers alerts. Retried or cleared, it sends only to channels that have not had it from this
-    DAG run.
+    If the archive or a drill of an audit did not finish or pass, the audit is sent and then the task fails. A channel
+    that refuses the report for good or cannot be opened fails the task too, after all others got it. A channel that is
+    down temporarily gets it later, with the alerts. A retried or cleared task sends only to channels that have not got
+    the report from this DAG run.
     """
 
     template_fields: Sequence[str] = (
@@ -79,7 +79,7 @@ class JobReportOperator(BaseOperator):
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keeps what a DAG file imports light
+        from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keep the import light for DAG files
         from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
         from airflow_jobmon.runtime.report import SENT_NOWHERE, announce  # noqa: PLC0415
 
@@ -90,16 +90,16 @@ class JobReportOperator(BaseOperator):
             where = conninfo(self.conn_id or settings.conn_id)
             key = _key(context)
             made = self._make(where, settings, key)
-            told = announce(where, made, settings, self.channels, key=key)
+            announced = announce(where, made, settings, self.channels, key=key)
         except JobmonError as error:
             raise AirflowFailException(str(error)) from None
         self.log.info("%s: %s", made.title, made.summary)
-        if told.nowhere and self.channels is None:
+        if announced.nowhere and self.channels is None:
             self.log.warning(SENT_NOWHERE)
         else:
-            self.log.info("channels: %s", told.states or "none")
-        done = {**made.in_numbers(), "sent": told.states}
-        problems = [f"channel {name}: {why}" for name, why in told.failed.items()]
+            self.log.info("channels: %s", announced.states or "none")
+        done = {**made.in_numbers(), "sent": announced.states}
+        problems = [f"channel {name}: {why}" for name, why in announced.failed.items()]
         problems += made.details.get("problems", [])
         if problems:
             context["ti"].xcom_push(key="return_value", value=done)
@@ -127,6 +127,6 @@ class JobReportOperator(BaseOperator):
 
 
 def _key(context: Context) -> str:
-    """The same in all tries of a task, and in no other."""
+    """The same in all tries of a task, and different for any other."""
     task = context["ti"]
     return json.dumps([task.dag_id, task.run_id, task.task_id, task.map_index])

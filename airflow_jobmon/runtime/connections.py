@@ -1,4 +1,4 @@
-"""Airflow connections, as the rest of the package wants them: a libpq conninfo, or a channel."""
+"""Airflow connections as the rest of the package needs them: a libpq conninfo, or a channel."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from airflow_jobmon.errors import ConfigurationError, ConnectionProblem, JobmonE
 def conninfo(conn_id: str) -> str:
     """The libpq conninfo of a postgres connection; it holds the password, so never print it.
 
-    Raises ConnectionProblem where the connection is missing or cannot be used, saying how to create it.
+    Raises ConnectionProblem if the connection is missing or unusable; the message says how to create it.
     """
     return _conninfo(AirflowConnection(conn_id))
 
 
 async def aconninfo(conn_id: str) -> str:
-    """`conninfo` for code that runs in the triggerer's loop, where the blocking lookup would deadlock."""
+    """`conninfo` for code in the triggerer's event loop, where the blocking lookup would deadlock."""
     return _conninfo(AirflowConnection(conn_id, await read_connection(conn_id)))
 
 
 def connection_type(conn_id: str) -> str | None:
-    """The type of a connection; None where there is no such connection, as for a channel given as a notifier."""
+    """The type of a connection; None if it does not exist, as for a channel given as a notifier."""
     try:
         return AirflowConnection(conn_id).get().conn_type
     except ConnectionProblem:
@@ -33,12 +33,12 @@ def connection_type(conn_id: str) -> str | None:
 
 
 def open_channel(conn_id: str) -> Channel:
-    """The channel that an Airflow connection stands for; its type picks the kind. Nothing is sent or dialled yet."""
+    """The channel of an Airflow connection; its type picks the channel. This neither connects nor sends."""
     return channel_for(AirflowConnection(conn_id).get())
 
 
 def open_channels(names: Iterable[str]) -> tuple[dict[str, Channel], dict[str, str]]:
-    """Each name's channel, and for each name that has none what is wrong, so that one bad name stops no other."""
+    """The channels by name, and the errors by name: one bad name does not stop the others."""
     channels: dict[str, Channel] = {}
     problems: dict[str, str] = {}
     for name in names:
@@ -50,18 +50,18 @@ def open_channels(names: Iterable[str]) -> tuple[dict[str, Channel], dict[str, s
 
 
 def _conninfo(kept: AirflowConnection) -> str:
-    import psycopg  # noqa: PLC0415 - 0.3 s that a DAG file need not pay
+    import psycopg  # noqa: PLC0415 - takes 0.3 s, which a DAG file need not pay
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415
 
     connection, conn_id = kept.get(), kept.conn_id
     if connection.conn_type not in {"postgres", "postgresql"}:
         raise ConnectionProblem(
-            f"connection {conn_id!r} is of type {connection.conn_type!r}; the job log needs one of type 'postgres'"
+            f"connection {conn_id!r} has type {connection.conn_type!r}; the job log needs type 'postgres'"
         )
     extras = kept.extra()
     if extras.get("iam"):
         raise ConfigurationError(
-            f"connection {conn_id!r} asks for IAM tokens (extra iam), which are not supported; give it a password"
+            f"connection {conn_id!r} uses IAM tokens (extra iam), which are not supported; give it a password"
         )
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     parameters: dict[str, Any] = {

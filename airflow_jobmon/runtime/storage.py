@@ -1,4 +1,4 @@
-"""Files at any place that Airflow's ObjectStoragePath reaches: file://, s3://, gs://, abfs://, ..."""
+"""Files anywhere that Airflow's ObjectStoragePath reaches: file://, s3://, gs://, abfs://, ..."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_jobmon.errors import StorageProblem
 
 
 def keep(directory: str, name: str, content: bytes) -> str:
-    """Write a file, in place of an earlier one of that name; returns its URI.
+    """Write a file, replacing an earlier one of that name; return its URI.
 
-    Raises StorageProblem where the place cannot be written to: an unknown scheme, a missing provider or connection, no
-    right, a full disk.
+    Raises StorageProblem if it cannot be written: an unknown scheme, a missing provider or connection, no permission,
+    a full disk.
     """
     folder = StorageFolder(directory)
     with folder.write(name) as file:
@@ -24,20 +24,20 @@ def keep(directory: str, name: str, content: bytes) -> str:
 
 
 def audits_directory() -> str:
-    """Where audits are kept unless somebody says otherwise."""
-    from airflow.configuration import AIRFLOW_HOME  # noqa: PLC0415 - it reads Airflow's whole configuration
+    """The default directory of audits."""
+    from airflow.configuration import AIRFLOW_HOME  # noqa: PLC0415 - reads Airflow's whole configuration
 
     return f"{AIRFLOW_HOME}/jobmon-audits"
 
 
 class StorageFolder:
-    """A folder whose files are streamed; it is made when the first is written. All it raises is StorageProblem."""
+    """A folder with streamed files, created with the first of them. It raises StorageProblem only."""
 
     def __init__(self, uri: str) -> None:
-        """Nothing is reached yet; a scheme that nothing here can open is refused."""
-        from airflow.sdk import ObjectStoragePath  # noqa: PLC0415 - half a second that only a kept file is worth
+        """Connect to nothing yet; raise StorageProblem for a scheme that no installed provider opens."""
+        from airflow.sdk import ObjectStoragePath  # noqa: PLC0415 - takes half a second
 
-        with _told("open", uri, untouched=True):
+        with _storage_problems("open", uri, untouched=True):
             self._path: Any = ObjectStoragePath(uri if "://" in uri else f"file://{Path(uri).resolve()}")
 
     @property
@@ -49,9 +49,9 @@ class StorageFolder:
 
     @contextlib.contextmanager
     def write(self, name: str) -> Iterator[_File]:
-        """A new file in place of an earlier one; at the end of the block it is where a crash cannot take it away."""
+        """A new file that replaces an earlier one; durable at the end of the block."""
         path = self._path / name
-        with _told("write", path, untouched=True):
+        with _storage_problems("write", path, untouched=True):
             self._path.mkdir(parents=True, exist_ok=True)
             file = path.open("wb")
         try:
@@ -60,7 +60,7 @@ class StorageFolder:
             with contextlib.suppress(Exception):
                 file.close()
             raise
-        with _told("write", path):
+        with _storage_problems("write", path):
             if path.protocol in {"", "file"}:
                 file.flush()
                 os.fsync(file.fileno())
@@ -71,7 +71,7 @@ class StorageFolder:
     @contextlib.contextmanager
     def read(self, name: str) -> Iterator[_File]:
         path = self._path / name
-        with _told("read", path):
+        with _storage_problems("read", path):
             file = path.open("rb")
         try:
             yield _File(file, path)
@@ -80,9 +80,9 @@ class StorageFolder:
                 file.close()
 
     def remove(self, name: str) -> None:
-        """Take a file away, if it is there, and the folder with its last file where folders are real."""
+        """Remove a file if it exists, and a local folder along with its last file."""
         path = self._path / name
-        with _told("remove", path):
+        with _storage_problems("remove", path):
             path.unlink(missing_ok=True)
         if path.protocol in {"", "file"}:
             with contextlib.suppress(OSError):
@@ -90,21 +90,21 @@ class StorageFolder:
 
 
 class _File:
-    """A file whose failures are StorageProblems."""
+    """A file whose errors are StorageProblems."""
 
     def __init__(self, file: Any, path: Any) -> None:
         self._file, self._path = file, path
 
     def write(self, data: bytes) -> int:
-        with _told("write", self._path):
+        with _storage_problems("write", self._path):
             return int(self._file.write(data))
 
     def read(self, size: int = -1) -> bytes:
-        with _told("read", self._path):
+        with _storage_problems("read", self._path):
             return bytes(self._file.read(size))
 
     def flush(self) -> None:
-        """Only the end of the block makes a file safe."""
+        """Do nothing: only the end of the block makes the file durable."""
 
 
 def _sync_directory(path: str) -> None:
@@ -116,13 +116,13 @@ def _sync_directory(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _told(what: str, path: Any, *, untouched: bool = False) -> Iterator[None]:
+def _storage_problems(what: str, path: Any, *, untouched: bool = False) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Every file system raises errors of its own.
+        # Every file system raises its own errors.
         raise StorageProblem(
-            f"cannot {what} {str(path)[:300]} ({type(error).__name__}: {str(error)[:200]}); check that the place "
-            "exists, has room, and that this process may use it (file:///srv/jobmon, s3://connection@bucket/jobmon)",
+            f"cannot {what} {str(path)[:300]} ({type(error).__name__}: {str(error)[:200]}); check that the location "
+            "exists, has room, and that this process may write there (file:///srv/jobmon, s3://connection@bucket/jobmon)",
             untouched=untouched,
         ) from error

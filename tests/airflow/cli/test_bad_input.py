@@ -44,7 +44,7 @@ def bad_duration(conninfo, conn, connect_to, monkeypatch):
     ("trouble", "says"),
     [
         pytest.param(no_connection, "Airflow has no connection 'jobmon_default'; add it under", id="no connection"),
-        pytest.param(connection_of_another_type, "the job log needs one of type 'postgres'", id="connection type"),
+        pytest.param(connection_of_another_type, "the job log needs type 'postgres'", id="connection type"),
         pytest.param(unknown_role, "check the connection's login", id="unknown role"),
         pytest.param(server_down, "is the server running there?", id="server down"),
         pytest.param(not_migrated, "run `airflow jobmon migrate`", id="not migrated"),

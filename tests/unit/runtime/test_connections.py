@@ -60,23 +60,21 @@ def test_a_postgres_connection_becomes_a_conninfo(monkeypatch, conninfo, uri, ex
     ("uri", "says"),
     [
         pytest.param(None, "Airflow has no connection 'logs'; add it under Admin > Connections", id="missing"),
-        pytest.param(
-            "mysql://user:secret@h/d", "is of type 'mysql'; the job log needs one of type 'postgres'", id="type"
-        ),
+        pytest.param("mysql://user:secret@h/d", "has type 'mysql'; the job log needs type 'postgres'", id="type"),
         pytest.param(
             '{"conn_type": "postgres", "extra": "{broken"}',
             "its extra is not a JSON object; correct it",
             id="broken extra",
         ),
         pytest.param('{"conn_type": "postgres", "extra": "[1]"}', "its extra is not a JSON object", id="a list"),
-        pytest.param("postgres://user:secret@h/d?iam=true", "asks for IAM tokens", id="tokens"),
+        pytest.param("postgres://user:secret@h/d?iam=true", "uses IAM tokens", id="tokens"),
         pytest.param(
             '{"password": "secret"',
             "exists, but its variable AIRFLOW_CONN_LOGS is malformed JSON at character 22: Expecting",
             id="malformed JSON",
         ),
         pytest.param(
-            "host=h password=secret", "its variable AIRFLOW_CONN_LOGS is not a connection URI; write it like", id="no URI"
+            "host=h password=secret", "variable AIRFLOW_CONN_LOGS is not a connection URI; write it like", id="no URI"
         ),
         pytest.param(
             '{"conn_type": "postgres", "password": "secret", "hots": "h"}',
