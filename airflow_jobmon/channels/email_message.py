@@ -150,7 +150,7 @@ def _one(alert: Alert) -> dict[str, Any]:
 
 
 def _many(alerts: Sequence[Alert]) -> dict[str, Any]:
-    shown, jobs = messages.job_lines(alerts, messages.MOST_LINES)
+    shown, jobs = messages.batch_lines(alerts, messages.MOST_LINES)
     room = min(_LINES_BYTES // len(shown), 1_000)
     return {
         "lines": [_fitted(line, room) for line in shown],
@@ -159,11 +159,11 @@ def _many(alerts: Sequence[Alert]) -> dict[str, Any]:
     }
 
 
-def _fitted(line: messages.JobLine, room: int) -> messages.JobLine:
+def _fitted(line: messages.BatchLine, room: int) -> messages.BatchLine:
     """A line of at most `room` bytes of HTML: half for the statement, the rest for the name and, if short, its link."""
     link = line.link if line.link and len(escape(line.link)) <= room // 4 else None
     name = fit(line.name, room // 4 if link else room // 2, _html_bytes)
-    return messages.JobLine(line.mark, name, fit(line.said, room // 2, _html_bytes), link)
+    return messages.BatchLine(line.mark, name, fit(line.said, room // 2, _html_bytes), link)
 
 
 def _html_bytes(char: str) -> int:

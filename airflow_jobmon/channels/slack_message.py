@@ -124,7 +124,7 @@ def _length(text: str) -> int:
 
 
 def _batch_blocks(alerts: Sequence[Alert]) -> list[Json]:
-    lines, jobs = messages.job_lines(alerts, _MOST_LINES)
+    lines, jobs = messages.batch_lines(alerts, _MOST_LINES)
     required = min(len(lines), messages.LEAST_LINES)
     width = min(_LINES // required, 300) - 1
     texts: list[str] = []
@@ -140,12 +140,12 @@ def _batch_blocks(alerts: Sequence[Alert]) -> list[Json]:
     return [header(messages.title(alerts, _HEADER)), *(section(text) for text in _sections(texts))]
 
 
-def _batch_lines(lines: Sequence[messages.JobLine], width: int) -> Iterator[tuple[str, bool]]:
+def _batch_lines(lines: Sequence[messages.BatchLine], width: int) -> Iterator[tuple[str, bool]]:
     """Each line of a batch, and whether it is a job's; at most `width` on average.
 
     Text that several jobs share, as in an outage, appears once, in full, above their names.
     """
-    alike: dict[str, list[messages.JobLine]] = {}
+    alike: dict[str, list[messages.BatchLine]] = {}
     for line in lines:
         alike.setdefault(line.said, []).append(line)
     for said, group in alike.items():
@@ -159,7 +159,7 @@ def _batch_lines(lines: Sequence[messages.JobLine], width: int) -> Iterator[tupl
             yield f"{line.mark} *{escaped(line.name, room - _length(line.mark) - 3)}*", True
 
 
-def _line(line: messages.JobLine, width: int) -> str:
+def _line(line: messages.BatchLine, width: int) -> str:
     """`🚨 *name* - what happened`, in at most `width`; the name takes precedence, since it says where to look."""
     room = width - _length(line.mark) - 6
     name = escaped(line.name, room - min(_length(line.said), _MIN_STATEMENT))
@@ -188,6 +188,6 @@ def _fallback(alerts: Sequence[Alert]) -> str:
         )
         lines.append(f"Time: {messages.moment(alert.at)}")
     else:
-        first, _ = messages.job_lines(alerts, 20)
+        first, _ = messages.batch_lines(alerts, 20)
         lines += [escaped(f"{line.mark} {line.name} - {line.said}", 100) for line in first]
     return "\n".join(lines)

@@ -62,7 +62,7 @@ def _archive(args: Namespace) -> dict[str, Any] | None:
 def _drill(args: Namespace, settings: Settings) -> list[list[dict[str, Any]] | None]:
     """The steps of a drill for each job that it takes to reach every channel."""
     from airflow_jobmon.reports.audit import drill_targets  # noqa: PLC0415
-    from airflow_jobmon.runtime.drill import hold_drill  # noqa: PLC0415
+    from airflow_jobmon.runtime.drill import run_drill  # noqa: PLC0415
 
     with database(args) as (conn, _):
         targets = drill_targets(conn, settings, args.job)
@@ -70,7 +70,7 @@ def _drill(args: Namespace, settings: Settings) -> list[list[dict[str, Any]] | N
     for name in targets:
         say(f"holding the {drills.FAILURE} drill for {name}")
         try:
-            result = hold_drill(
+            result = run_drill(
                 drills.FAILURE,
                 name,
                 settings,

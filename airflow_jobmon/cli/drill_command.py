@@ -34,11 +34,11 @@ def end_to_end(args: Namespace) -> Outcome:
 
 def _hold(args: Namespace, drill: str, **given: Any) -> Outcome:
     from airflow_jobmon import settings as jobmon_settings  # noqa: PLC0415 - psycopg and Airflow, only when it runs
-    from airflow_jobmon.runtime.drill import hold_drill  # noqa: PLC0415
+    from airflow_jobmon.runtime.drill import run_drill  # noqa: PLC0415
 
     drills.check_drill(drill, args.job)
     say(f"holding the {drill} drill for {args.job}")
-    return _outcome(hold_drill(drill, args.job, jobmon_settings.load(), conn_id=args.conn_id, **given))
+    return _outcome(run_drill(drill, args.job, jobmon_settings.load(), conn_id=args.conn_id, **given))
 
 
 def _outcome(result: DrillResult) -> Outcome:

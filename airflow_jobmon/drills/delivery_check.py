@@ -14,7 +14,7 @@ _SLACK = timedelta(seconds=2)
 
 def follow(drill: Drill, alert_id: int, told_from: datetime, wanted: Sequence[str]) -> None:
     """A step for each channel that got the alert or should have: those it was addressed to, and those `wanted`."""
-    limit_of = drill.terms.limit_of
+    limit_of = drill.options.limit_of
 
     def look() -> list[Delivery] | None:
         found, waited = drill.book.deliveries(alert_id, told_from)

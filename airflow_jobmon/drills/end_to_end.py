@@ -12,7 +12,7 @@ from airflow_jobmon.core.drills.end_to_end import EndToEndPlan, as_text
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.model.waits import Wait, shortfall
 from airflow_jobmon.core.times import format_duration, to_the_second
-from airflow_jobmon.drills.session import Connection, Drill, Terms, holding
+from airflow_jobmon.drills.session import Connection, Drill, DrillOptions, drill_session
 from airflow_jobmon.errors import ConfigurationError, JobmonError
 from airflow_jobmon.postgres.drill_sql import run_sql
 from airflow_jobmon.postgres.waits import finished_run
@@ -21,14 +21,14 @@ Call = Callable[[Mapping[str, Any]], str]
 """Calls the job, given what the test data is known by; what was answered, in words. Raises JobmonError."""
 
 
-def hold_end_to_end_drill(
-    conn: Connection, job_name: str, plan: EndToEndPlan, terms: Terms, *, call: Call
+def run_end_to_end_drill(
+    conn: Connection, job_name: str, plan: EndToEndPlan, options: DrillOptions, *, call: Call
 ) -> DrillResult:
     """Make test data, call the job, wait for its run, check what it did, and remove the test data whatever happened.
 
     Raises ConfigurationError where the test data cannot be made; nothing was changed then.
     """
-    with holding(conn, END_TO_END, job_name, terms, cleanup_sql=plan.cleanup_sql) as drill:
+    with drill_session(conn, END_TO_END, job_name, options, cleanup_sql=plan.cleanup_sql) as drill:
         values = _make_test_data(drill, plan)
         try:
             _try_job(drill, plan, values, call)

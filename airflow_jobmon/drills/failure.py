@@ -7,20 +7,20 @@ from typing import Any
 from airflow_jobmon.core.drills.drills import FAILURE, DrillResult, quoted, simulated_error
 from airflow_jobmon.core.times import format_duration
 from airflow_jobmon.drills.delivery_check import follow
-from airflow_jobmon.drills.session import Connection, Drill, Terms, holding
+from airflow_jobmon.drills.session import Connection, Drill, DrillOptions, drill_session
 from airflow_jobmon.monitoring.evaluation import channels_of
-from airflow_jobmon.postgres.drills import Told
+from airflow_jobmon.postgres.drills import DrillAlert
 from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.simulated_failure import Simulated, remove_simulated, simulate_failure
 from airflow_jobmon.settings import Settings
 
 
-def hold_failure_drill(conn: Connection, settings: Settings, job_name: str, terms: Terms) -> DrillResult:
+def run_failure_drill(conn: Connection, settings: Settings, job_name: str, options: DrillOptions) -> DrillResult:
     """Log a failed run of this job, whoever it is, and follow it until each channel took it or did not.
 
     Raises SchemaProblem where the job log takes no such run; nothing was changed then.
     """
-    with holding(conn, FAILURE, job_name, terms) as drill:
+    with drill_session(conn, FAILURE, job_name, options) as drill:
         run = simulate_failure(conn, drill.id, job_name)
         try:
             _follow_run(drill, settings, run)
@@ -39,7 +39,7 @@ def _follow_run(drill: Drill, settings: Settings, run: Simulated) -> None:
             ok=False,
         )
         return
-    told = drill.wait(lambda: drill.book.told(drill.job_name, run.run_id), drill.terms.within)
+    told = drill.wait(lambda: drill.book.find_alert(drill.job_name, run.run_id), drill.options.within)
     _taken(drill, run, told)
     if told is None:
         return
@@ -55,14 +55,14 @@ def _follow_run(drill: Drill, settings: Settings, run: Simulated) -> None:
     follow(drill, told.alert_id, run.at, channels_of(state.job, settings, book))
 
 
-def _taken(drill: Drill, run: Simulated, told: Told | None) -> None:
+def _taken(drill: Drill, run: Simulated, told: DrillAlert | None) -> None:
     watchers = drill.book.watchers()
     alive = ", ".join(watchers) or "no watcher is alive"
-    within = format_duration(drill.terms.within)
+    within = format_duration(drill.options.within)
     if told is None:
         todo = "run: airflow jobmon doctor" if watchers else "start airflow jobmon listen, or unpause jobmon_alerts"
         observed = f"no watcher took the event in {within}: {alive}; {todo}"
-    elif drill.terms.deliver is not None:
+    elif drill.options.deliver is not None:
         observed = f"alert {told.alert_id}, judged by this drill itself or by a watcher ({alive})"
     else:
         observed = f"alert {told.alert_id} ({alive})"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow_jobmon.core.drills.drill_alerts import tell_missed_drill
+from airflow_jobmon.core.drills.drill_alerts import missed_drill_alert
 from airflow_jobmon.core.drills.drills import MISSED, DrillResult, check_drill
 from airflow_jobmon.core.model.health import Finding, Health, JobHealth, Kind
 from airflow_jobmon.core.times import to_the_second
 from airflow_jobmon.drills.delivery_check import follow
-from airflow_jobmon.drills.session import Connection, Drill, Terms, holding
+from airflow_jobmon.drills.session import Connection, Drill, DrillOptions, drill_session
 from airflow_jobmon.errors import ConfigurationError, SchemaProblem
 from airflow_jobmon.monitoring.checks import assess_jobs
 from airflow_jobmon.monitoring.evaluation import channels_of
@@ -24,11 +24,11 @@ from airflow_jobmon.settings import Settings
 _PAST_DUE = timedelta(seconds=1)
 
 
-def hold_missed_drill(
+def run_missed_drill(
     conn: Connection,
     settings: Settings,
     job_name: str,
-    terms: Terms,
+    options: DrillOptions,
     *,
     off_pg_cron: bool = False,
     cron_job: str | None = None,
@@ -41,7 +41,7 @@ def hold_missed_drill(
     """
     check_drill(MISSED, job_name)
     health = _expected_health(conn, settings, job_name)
-    with holding(conn, MISSED, job_name, terms) as drill:
+    with drill_session(conn, MISSED, job_name, options) as drill:
         taken_off = _take_off(drill, find_cron_job(conn, job_name, cron_job)) if off_pg_cron else None
         try:
             _look_ahead(drill, settings, health)
@@ -90,9 +90,9 @@ def _tell(drill: Drill, settings: Settings, health: JobHealth, finding: Finding)
     channels = channels_of(state.job, settings, book)
     now = drill.book.now()
     with drill.conn.transaction():
-        alert = tell_missed_drill(finding, health, state.job, drill.id, now, settings.base_url)
+        alert = missed_drill_alert(finding, health, state.job, drill.id, now, settings.base_url)
         book.insert_alerts([AddressedAlert(alert, None, channels)])
-    told = drill.book.told(drill.job_name)
+    told = drill.book.find_alert(drill.job_name)
     drill.add(
         "alert written",
         "in the outbox",

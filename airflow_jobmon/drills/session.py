@@ -28,7 +28,7 @@ _PAUSES = (0.02, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class DrillOptions:
     """What a drill is held to.
 
     limit_of: how long each channel may take. within: how long until somebody judged the event.
@@ -43,9 +43,9 @@ class Terms:
 class Drill:
     """A drill that is being held."""
 
-    def __init__(self, conn: Connection, drill: str, job_name: str, terms: Terms) -> None:
+    def __init__(self, conn: Connection, drill: str, job_name: str, options: DrillOptions) -> None:
         check_drill(drill, job_name)
-        self.conn, self.drill, self.job_name, self.terms = conn, drill, job_name, terms
+        self.conn, self.drill, self.job_name, self.options = conn, drill, job_name, options
         self.id = uuid4()
         self.book = DrillBook(conn, self.id)
         self.began_at = self.book.begin(drill, job_name)
@@ -64,8 +64,8 @@ class Drill:
                 return found
             if time.monotonic() >= deadline:
                 return None
-            if self.terms.deliver is not None:
-                self.terms.deliver()
+            if self.options.deliver is not None:
+                self.options.deliver()
             if time.monotonic() - self._beaten > _BEAT:
                 self.book.beat()
                 self._beaten = time.monotonic()
@@ -88,11 +88,11 @@ class Drill:
 
 
 @contextmanager
-def holding(
-    conn: Connection, drill: str, job_name: str, terms: Terms, *, cleanup_sql: str | None = None
+def drill_session(
+    conn: Connection, drill: str, job_name: str, options: DrillOptions, *, cleanup_sql: str | None = None
 ) -> Iterator[Drill]:
     """Hold a drill, once nothing is left of those that were killed; it is over when the block ends, however it does."""
-    held = Drill(conn, drill, job_name, terms)
+    held = Drill(conn, drill, job_name, options)
     completed = False
     try:
         _remove_leftovers(held, cleanup_sql)

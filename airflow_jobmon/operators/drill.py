@@ -79,11 +79,11 @@ class AlertDrillOperator(BaseOperator):
     def _hold(self, settings: Settings) -> DrillResult:
         from airflow_jobmon.core.drills.drills import check_drill, read_within  # noqa: PLC0415
         from airflow_jobmon.core.drills.end_to_end import read_plan  # noqa: PLC0415
-        from airflow_jobmon.runtime.drill import hold_drill  # noqa: PLC0415
+        from airflow_jobmon.runtime.drill import run_drill  # noqa: PLC0415
 
         check_drill(self.drill, self.job_name)
         plan = None if self.plan is None else read_plan(self.plan, source="plan")
-        return hold_drill(
+        return run_drill(
             self.drill,
             self.job_name,
             settings,

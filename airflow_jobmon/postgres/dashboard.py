@@ -14,7 +14,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.model.silences import Silence
-from airflow_jobmon.core.reports.dashboard import Incident, Told, Watch
+from airflow_jobmon.core.reports.dashboard import ChannelDelivery, Incident, WatcherStatus
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import stored_job
 from airflow_jobmon.postgres.silences import list_silences
@@ -27,7 +27,7 @@ class Alerted:
     created_at: datetime
     kind: str
     event: str
-    sent: tuple[Told, ...]
+    sent: tuple[ChannelDelivery, ...]
 
 
 def incidents(conn: Connection[Any], job_name: str | None = None, *, limit: int) -> list[Incident]:
@@ -35,10 +35,10 @@ def incidents(conn: Connection[Any], job_name: str | None = None, *, limit: int)
     queries = load_queries("dashboard")
     rows = conn.execute(queries["incidents"], {"job_name": job_name, "limit": limit}).fetchall()
     found = [Incident(row[0], row[1], row[2], Health(row[3]), *row[4:]) for row in rows]
-    told: dict[int, list[Told]] = defaultdict(list)
+    deliveries: dict[int, list[ChannelDelivery]] = defaultdict(list)
     for incident_id, *delivery in conn.execute(queries["told"], {"ids": [incident.id for incident in found]}):
-        told[incident_id].append(Told(*delivery))
-    return [replace(incident, told=tuple(told[incident.id])) for incident in found]
+        deliveries[incident_id].append(ChannelDelivery(*delivery))
+    return [replace(incident, deliveries=tuple(deliveries[incident.id])) for incident in found]
 
 
 def finished_days(
@@ -57,8 +57,8 @@ def silences(conn: Connection[Any]) -> list[Silence]:
     return [Silence(row["name"], row["ends_at"], row["reason"], row["silenced_by"]) for row in list_silences(conn)]
 
 
-def watch(conn: Connection[Any]) -> Watch:
-    return Watch(*(conn.execute(load_queries("dashboard")["watch"]).fetchone() or (0, None, None)))
+def watcher_status(conn: Connection[Any]) -> WatcherStatus:
+    return WatcherStatus(*(conn.execute(load_queries("dashboard")["watch"]).fetchone() or (0, None, None)))
 
 
 def undelivered(conn: Connection[Any], at: datetime, period: timedelta) -> list[tuple[str, int, str | None]]:
@@ -90,6 +90,6 @@ def recent_alerts(conn: Connection[Any], job_name: str, *, limit: int) -> list[A
     for alert_id, created_at, kind, event, channel, state, sent_at, last_error in rows:
         alert = found.setdefault(alert_id, Alerted(created_at, kind, event, ()))
         if channel is not None:
-            told = Told(channel, state, sent_at, last_error)
-            found[alert_id] = replace(alert, sent=(*alert.sent, told))
+            delivery = ChannelDelivery(channel, state, sent_at, last_error)
+            found[alert_id] = replace(alert, sent=(*alert.sent, delivery))
     return list(found.values())

@@ -30,7 +30,7 @@ class Abandoned:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DrillAlert:
     """The alert that tells of a drill. incidents: how many the simulated run was counted in, which should be none."""
 
     alert_id: int
@@ -87,10 +87,10 @@ class DrillBook:
         moment: datetime = self._value("now")
         return moment
 
-    def told(self, job_name: str, run_id: str | None = None) -> Told | None:
+    def find_alert(self, job_name: str, run_id: str | None = None) -> DrillAlert | None:
         """The alert about this drill; None while nobody has judged it."""
         row = self._execute("told", job_name=job_name, run_id=run_id).fetchone()
-        return None if row is None else Told(*row)
+        return None if row is None else DrillAlert(*row)
 
     def deliveries(self, alert_id: int, since: datetime) -> tuple[list[Delivery], timedelta]:
         """By channel, and how long ago `since` was when they stood like this."""

@@ -19,10 +19,10 @@ from airflow_jobmon.core.reports.audit import (
     Audit,
     ExportedFile,
     NewError,
-    archive_step,
+    archive_part,
     audit_report,
     covering,
-    drill_step,
+    drill_part,
 )
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.monitoring.checks import assess_jobs
@@ -42,14 +42,14 @@ _FIRST = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class QueryExport:
     """Files that were written, the manifest not among them; and the manifest's URI."""
 
     files: Sequence[ExportedFile]
     manifest: str
 
 
-def export_queries(conn: Connection, keep: Keep, *, job_name: str | None, now: datetime) -> Export:
+def export_queries(conn: Connection, keep: Keep, *, job_name: str | None, now: datetime) -> QueryExport:
     """Every monitoring query as CSV and JSON, then a manifest of row counts and checksums, written last of all."""
     files = list(_files(conn, keep, job_name))
     manifest = {
@@ -58,7 +58,7 @@ def export_queries(conn: Connection, keep: Keep, *, job_name: str | None, now: d
         "job_name": job_name,
         "files": [{"name": found.name, "rows": found.rows, "sha256": found.sha256} for found in files],
     }
-    return Export(files, keep("manifest.json", json.dumps(manifest, indent=2).encode()))
+    return QueryExport(files, keep("manifest.json", json.dumps(manifest, indent=2).encode()))
 
 
 def _files(conn: Connection, keep: Keep, job_name: str | None) -> Iterator[ExportedFile]:
@@ -142,8 +142,8 @@ def audit(
         since=last.created_at if last else None,
         files=exported.files,
         kept_at=exported.manifest.rpartition("/")[0],
-        archive=archive_step(archive),
-        drill=drill_step(drills, wanted=drilled, channels=channels),
+        archive=archive_part(archive),
+        drill=drill_part(drills, wanted=drilled, channels=channels),
         errors=new_errors(conn, last.created_at if last else at - _FIRST, at, job_name=job_name),
     )
     return audit_report(made, at=at, page=page_of(settings))

@@ -20,10 +20,10 @@ from airflow_jobmon.core.drills.drills import (
 )
 from airflow_jobmon.core.drills.end_to_end import EndToEndPlan
 from airflow_jobmon.core.times import format_duration
-from airflow_jobmon.drills.end_to_end import Call, hold_end_to_end_drill
-from airflow_jobmon.drills.failure import hold_failure_drill
-from airflow_jobmon.drills.missed import hold_missed_drill
-from airflow_jobmon.drills.session import Terms
+from airflow_jobmon.drills.end_to_end import Call, run_end_to_end_drill
+from airflow_jobmon.drills.failure import run_failure_drill
+from airflow_jobmon.drills.missed import run_missed_drill
+from airflow_jobmon.drills.session import DrillOptions
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem
 from airflow_jobmon.monitoring.checks import evaluate_events
 from airflow_jobmon.postgres.connect import connect
@@ -34,7 +34,7 @@ from airflow_jobmon.runtime.deliver import deliver as deliver_what_is_due
 from airflow_jobmon.settings import Settings
 
 
-def hold_drill(
+def run_drill(
     drill: str,
     job_name: str,
     settings: Settings,
@@ -55,18 +55,18 @@ def hold_drill(
     check_drill(drill, job_name)
     where = conninfo(conn_id or settings.conn_id)
     limits = cache(lambda name: within or limit_of(connection_type(name)))
-    terms = Terms(limits, within or WITHIN, _deliver(where, settings) if deliver else None)
+    options = DrillOptions(limits, within or WITHIN, _deliver(where, settings) if deliver else None)
     with connect(where) as conn:
         check_schema(conn)
         if drill == FAILURE:
-            return hold_failure_drill(conn, settings, job_name, terms)
+            return run_failure_drill(conn, settings, job_name, options)
         if drill == MISSED:
-            return hold_missed_drill(conn, settings, job_name, terms, off_pg_cron=off_pg_cron, cron_job=cron_job)
+            return run_missed_drill(conn, settings, job_name, options, off_pg_cron=off_pg_cron, cron_job=cron_job)
         if plan is None:
             raise ConfigurationError(
                 f"an {END_TO_END} drill needs a plan: how to call the job, and what should come of it"
             )
-        return hold_end_to_end_drill(conn, job_name, plan, terms, call=_caller(plan, where))
+        return run_end_to_end_drill(conn, job_name, plan, options, call=_caller(plan, where))
 
 
 def _deliver(where: str, settings: Settings) -> Callable[[], None]:

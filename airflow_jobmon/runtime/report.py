@@ -103,7 +103,7 @@ def make_audit(
         )
 
 
-def drills_to_hold(*, job_name: str | None = None, conn_id: str | None = None) -> list[str]:
+def jobs_to_drill(*, job_name: str | None = None, conn_id: str | None = None) -> list[str]:
     """Jobs whose alert drills together reach every channel, `job_name` among them where one is given."""
     settings = configuration.load()
     with connect(conninfo_of(conn_id or settings.conn_id)) as conn:

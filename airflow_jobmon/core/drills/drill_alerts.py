@@ -13,7 +13,7 @@ from airflow_jobmon.core.rules.alert_factory import job_page
 from airflow_jobmon.core.times import to_the_second
 
 
-def tell_missed_drill(  # noqa: PLR0917 - all that the message says
+def missed_drill_alert(  # noqa: PLR0917 - all that the message says
     finding: Finding, health: JobHealth, job: MonitoredJob, drill_id: UUID, now: datetime, base_url: str | None
 ) -> Alert:
     """A missed run that a judge found by looking ahead; told like a real one, marked as a test, counted nowhere."""

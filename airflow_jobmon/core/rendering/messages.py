@@ -190,7 +190,7 @@ def is_link(url: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class JobLine:
+class BatchLine:
     """One job in a batch: its mark, its name, and what is to be said of it, in the order it happened."""
 
     mark: str
@@ -199,7 +199,7 @@ class JobLine:
     link: str | None
 
 
-def job_lines(alerts: Sequence[Alert], most: int) -> tuple[list[JobLine], int]:
+def batch_lines(alerts: Sequence[Alert], most: int) -> tuple[list[BatchLine], int]:
     """One line per job, at most `most` of them, and how many jobs there are.
 
     Those that need somebody come first, since what does not fit is at the end.
@@ -208,14 +208,14 @@ def job_lines(alerts: Sequence[Alert], most: int) -> tuple[list[JobLine], int]:
     for alert in alerts:
         by_job.setdefault(alert.job_name, []).append(alert)
     ordered = sorted(by_job.values(), key=lambda told: min(_badness(alert) for alert in told))
-    return [_job_line(told) for told in ordered[:most]], len(ordered)
+    return [_batch_line(told) for told in ordered[:most]], len(ordered)
 
 
-def _job_line(told: Sequence[Alert]) -> JobLine:
+def _batch_line(told: Sequence[Alert]) -> BatchLine:
     newest = told[-1]
     said = "; ".join(_phrase(alert) for alert in told[-4:])
     link = next((url for _, url in links_of(newest)), None)
-    return JobLine(mark_of([newest]), name_of(newest), said, link)
+    return BatchLine(mark_of([newest]), name_of(newest), said, link)
 
 
 def _phrase(alert: Alert) -> str:
@@ -234,7 +234,7 @@ def _phrase(alert: Alert) -> str:
 def plain_text(alerts: Sequence[Alert], *, error_limit: int = 4000) -> str:
     """The whole message as plain text, for an email's text part and for readers of JSON."""
     if len(alerts) > 1:
-        lines, jobs = job_lines(alerts, MOST_LINES)
+        lines, jobs = batch_lines(alerts, MOST_LINES)
         shown = [f"{line.mark} {fit(line.name, 120)} - {fit(line.said, 200)}" for line in lines]
         more = jobs - len(shown)
         return "\n".join([title(alerts, 200), "", *shown, *([f"and {more} more"] if more else [])])

@@ -39,7 +39,7 @@ class NewError:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AuditPart:
     """A part of the audit that another task or call did. problem: why it says nothing; empty where it was done."""
 
     said: str
@@ -60,8 +60,8 @@ class Audit:
     since: datetime | None
     files: Sequence[ExportedFile]
     kept_at: str
-    archive: Step
-    drill: Step
+    archive: AuditPart
+    drill: AuditPart
     errors: Sequence[NewError]
 
     @property
@@ -92,33 +92,33 @@ def _title(audit: Audit) -> str:
     return "Monthly audit: " + ("all done and proven" if audit.drill.rows else "done, without an alert drill")
 
 
-def archive_step(done: Mapping[str, Any] | None) -> Step:
+def archive_part(done: Mapping[str, Any] | None) -> AuditPart:
     """From what archiving returned; None: it did not finish."""
     if not done:
-        return Step("not archived", problem="it did not finish; see the log of that task")
+        return AuditPart("not archived", problem="it did not finish; see the log of that task")
     runs, jobs = done["runs"], done["job_count"]
     what = "would be archived (dry run)" if done["dry_run"] else "archived"
     where = f" to {done['to']}" if done.get("to") else ""
     said = f"{counted(runs, 'run', ',')} of {counted(jobs, 'job', ',')} from before {done['before']} {what}{where}"
     refused = "; ".join(f"{count:,} were refused: {one_line(why, 200)}" for why, count in done["refused"].items())
-    return Step(said, problem=refused)
+    return AuditPart(said, problem=refused)
 
 
-def drill_step(
+def drill_part(
     drills: Sequence[Sequence[Mapping[str, Any]] | None] | None,
     *,
     wanted: bool = True,
     channels: frozenset[str] = frozenset(),
-) -> Step:
+) -> AuditPart:
     """From the steps that each drill returned; None: it did not finish.
 
     wanted: whether one was to be held at all. channels: what the drills were to reach together; a drill that crashed
     may have left nothing to show, not even a None.
     """
     if not wanted:
-        return Step("no alert drill was held")
+        return AuditPart("no alert drill was held")
     if not drills or not all(drills):
-        return Step("not held", problem="it did not finish; see the log of that task")
+        return AuditPart("not held", problem="it did not finish; see the log of that task")
     steps = [step for drill in drills for step in drill or ()]
     rows = [
         (
@@ -138,7 +138,7 @@ def drill_step(
         if accepted
         else "no alert arrived"
     )
-    return Step(said, rows, problem=fit(one_line("; ".join(failed)), 500))
+    return AuditPart(said, rows, problem=fit(one_line("; ".join(failed)), 500))
 
 
 UNREGISTERED = "jobmon-audit"

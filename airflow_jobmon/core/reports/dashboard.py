@@ -14,7 +14,7 @@ from airflow_jobmon.core.times import parse_moment, roughly
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ChannelDelivery:
     """The newest delivery of an incident's alerts on one channel; state is pending, sent, dead or silenced."""
 
     channel: str
@@ -41,20 +41,20 @@ class Incident:
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     acknowledged_note: str | None
-    told: tuple[Told, ...] = ()
+    deliveries: tuple[ChannelDelivery, ...] = ()
 
     @property
     def state(self) -> IncidentState:
         return state_of(self.told_at, self.silenced_at, self.acknowledged_at)
 
     @property
-    def needs_nobody(self) -> bool:
+    def is_handled(self) -> bool:
         """Somebody knows of it, or wants to hear nothing of it for now."""
         return self.state in {IncidentState.ACKNOWLEDGED, IncidentState.SILENCED}
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class WatcherStatus:
     """Who watches: live watchers, the last sign of life of any, and when a verdict was last stored."""
 
     watchers: int
@@ -78,7 +78,7 @@ class JobLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
+class Notice:
     """A sentence, how it is meant (the health whose colour it takes), and what to know or to do next."""
 
     tone: Health
@@ -113,14 +113,14 @@ def _line(verdict: Mapping[str, Any], known: Collection[str]) -> JobLine:
 
 def known_jobs(open_incidents: Sequence[Incident]) -> set[str]:
     """Names of the jobs whose every open incident is acknowledged or silenced."""
-    restless = {incident.job_name for incident in open_incidents if not incident.needs_nobody}
+    restless = {incident.job_name for incident in open_incidents if not incident.is_handled}
     return {incident.job_name for incident in open_incidents} - restless
 
 
-def first_sight(lines: Sequence[JobLine], watch: Watch, *, stale: bool, now: datetime) -> Saying:
+def overall_status(lines: Sequence[JobLine], watch: WatcherStatus, *, stale: bool, now: datetime) -> Notice:
     """Is everything all right? stale: nobody has checked lately, so that nothing can be told."""
     if not lines:
-        return Saying(
+        return Notice(
             Health.UNKNOWN,
             "No job is known yet",
             "A job appears when it logs its first run and a watcher or the hourly check sees it, or when it is "
@@ -128,7 +128,7 @@ def first_sight(lines: Sequence[JobLine], watch: Watch, *, stale: bool, now: dat
         )
     if stale:
         since = f"for {roughly(now - watch.checked_at)}" if watch.checked_at else "yet"
-        return Saying(
+        return Notice(
             Health.UNKNOWN,
             "It cannot be told how the jobs are",
             f"Nobody has checked them {since}. Unpause the DAGs jobmon_hourly_health_check and jobmon_alerts, or "
@@ -137,8 +137,8 @@ def first_sight(lines: Sequence[JobLine], watch: Watch, *, stale: bool, now: dat
     counts = count_healths(lines)
     for health in (Health.CRITICAL, Health.WARNING, Health.UNKNOWN):
         if counts[health]:
-            return Saying(health, _how_many(counts[health], len(lines), health), _known(lines, health))
-    return Saying(Health.OK, "The one job is fine" if len(lines) == 1 else f"All {len(lines)} jobs are fine")
+            return Notice(health, _how_many(counts[health], len(lines), health), _known(lines, health))
+    return Notice(Health.OK, "The one job is fine" if len(lines) == 1 else f"All {len(lines)} jobs are fine")
 
 
 def count_healths(lines: Sequence[JobLine]) -> Mapping[Health, int]:
@@ -147,12 +147,12 @@ def count_healths(lines: Sequence[JobLine]) -> Mapping[Health, int]:
     return {health: counted[health] for health in reversed(Health)}
 
 
-def watch_trouble(watch: Watch, *, now: datetime) -> Saying | None:
+def watcher_problem(watch: WatcherStatus, *, now: datetime) -> Notice | None:
     """None while some watcher is alive: without one, alerts wait for the hourly check."""
     if watch.watchers:
         return None
     seen = f"The last one was seen {roughly(now - watch.seen_at)} ago" if watch.seen_at else "There has never been one"
-    return Saying(
+    return Notice(
         Health.WARNING,
         "No watcher is running",
         f"{seen}. Failures and missed runs are noticed by the hourly check only. Unpause the DAG jobmon_alerts, or "
@@ -160,13 +160,13 @@ def watch_trouble(watch: Watch, *, now: datetime) -> Saying | None:
     )
 
 
-def undelivered_trouble(channels: Sequence[tuple[str, int, str | None]], over: timedelta) -> Saying | None:
+def undelivered_problem(channels: Sequence[tuple[str, int, str | None]], over: timedelta) -> Notice | None:
     """channels: where alerts of the last while did not arrive, how many, and the newest error."""
     if not channels:
         return None
     told = "; ".join(f"{name}: {count} ({error or 'waiting'})" for name, count, error in channels)
     hours = over // timedelta(hours=1)
-    return Saying(
+    return Notice(
         Health.CRITICAL,
         "Alerts do not arrive",
         f"Not delivered in the last {hours} hours: {told}. Once it is mended: airflow jobmon alerts --retry",

@@ -52,7 +52,7 @@ def job_page(conn: psycopg.Connection[Any], settings: Settings, job_name: str) -
         job_name=job_name,
         health=health,
         findings=[found for found in health.findings if found.kind not in told] if health else [],
-        watch=reading.watch(conn),
+        watch=reading.watcher_status(conn),
         expectations=_expectations(source, job, settings.unregistered_jobs),
         silence=silence,
         silencing=silence_command(job_name),

@@ -15,11 +15,11 @@ from airflow_jobmon.core.rendering.charts import strip_chart
 from airflow_jobmon.core.reports.dashboard import (
     JobLine,
     count_healths,
-    first_sight,
     job_lines,
     known_jobs,
-    undelivered_trouble,
-    watch_trouble,
+    overall_status,
+    undelivered_problem,
+    watcher_problem,
 )
 from airflow_jobmon.postgres import dashboard as reading
 from airflow_jobmon.postgres.stored_health import stored_health
@@ -56,7 +56,7 @@ def overview(conn: psycopg.Connection[Any], wanted: Wanted) -> HTMLResponse:
     """From the stored verdicts; records nothing."""
     now = datetime.now(UTC)
     stored = stored_health(conn, now=now)
-    opened, watch = reading.incidents(conn, limit=_INCIDENTS), reading.watch(conn)
+    opened, watch = reading.incidents(conn, limit=_INCIDENTS), reading.watcher_status(conn)
     silences = reading.silences(conn)
     silenced = {
         job["job_name"]: silence
@@ -70,15 +70,15 @@ def overview(conn: psycopg.Connection[Any], wanted: Wanted) -> HTMLResponse:
     page = min(wanted.page, pages)
     shown = matching[(page - 1) * _JOBS : page * _JOBS]
     troubles = (
-        watch_trouble(watch, now=now) if every and not stored.stale else None,
-        undelivered_trouble(reading.undelivered(conn, now, _UNDELIVERED), _UNDELIVERED),
+        watcher_problem(watch, now=now) if every and not stored.stale else None,
+        undelivered_problem(reading.undelivered(conn, now, _UNDELIVERED), _UNDELIVERED),
     )
     incidents = [incident for incident in opened if wanted.names(incident.job_name)]
     return render(
         "overview",
         now=now,
         watch=watch,
-        saying=first_sight(every, watch, stale=stored.stale, now=now),
+        saying=overall_status(every, watch, stale=stored.stale, now=now),
         troubles=[trouble for trouble in troubles if trouble],
         wanted=wanted,
         counts=count_healths(named),

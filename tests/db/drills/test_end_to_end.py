@@ -11,8 +11,8 @@ import threading
 import pytest
 
 from airflow_jobmon.core.drills.end_to_end import read_plan
-from airflow_jobmon.drills.end_to_end import hold_end_to_end_drill
-from airflow_jobmon.drills.session import Terms
+from airflow_jobmon.drills.end_to_end import run_end_to_end_drill
+from airflow_jobmon.drills.session import DrillOptions
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.runtime.drill import _caller
@@ -65,7 +65,7 @@ def connect_to(monkeypatch, url):
 
 def hold(conn, where, fields, **changed):
     plan = read_plan({**fields, **changed}, source="plan")
-    return hold_end_to_end_drill(conn, JOB, plan, Terms(lambda _: None), call=_caller(plan, where))
+    return run_end_to_end_drill(conn, JOB, plan, DrillOptions(lambda _: None), call=_caller(plan, where))
 
 
 def failed(result) -> dict[str, str]:
@@ -221,8 +221,8 @@ def test_several_statements_make_and_remove_test_data(conn, system):
 KILLED = """
 import json, sys, time
 from airflow_jobmon.core.drills.end_to_end import read_plan
-from airflow_jobmon.drills.end_to_end import hold_end_to_end_drill
-from airflow_jobmon.drills.session import Terms
+from airflow_jobmon.drills.end_to_end import run_end_to_end_drill
+from airflow_jobmon.drills.session import DrillOptions
 from airflow_jobmon.postgres.connect import connect
 
 def hang(values):
@@ -231,7 +231,7 @@ def hang(values):
 
 plan = read_plan(json.loads(sys.argv[2]), source="plan")
 with connect(sys.argv[1]) as conn:
-    hold_end_to_end_drill(conn, sys.argv[3], plan, Terms(lambda _: None), call=hang)
+    run_end_to_end_drill(conn, sys.argv[3], plan, DrillOptions(lambda _: None), call=hang)
 """
 
 

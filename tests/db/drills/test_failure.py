@@ -11,8 +11,8 @@ import pytest
 
 from airflow_jobmon.core.drills.drills import SIMULATED, limit_of
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.drills.failure import hold_failure_drill
-from airflow_jobmon.drills.session import Terms
+from airflow_jobmon.drills.failure import run_failure_drill
+from airflow_jobmon.drills.session import DrillOptions
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
@@ -29,8 +29,8 @@ from tests.support.wait_until import wait_until
 
 JOB = "update-installment-statuses"
 SETTINGS = Settings(channels=("slack", "mail", "hook"), sweep_interval=timedelta(seconds=1))
-TERMS = Terms(lambda name: limit_of(connection_type(name)))
-HASTY = Terms(lambda _: timedelta(seconds=1), within=timedelta(seconds=0.5))
+OPTIONS = DrillOptions(lambda name: limit_of(connection_type(name)))
+HASTY = DrillOptions(lambda _: timedelta(seconds=1), within=timedelta(seconds=0.5))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def leftovers(conn) -> dict[str, int]:
 
 
 def test_every_channel_is_told_and_timed_and_nothing_is_left(conn, watched):
-    result = hold_failure_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
     steps = by_step(result)
     assert list(steps) == [
@@ -84,7 +84,7 @@ def test_every_channel_is_told_and_timed_and_nothing_is_left(conn, watched):
 
 
 def test_it_is_kept_what_a_drill_came_to(conn, watched):
-    result = hold_failure_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     row = conn.execute(
         "SELECT id, drill, job_name, passed, jsonb_array_length(steps), ended_at FROM airflow_jobmon.drills"
     )
@@ -106,25 +106,25 @@ def test_a_real_job_keeps_its_health_and_its_statistics(conn, watched):
         )
 
     before = shown()
-    assert hold_failure_drill(conn, SETTINGS, JOB, TERMS).passed
+    assert run_failure_drill(conn, SETTINGS, JOB, OPTIONS).passed
     assert shown() == before
 
 
 @pytest.mark.parametrize("name", ["ein Job; mit <b>Namen</b> & 'Zeichen'", "%(x)s", "a\tb 🚨", "x" * 600])
 def test_any_name_will_do(conn, watched, name):
-    result = hold_failure_drill(conn, SETTINGS, name, TERMS)
+    result = run_failure_drill(conn, SETTINGS, name, OPTIONS)
     assert result.passed, result.failures
 
 
 @pytest.mark.parametrize("name", ["", "  ", "nul\0", "\ud800"])
 def test_a_name_that_no_job_can_have_is_refused(conn, name):
     with pytest.raises(ConfigurationError):
-        hold_failure_drill(conn, SETTINGS, name, HASTY)
+        run_failure_drill(conn, SETTINGS, name, HASTY)
     assert count(conn, "airflow_jobmon.drills") == 0
 
 
 def test_where_nobody_watches_it_says_so_and_tells_nobody_later(conn, database, servers):
-    result = hold_failure_drill(conn, SETTINGS, JOB, HASTY)
+    result = run_failure_drill(conn, SETTINGS, JOB, HASTY)
     assert not result.passed
     assert result.failures == (
         "taken by a watcher: no watcher took the event in 0.5s: no watcher is alive; "
@@ -133,13 +133,13 @@ def test_where_nobody_watches_it_says_so_and_tells_nobody_later(conn, database, 
     assert leftovers(conn) == {}
     channels, _ = open_channels(SETTINGS.channels)
     with watching(database, SETTINGS, channels):
-        assert hold_failure_drill(conn, SETTINGS, JOB, TERMS).passed
+        assert run_failure_drill(conn, SETTINGS, JOB, OPTIONS).passed
     assert len(servers.slack.requests) == 1
 
 
 def test_a_webhook_that_is_gone_fails_the_drill_and_the_others_are_well(conn, watched):
     watched.slack.otherwise = reply(404, "no_service")
-    result = hold_failure_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     assert not result.passed
     steps = by_step(result)
     assert steps["accepted by slack"].observed.startswith("refused for good: ")
@@ -150,15 +150,15 @@ def test_a_webhook_that_is_gone_fails_the_drill_and_the_others_are_well(conn, wa
 
 def test_a_mail_server_that_refuses_the_mailbox_fails_the_drill(conn, watched):
     watched.mail.recipients["oncall@example.com"] = "550 no such user"
-    result = hold_failure_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     assert [step.step for step in result.steps if not step.ok] == ["accepted by mail"]
     assert "550" in by_step(result)["accepted by mail"].observed
 
 
 def test_a_channel_that_is_down_is_waited_for_as_long_as_it_may_take(conn, watched):
     watched.hook.otherwise = reply(503, "busy", Retry_After="60")
-    terms = Terms(lambda name: timedelta(seconds=1) if name == "hook" else timedelta(minutes=1))
-    result = hold_failure_drill(conn, SETTINGS, JOB, terms)
+    options = DrillOptions(lambda name: timedelta(seconds=1) if name == "hook" else timedelta(minutes=1))
+    result = run_failure_drill(conn, SETTINGS, JOB, options)
     [failed] = [step for step in result.steps if not step.ok]
     assert failed.step == "accepted by hook"
     assert failed.observed.startswith("not accepted in 1s: ")
@@ -167,7 +167,7 @@ def test_a_channel_that_is_down_is_waited_for_as_long_as_it_may_take(conn, watch
 
 def test_a_channel_that_the_watcher_does_not_know_of_is_missed(conn, watched):
     more = Settings(channels=(*SETTINGS.channels, "pager"))
-    result = hold_failure_drill(conn, more, JOB, TERMS)
+    result = run_failure_drill(conn, more, JOB, OPTIONS)
     assert result.failures == (
         "accepted by pager: the alert was not addressed to it: whoever judged it has other channels configured"
     )
@@ -175,13 +175,13 @@ def test_a_channel_that_the_watcher_does_not_know_of_is_missed(conn, watched):
 
 def test_without_any_channel_nothing_is_proved(conn, database):
     with watching(database, Settings(), {}):
-        result = hold_failure_drill(conn, Settings(), JOB, TERMS)
+        result = run_failure_drill(conn, Settings(), JOB, OPTIONS)
     assert "none is configured for this job" in result.failures
 
 
 def test_a_trigger_that_is_disabled_is_found_out(conn, watched):
     conn.execute("ALTER TABLE public.jobs_log DISABLE TRIGGER airflow_jobmon_failed_insert")
-    result = hold_failure_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     assert "noted by the trigger: none: the triggers on public.jobs_log are missing, disabled" in result.failures
     assert leftovers(conn) == {}
 
@@ -191,7 +191,7 @@ def test_two_at_once_each_count_their_own(conn, database, watched):
 
     def hold():
         with connect(database) as own:
-            results.append(hold_failure_drill(own, SETTINGS, JOB, TERMS))
+            results.append(run_failure_drill(own, SETTINGS, JOB, OPTIONS))
 
     threads = [threading.Thread(target=hold) for _ in range(2)]
     for thread in threads:
@@ -210,11 +210,11 @@ def test_the_next_drill_removes_what_a_killed_one_left_and_no_row_of_anybody_els
     with connect(database) as theirs:
         DrillBook(theirs, killed).begin("failure", JOB)
         simulate_failure(theirs, killed, JOB)
-        running = hold_failure_drill(conn, SETTINGS, "other", TERMS)
+        running = run_failure_drill(conn, SETTINGS, "other", OPTIONS)
         assert "left by a killed drill" not in by_step(running), "it still runs"
     assert count(conn, "public.jobs_log") == 3
     wait_for_session_to_end(conn, killed)
-    result = hold_failure_drill(conn, SETTINGS, "other", TERMS)
+    result = run_failure_drill(conn, SETTINGS, "other", OPTIONS)
     assert result.passed, result.failures
     assert result.steps[0].observed.startswith(f"failure drill of {JOB}: run ")
     left = conn.execute("SELECT error_message FROM public.jobs_log ORDER BY error_message").fetchall()
@@ -239,7 +239,7 @@ def test_a_drill_that_is_interrupted_cleans_up(conn, servers):
         raise Interrupted
 
     with pytest.raises(Interrupted):
-        hold_failure_drill(conn, SETTINGS, JOB, Terms(TERMS.limit_of, deliver=interrupt))
+        run_failure_drill(conn, SETTINGS, JOB, DrillOptions(OPTIONS.limit_of, deliver=interrupt))
     assert leftovers(conn) == {}
     assert conn.execute("SELECT passed FROM airflow_jobmon.drills").fetchall() == [(False,)]
 
@@ -278,7 +278,7 @@ def psql(postgres, conn, text: str) -> str:
 
 def test_it_is_held_through_a_pooler_too(postgres, conn, watched):
     with pgbouncer(postgres) as pooler, connect(pooler.conninfo(conn.info.dbname)) as pooled:
-        result = hold_failure_drill(pooled, SETTINGS, JOB, TERMS)
+        result = run_failure_drill(pooled, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
     assert leftovers(conn) == {}
 
@@ -291,8 +291,8 @@ def test_a_session_that_vanishes_leaves_the_row_to_the_next_drill(conn, database
             conn.execute("SELECT pg_terminate_backend(%s)", [theirs.info.backend_pid])
 
         with pytest.raises(psycopg.Error):
-            hold_failure_drill(theirs, SETTINGS, JOB, Terms(TERMS.limit_of, deliver=cut))
+            run_failure_drill(theirs, SETTINGS, JOB, DrillOptions(OPTIONS.limit_of, deliver=cut))
     assert count(conn, "public.jobs_log") == 1
-    result = hold_failure_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
     assert leftovers(conn) == {}

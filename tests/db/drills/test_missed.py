@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.drills.missed import hold_missed_drill
-from airflow_jobmon.drills.session import Terms
+from airflow_jobmon.drills.missed import run_missed_drill
+from airflow_jobmon.drills.session import DrillOptions
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -21,7 +21,7 @@ from tests.support.servers import reply
 
 JOB = "update-installment-statuses"
 SETTINGS = Settings(channels=("slack", "mail", "hook"), sweep_interval=timedelta(seconds=1))
-TERMS = Terms(lambda _: timedelta(minutes=1))
+OPTIONS = DrillOptions(lambda _: timedelta(minutes=1))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def observed(result) -> dict[str, str]:
 def test_it_is_found_critical_says_the_hours_and_reaches_every_channel(conn, watched):
     register(conn, schedule="0 2 * * *", timezone="America/New_York", runbook_url="https://wiki.example.com/runbook")
     log_run(conn, JOB, started_at=ago(minutes=1))
-    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
     assert observed(result)["judged a second past that"] == "critical: missed"
     hours = re.compile(r"\d hours\)?; one was expected at ")  # fewer than two are told in minutes as well
@@ -67,7 +67,7 @@ def test_it_is_found_critical_says_the_hours_and_reaches_every_channel(conn, wat
 def test_a_day_and_the_grace_are_25_hours(conn, watched):
     register(conn)
     log_run(conn, JOB, started_at=ago(hours=3))
-    assert "no run for 25.0 hours" in observed(hold_missed_drill(conn, SETTINGS, JOB, TERMS))["says since when"]
+    assert "no run for 25.0 hours" in observed(run_missed_drill(conn, SETTINGS, JOB, OPTIONS))["says since when"]
 
 
 def test_it_opens_no_incident_and_leaves_the_verdict_as_it_was(conn, watched):
@@ -75,7 +75,7 @@ def test_it_opens_no_incident_and_leaves_the_verdict_as_it_was(conn, watched):
     log_run(conn, JOB, started_at=ago(hours=3))
     check_and_record(conn, SETTINGS)
     before = conn.execute("SELECT health, next_due_at FROM airflow_jobmon.job_health").fetchall()
-    assert hold_missed_drill(conn, SETTINGS, JOB, TERMS).passed
+    assert run_missed_drill(conn, SETTINGS, JOB, OPTIONS).passed
     check_and_record(conn, SETTINGS)
     assert conn.execute("SELECT health, next_due_at FROM airflow_jobmon.job_health").fetchall() == before
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents").fetchone() == (0,)
@@ -95,7 +95,7 @@ def test_it_is_found_whatever_the_log_shows(conn, watched, runs):
     register(conn)
     for status, hours in runs:
         log_run(conn, JOB, status=status, started_at=ago(hours=hours))
-    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
 
 
@@ -111,7 +111,7 @@ def test_a_job_that_nobody_would_miss_is_refused_and_nobody_is_told(conn, server
     if fields is not None:
         register(conn, **fields)
     with pytest.raises(ConfigurationError, match=said):
-        hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+        run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.drills").fetchone() == (0,)
 
 
@@ -119,27 +119,27 @@ def test_a_job_that_nobody_registered_is_missed_by_its_own_rhythm(conn, watched)
     for days in range(8):
         log_run(conn, JOB, started_at=ago(days=days, hours=3))
     check_and_record(conn, SETTINGS)
-    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
 
 
 def test_a_job_that_nobody_knows_is_refused(conn):
     with pytest.raises(UnknownJob):
-        hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+        run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
 
 
 def test_a_dead_channel_fails_it_and_is_named(conn, watched):
     register(conn)
     log_run(conn, JOB, started_at=ago(hours=3))
     watched.hook.otherwise = reply(404)
-    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
     assert [step.step for step in result.steps if not step.ok] == ["accepted by hook"]
 
 
 def test_without_a_deliverer_every_channel_is_named(conn, servers):
     register(conn)
     log_run(conn, JOB, started_at=ago(hours=3))
-    result = hold_missed_drill(conn, SETTINGS, JOB, Terms(lambda _: timedelta(seconds=0.2)))
+    result = run_missed_drill(conn, SETTINGS, JOB, DrillOptions(lambda _: timedelta(seconds=0.2)))
     assert [step.step for step in result.steps if not step.ok] == [
         f"accepted by {name}" for name in ("hook", "mail", "slack")
     ]
@@ -149,7 +149,7 @@ def test_without_a_deliverer_every_channel_is_named(conn, servers):
 def test_the_channels_of_the_job_itself_are_those_that_are_tested(conn, watched):
     register(conn, channels=("hook",))
     log_run(conn, JOB, started_at=ago(hours=3))
-    result = hold_missed_drill(conn, SETTINGS, JOB, TERMS)
+    result = run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
     assert (len(watched.hook.requests), len(watched.slack.requests), len(watched.mail.mails)) == (1, 0, 0)
 
@@ -158,5 +158,5 @@ def test_where_pg_cron_is_not_there_is_nothing_to_unschedule(conn, watched):
     register(conn)
     log_run(conn, JOB, started_at=ago(hours=3))
     with pytest.raises(ConfigurationError, match=r"has no table cron.job, so pg_cron is not installed in it"):
-        hold_missed_drill(conn, SETTINGS, JOB, TERMS, off_pg_cron=True)
+        run_missed_drill(conn, SETTINGS, JOB, OPTIONS, off_pg_cron=True)
     assert watched.slack.requests == []

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.drills.failure import hold_failure_drill
-from airflow_jobmon.drills.missed import hold_missed_drill
-from airflow_jobmon.drills.session import Terms
+from airflow_jobmon.drills.failure import run_failure_drill
+from airflow_jobmon.drills.missed import run_missed_drill
+from airflow_jobmon.drills.session import DrillOptions
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
@@ -60,8 +60,8 @@ def schedule(conn, text: str, *values) -> None:
 
 def hold(conn, look=lambda: None, **given):
     """With a look each time that it waits for the channel."""
-    terms = Terms(lambda _: timedelta(seconds=0.1), deliver=look)
-    return hold_missed_drill(conn, SETTINGS, JOB, terms, off_pg_cron=True, **given)
+    options = DrillOptions(lambda _: timedelta(seconds=0.1), deliver=look)
+    return run_missed_drill(conn, SETTINGS, JOB, options, off_pg_cron=True, **given)
 
 
 def failed(result) -> list[str]:
@@ -105,8 +105,8 @@ def test_it_is_off_while_the_drill_lasts_and_back_as_it_was(conn, scheduled):
 KILLED = """
 import sys, time
 from datetime import timedelta
-from airflow_jobmon.drills.session import Terms
-from airflow_jobmon.drills.missed import hold_missed_drill
+from airflow_jobmon.drills.session import DrillOptions
+from airflow_jobmon.drills.missed import run_missed_drill
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.settings import Settings
 
@@ -115,8 +115,8 @@ def hang():
     time.sleep(600)
 
 with connect(sys.argv[1]) as conn:
-    terms = Terms(lambda _: timedelta(minutes=1), deliver=hang)
-    hold_missed_drill(conn, Settings(), sys.argv[2], terms, off_pg_cron=True)
+    options = DrillOptions(lambda _: timedelta(minutes=1), deliver=hang)
+    run_missed_drill(conn, Settings(), sys.argv[2], options, off_pg_cron=True)
 """
 
 
@@ -146,7 +146,8 @@ def test_killed_halfway_the_next_drill_puts_it_back(conn, server, next_one):
     if next_one == "missed":
         result = hold(conn)
     else:
-        result = hold_failure_drill(conn, SETTINGS, "whatever", Terms(lambda _: timedelta(0), within=timedelta(0)))
+        options = DrillOptions(lambda _: timedelta(0), within=timedelta(0))
+        result = run_failure_drill(conn, SETTINGS, "whatever", options)
     assert result.steps[0].observed == f"missed drill of {JOB}: {DAILY} (0 2 * * *) is back in pg_cron"
     assert listed(conn) == before
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.drills WHERE ended_at IS NULL").fetchone() == (0,)

@@ -7,8 +7,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from airflow_jobmon.drills.failure import hold_failure_drill
-from airflow_jobmon.drills.session import Terms
+from airflow_jobmon.drills.failure import run_failure_drill
+from airflow_jobmon.drills.session import DrillOptions
 from airflow_jobmon.errors import SchemaProblem
 from airflow_jobmon.monitoring.checks import evaluate_events
 from airflow_jobmon.postgres.connect import connect
@@ -51,11 +51,11 @@ def fresh(empty_database):
 
 def hold(conn, settings: Settings, job: str = "load"):
     """With a judge at hand, and nobody to deliver: what follows the judging is not looked at here."""
-    return hold_failure_drill(
+    return run_failure_drill(
         conn,
         settings,
         job,
-        Terms(
+        DrillOptions(
             lambda _: timedelta(0),
             within=timedelta(seconds=5),
             deliver=lambda: evaluate_events(conn, settings) and None,

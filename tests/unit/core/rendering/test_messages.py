@@ -107,7 +107,7 @@ def test_a_drill_among_real_alerts_is_called_one():
 
 def test_a_batch_has_one_line_per_job_and_what_needs_somebody_comes_first():
     alerts = [*some(1, **RESOLVED), *some(2), an_alert(job_name="failed-None-0", **RESOLVED)]
-    lines, jobs = messages.job_lines(alerts, 10)
+    lines, jobs = messages.batch_lines(alerts, 10)
     assert jobs == 3
     assert [line.name for line in lines] == ["failed-None-0", "failed-None-1", "failed-resolved-0"]
     assert lines[0].said.startswith("failed: Connection timeout after 3 retries; resolved")

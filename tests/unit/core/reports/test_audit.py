@@ -14,10 +14,10 @@ from airflow_jobmon.core.reports.audit import (
     Audit,
     ExportedFile,
     NewError,
-    archive_step,
+    archive_part,
     audit_report,
     covering,
-    drill_step,
+    drill_part,
 )
 
 AT = datetime(2026, 12, 1, 9, tzinfo=UTC)
@@ -41,8 +41,8 @@ def an_audit(**changes: object) -> Audit:
         "since": datetime(2026, 11, 1, 9, tzinfo=UTC),
         "files": [ExportedFile("success_rate.csv", 3, "ab" * 32)],
         "kept_at": "s3://audits/2026-12-01",
-        "archive": archive_step(ARCHIVED),
-        "drill": drill_step([[step("accepted by slack"), step("accepted by mail")]]),
+        "archive": archive_part(ARCHIVED),
+        "drill": drill_part([[step("accepted by slack"), step("accepted by mail")]]),
         "errors": [],
     }
     return Audit(**(fields | changes))  # type: ignore[arg-type]
@@ -70,21 +70,21 @@ def test_new_error_texts_are_for_the_runbook():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        pytest.param({"archive": archive_step(None)}, "archive: it did not finish", id="the archive did not finish"),
+        pytest.param({"archive": archive_part(None)}, "archive: it did not finish", id="the archive did not finish"),
         pytest.param(
-            {"archive": archive_step(ARCHIVED | {"refused": {"violates foreign key": 2}})},
+            {"archive": archive_part(ARCHIVED | {"refused": {"violates foreign key": 2}})},
             "archive: 2 were refused: violates foreign key",
             id="rows were refused",
         ),
-        pytest.param({"drill": drill_step(None)}, "alert drill: it did not finish", id="no drill finished"),
-        pytest.param({"drill": drill_step([[step("x")], None])}, "alert drill: it did not finish", id="one of two did"),
+        pytest.param({"drill": drill_part(None)}, "alert drill: it did not finish", id="no drill finished"),
+        pytest.param({"drill": drill_part([[step("x")], None])}, "alert drill: it did not finish", id="one of two did"),
         pytest.param(
-            {"drill": drill_step([[step("accepted by slack"), step("accepted by mail", ok=False)]])},
+            {"drill": drill_part([[step("accepted by slack"), step("accepted by mail", ok=False)]])},
             "alert drill: accepted by mail: 404",
             id="an alert did not arrive",
         ),
         pytest.param(
-            {"drill": drill_step([[step("accepted by slack")]], channels=frozenset({"slack", "mail", "hook"}))},
+            {"drill": drill_part([[step("accepted by slack")]], channels=frozenset({"slack", "mail", "hook"}))},
             "alert drill: no drill tried hook; see the logs of that task; no drill tried mail",
             id="the drill that was to try it left nothing",
         ),
@@ -99,12 +99,12 @@ def test_what_was_not_done_or_not_proven_is_critical_and_named_first(changes, sa
 
 
 def test_a_drill_that_nobody_wanted_is_no_problem_and_proves_nothing():
-    report = audit_report(an_audit(drill=drill_step(None, wanted=False)), at=AT, page=None)
+    report = audit_report(an_audit(drill=drill_part(None, wanted=False)), at=AT, page=None)
     assert (report.title, report.details["problems"]) == ("Monthly audit: done, without an alert drill", [])
 
 
 def test_a_drill_without_an_answer_says_that_no_alert_arrived():
-    assert drill_step([[step("accepted by a channel", ok=False)]]).said == "no alert arrived"
+    assert drill_part([[step("accepted by a channel", ok=False)]]).said == "no alert arrived"
 
 
 channels = st.frozensets(st.sampled_from("abcdef"), max_size=4)

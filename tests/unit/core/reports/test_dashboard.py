@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.reports.dashboard import (
     Incident,
-    Watch,
+    WatcherStatus,
     count_healths,
-    first_sight,
     job_lines,
     known_jobs,
-    undelivered_trouble,
-    watch_trouble,
+    overall_status,
+    undelivered_problem,
+    watcher_problem,
 )
 
 NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
-WATCHED = Watch(1, NOW, NOW)
+WATCHED = WatcherStatus(1, NOW, NOW)
 INCIDENT = Incident(
     1, "load", "failed", Health.CRITICAL, NOW, None, 1, "it failed", None, NOW, None, None, None, None
 )  # fmt: skip
@@ -55,11 +55,11 @@ def test_the_worst_come_first_and_of_these_what_nobody_knows_of(given_verdicts, 
 @given(verdicts)
 def test_it_is_all_right_only_if_every_job_is_ok(given_verdicts):
     lines = job_lines(given_verdicts, ())
-    saying = first_sight(lines, WATCHED, stale=False, now=NOW)
+    saying = overall_status(lines, WATCHED, stale=False, now=NOW)
     assert (saying.tone is Health.OK) == (bool(lines) and all(line.health is Health.OK for line in lines))
     assert sum(count_healths(lines).values()) == len(lines)
     if lines:
-        assert first_sight(lines, WATCHED, stale=True, now=NOW).tone is Health.UNKNOWN
+        assert overall_status(lines, WATCHED, stale=True, now=NOW).tone is Health.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_it_is_all_right_only_if_every_job_is_ok(given_verdicts):
     ],
 )
 def test_the_first_sight_is_one_sentence(given_verdicts, said):
-    assert first_sight(job_lines(given_verdicts, ()), WATCHED, stale=False, now=NOW).text == said
+    assert overall_status(job_lines(given_verdicts, ()), WATCHED, stale=False, now=NOW).text == said
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_the_first_sight_is_one_sentence(given_verdicts, said):
 )
 def test_how_many_of_the_worst_somebody_knows_of_is_told(names, known, said):
     lines = job_lines([*(verdict(name, "critical") for name in names), verdict("fine")], set(known))
-    assert first_sight(lines, WATCHED, stale=False, now=NOW).detail == said
+    assert overall_status(lines, WATCHED, stale=False, now=NOW).detail == said
 
 
 def test_a_line_tells_the_worst_finding():
@@ -111,9 +111,9 @@ def test_a_job_is_known_where_all_that_is_open_is(incident, known):
 
 
 def test_it_is_said_when_no_watcher_runs_and_when_alerts_do_not_arrive():
-    assert watch_trouble(WATCHED, now=NOW) is None
-    assert "There has never been one" in watch_trouble(Watch(0, None, None), now=NOW).detail
-    assert "seen 3.0 h ago" in watch_trouble(Watch(0, NOW - timedelta(hours=3), NOW), now=NOW).detail
-    assert undelivered_trouble([], timedelta(days=1)) is None
-    told = undelivered_trouble([("mail", 2, "550 no"), ("slack", 1, None)], timedelta(days=1))
+    assert watcher_problem(WATCHED, now=NOW) is None
+    assert "There has never been one" in watcher_problem(WatcherStatus(0, None, None), now=NOW).detail
+    assert "seen 3.0 h ago" in watcher_problem(WatcherStatus(0, NOW - timedelta(hours=3), NOW), now=NOW).detail
+    assert undelivered_problem([], timedelta(days=1)) is None
+    told = undelivered_problem([("mail", 2, "550 no"), ("slack", 1, None)], timedelta(days=1))
     assert "mail: 2 (550 no); slack: 1 (waiting)" in told.detail
