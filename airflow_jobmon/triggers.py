@@ -21,7 +21,7 @@ from airflow_jobmon.core.times import iso, parse_moment
 from airflow_jobmon.errors import JobmonError
 
 if TYPE_CHECKING:
-    from airflow_jobmon.monitoring.watcher import Watcher, Where
+    from airflow_jobmon.monitoring.watcher import ReadTarget, Watcher
     from airflow_jobmon.settings import Settings
 
 DEFAULT_CONN_ID = "jobmon_default"
@@ -145,21 +145,21 @@ class JobAlertTrigger(BaseEventTrigger):
         from airflow_jobmon.runtime.connections import aconninfo  # noqa: PLC0415
         from airflow_jobmon.settings import load  # noqa: PLC0415
 
-        async def where() -> tuple[str, Settings]:
+        async def read_target() -> tuple[str, Settings]:
             settings = await asyncio.to_thread(load)
             return await aconninfo(self.conn_id or settings.conn_id), settings
 
-        watcher = await asyncio.to_thread(_watcher, where)
-        async with aclosing(watcher.wakes()) as wakes:
+        watcher = await asyncio.to_thread(_watcher, read_target)
+        async with aclosing(watcher.alerts_due()) as wakes:
             async for _ in wakes:
                 yield TriggerEvent("alerts are due")
 
 
-def _watcher(where: Where) -> Watcher:
+def _watcher(read_target: ReadTarget) -> Watcher:
     """Call this in a thread: it imports psycopg, for which the triggerer's event loop would stop for 0.3 s."""
     from airflow_jobmon.monitoring.watcher import Watcher  # noqa: PLC0415
 
-    return Watcher(where, kind="trigger", delivers=False)
+    return Watcher(read_target, kind="trigger", delivers=False)
 
 
 def run_payload(run: Run) -> dict[str, Any]:

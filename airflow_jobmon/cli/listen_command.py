@@ -17,7 +17,7 @@ from airflow_jobmon.cli.execution import command, read_target, ready_target
 from airflow_jobmon.cli.output import Outcome, printable
 from airflow_jobmon.delivery.sender import SEND_TIMEOUT, DeliveryService
 from airflow_jobmon.errors import ConfigurationError, JobmonError
-from airflow_jobmon.monitoring.watcher import Watcher, Where
+from airflow_jobmon.monitoring.watcher import ReadTarget, Watcher
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.outbox import register_channels
 from airflow_jobmon.runtime.deliver import channels_to_serve
@@ -66,14 +66,14 @@ def listen(args: Namespace) -> Outcome:
     return Outcome()
 
 
-async def _watch(where: Where, first: Configured, configured: Callable[[], Configured]) -> None:
+async def _watch(where: ReadTarget, first: Configured, configured: Callable[[], Configured]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     watcher = Watcher(where, kind="listen", delivers=True)
 
     def serve(target: str, held: Channels) -> DeliveryService:
-        return DeliveryService(target, held, prepare=lambda: watcher.pulse.listens)
+        return DeliveryService(target, held, prepare=lambda: watcher.status.listens)
 
     delivering = _Delivering(serve)
     delivering.hold(first)
@@ -96,7 +96,7 @@ async def _watch(where: Where, first: Configured, configured: Callable[[], Confi
 
 
 async def _pass_on(watcher: Watcher, delivering: _Delivering) -> None:
-    async for _ in watcher.wakes():
+    async for _ in watcher.alerts_due():
         delivering.wake()
 
 

@@ -1,7 +1,7 @@
-"""What a watcher does on its own connection: judges what is noted and what is due, sweeps, and sees what to deliver.
+"""The poll cycle of a watcher: evaluate events, then the jobs that are due, then a sweep in batches.
 
-Nothing here knows of a loop: it all runs in one thread, a look at a time. A sweep of many jobs is done in batches, over
-several looks if need be, and what fails meanwhile is judged between two of them.
+All of it runs in one thread. A cycle that makes alerts ends early, so that they are sent first; the next cycle
+continues the sweep where it stopped. New events are evaluated between two steps of a cycle.
 """
 
 from __future__ import annotations
@@ -10,44 +10,36 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 
-from airflow_jobmon.monitoring.checks import BATCH, evaluate_due, evaluate_events, full_check, keep_up, sweep, warm_up
+from airflow_jobmon.monitoring.checks import BATCH, evaluate_due, evaluate_events, warm_up
+from airflow_jobmon.monitoring.delivery_wakes import DeliveryWakes
 from airflow_jobmon.monitoring.gc_pause import gc_paused
+from airflow_jobmon.monitoring.sweep_progress import SweepProgress, SweepStage
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.postgres.migrate import check_schema
-from airflow_jobmon.postgres.outbox import newest_due
-from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.watchers import WatcherIdentity, remove_watcher, write_heartbeat
 from airflow_jobmon.settings import Settings
 
 Connection = psycopg.Connection[Any]
 
 _HEARTBEAT = 5.0
-"""Seconds between heartbeats, and at most between two looks at what is due by the clock."""
+"""Seconds between heartbeats, and at most between two checks for jobs that are due."""
 
-_SEALING = timedelta(seconds=0.2)
-"""What a sweep gives to counting days that are over: no failure waits longer for it."""
-
-_WAKE_AGAIN = (5.0, 300.0)
-"""Seconds after which the same due alerts are told of again: at first, and at most (a wake may be lost on its way)."""
-
-_BREATHER = 0.05
-"""Seconds left to whoever delivers before the look that was cut short for its sake is finished."""
-
-_GIVE_WAY = 0.15
-"""Seconds left to a process that delivers by itself, before a DAG is woken for the same alerts."""
+_DELIVERY_HEAD_START = 0.05
+"""Seconds that a delivery in this process gets before the cycle which ended early for it is continued."""
 
 
 @dataclass(slots=True)
-class Pulse:
-    """What a watcher is doing, for whoever shows it. `listens`: a NOTIFY arrives here, so nothing is polled."""
+class WatcherStatus:
+    """What a watcher is doing.
+
+    listens: NOTIFY arrives, so it need not poll. events, alerts: how many it has evaluated and made since its start.
+    """
 
     connected: bool = False
     listens: bool = False
@@ -56,81 +48,79 @@ class Pulse:
     error: str | None = None
 
 
-class Lookout:
-    """One watcher's eyes. `open` first; `drop` ends the connection, `leave` also takes its heartbeat away."""
+class WatchCycle:
+    """The cycles of one watcher, on a connection of its own.
 
-    def __init__(self, pulse: Pulse, *, kind: str, delivers: bool) -> None:
-        self._pulse = pulse
-        self._delivers = delivers
-        self._identity = {
-            "id": uuid4(),
-            "kind": kind,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "delivers": delivers,
-        }
-        self._sql = load_queries("watcher")
+    Call `connect` and `start`, then `run_once` again and again; `disconnect` to connect anew, `close` at the end.
+    """
+
+    def __init__(self, status: WatcherStatus, *, kind: str, delivers: bool) -> None:
+        self._status = status
+        self._watcher = WatcherIdentity(uuid4(), kind, socket.gethostname(), os.getpid(), delivers)
         self._settings = Settings()
         self._conn: Connection | None = None
-        self._round: Iterator[int] | None = None
-        self._swept = self._beaten = float("-inf")
-        self._look_again = float("inf")
-        self._told: tuple[int, float, float] | None = None
+        self._sweep: SweepProgress | None = None
+        self._wakes = DeliveryWakes(self._watcher)
+        self._swept_at = self._heartbeat_at = float("-inf")
+        self._continue_at = float("inf")
 
-    def open(self, conninfo: str, settings: Settings) -> None:
-        """Connect; raises ConnectionProblem, and SchemaProblem where this package cannot work with the database."""
+    def connect(self, conninfo: str, settings: Settings) -> None:
+        """Raises ConnectionProblem, and SchemaProblem where this package cannot work with the database."""
         self._settings = settings
         self._conn = connect(conninfo)
         check_schema(self._conn)
 
-    def begin(self) -> None:
-        """The first heartbeat, once it is known whether LISTEN arrives."""
-        self._connection.prepare_threshold = 0 if self._pulse.listens else None
+    def start(self) -> None:
+        """Write the first heartbeat, once `status.listens` is known."""
+        self._connection.prepare_threshold = 0 if self._status.listens else None
         warm_up(self._connection)
-        self._beat()
+        self._write_heartbeat()
 
     def notify(self) -> None:
+        """Send the NOTIFY that shows whether LISTEN works."""
         self._connection.execute("SELECT pg_notify('airflow_jobmon', '')")
 
-    def drop(self) -> None:
-        self._round = None
+    def disconnect(self) -> None:
+        self._sweep = None
         if self._conn is not None:
             self._conn.close()
         self._conn = None
-        self._beaten = float("-inf")
+        self._heartbeat_at = float("-inf")
 
-    def leave(self) -> None:
+    def close(self) -> None:
+        """Remove the heartbeat and disconnect."""
         with contextlib.suppress(psycopg.Error):
             if self._conn is not None:
-                self._conn.execute(self._sql["forget"], self._identity)
-        self.drop()
+                remove_watcher(self._conn, self._watcher)
+        self.disconnect()
 
     @property
     def backend_pid(self) -> int:
         return self._connection.info.backend_pid
 
-    def patience(self) -> float:
-        """Seconds until the clock alone asks for the next look."""
+    def seconds_until_next(self) -> float:
+        """Seconds until the next cycle, if no NOTIFY asks for one before."""
         now = time.monotonic()
-        told_again = now + _HEARTBEAT if self._told is None else self._told[1] + self._told[2]
-        sweep_at = self._swept + self._settings.sweep_interval.total_seconds()
-        return max(0.0, min(sweep_at, self._beaten + _HEARTBEAT, self._look_again, told_again) - now)
+        sweep_at = self._swept_at + self._settings.sweep_interval.total_seconds()
+        moments = [sweep_at, self._heartbeat_at + _HEARTBEAT, self._continue_at]
+        if (repeat_at := self._wakes.repeat_at) is not None:
+            moments.append(repeat_at)
+        return max(0.0, min(moments) - now)
 
-    def look(self) -> bool:
-        """Judge what is new, sweep if it is time, and say whether somebody should deliver."""
-        self._look_again = float("inf")
-        if self._judge_noted():
+    def run_once(self) -> bool:
+        """Run one cycle, or the rest of one that ended early; true when alerts are due for delivery."""
+        self._continue_at = float("inf")
+        if self._evaluate_events():
             return True
-        for alerts in self._steps():
-            self._pulse.alerts += alerts
-            if alerts and self._due():
-                self._look_again = time.monotonic()
+        if self._ends_early(alerts=self._evaluate_due()):
+            return True
+        self._begin_sweep_if_time()
+        while self._sweep is not None:
+            if self._run_sweep_step(self._sweep):
                 return True
-            if self._judge_noted():
-                return True
-        if time.monotonic() - self._beaten >= _HEARTBEAT:
-            self._beat()
-        return self._due()
+        if time.monotonic() - self._heartbeat_at >= _HEARTBEAT:
+            self._write_heartbeat()
+        return self._wakes.is_due(self._connection)
 
     @property
     def _connection(self) -> Connection:
@@ -138,77 +128,49 @@ class Lookout:
             raise psycopg.OperationalError("the watcher's connection is closed")
         return self._conn
 
-    def _beat(self) -> None:
-        self._connection.execute(self._sql["heartbeat"], {**self._identity, "listens": self._pulse.listens})
-        self._beaten = time.monotonic()
+    def _write_heartbeat(self) -> None:
+        write_heartbeat(self._connection, self._watcher, listens=self._status.listens)
+        self._heartbeat_at = time.monotonic()
 
-    def _judge_noted(self) -> bool:
-        """Judge the events there are; true where the rest of the look must wait for what came of them to be sent."""
+    def _evaluate_events(self) -> bool:
+        """Evaluate all new events; true when the rest of the cycle must wait until their alerts are sent."""
         while True:
             with gc_paused():
-                judged = evaluate_events(self._connection, self._settings)
-            if not judged.events:
+                evaluated = evaluate_events(self._connection, self._settings)
+            if not evaluated.events:
                 return False
-            self._pulse.events += judged.events
-            self._pulse.alerts += judged.alerts
-            if judged.alerts and self._delivers:
-                self._look_again = time.monotonic() + (_BREATHER if judged.events < BATCH else 0)
+            self._status.events += evaluated.events
+            self._status.alerts += evaluated.alerts
+            if evaluated.alerts and self._watcher.delivers:
+                more_events = evaluated.events >= BATCH
+                self._continue_at = time.monotonic() + (0 if more_events else _DELIVERY_HEAD_START)
                 return True
 
-    def _steps(self) -> Iterator[int]:
-        """What is due by the clock, then what is left of the sweep or a new one, in batches: the alerts of each."""
+    def _evaluate_due(self) -> int:
+        """Evaluate the jobs that have reached a deadline; the number of their alerts."""
         with gc_paused():
-            due = evaluate_due(self._connection, self._settings)
-        yield due.alerts
+            return evaluate_due(self._connection, self._settings).alerts
+
+    def _ends_early(self, alerts: int) -> bool:
+        """Between two steps: whether the alerts of the last one, or of new events, are to be sent first."""
+        self._status.alerts += alerts
+        if alerts and self._wakes.is_due(self._connection):
+            self._continue_at = time.monotonic()
+            return True
+        return self._evaluate_events()
+
+    def _begin_sweep_if_time(self) -> None:
         now = time.monotonic()
-        if self._round is None and now - self._swept >= self._settings.sweep_interval.total_seconds():
-            self._round, self._swept = self._sweep(self._connection), now
-        while self._round is not None:
+        if self._sweep is None and now - self._swept_at >= self._settings.sweep_interval.total_seconds():
+            self._swept_at = now  # also when this fails: the next sweep comes after the interval
             with gc_paused():
-                alerts = next(self._round, None)
-            if alerts is None:
-                self._round = None
-            else:
-                yield alerts
+                self._sweep = SweepProgress(self._connection, self._settings)
 
-    def _sweep(self, conn: Connection) -> Iterator[int]:
-        for judged in sweep(conn, self._settings):
-            yield judged.alerts
-        row = conn.execute(self._sql["check_is_owed"]).fetchone()
-        if row is not None and row[0]:  # the hourly check, success rates counted, where no DAG makes it
-            for checked in full_check(conn, self._settings):
-                yield checked.alerts
-            keep_up(conn)
-        conn.execute(self._sql["forget_stale"])
-        seal_days(conn, most=_SEALING)
-
-    def _due(self) -> bool:
-        newest = newest_due(self._connection)
-        if newest is None:
-            self._told = None
+    def _run_sweep_step(self, sweep: SweepProgress) -> bool:
+        """Run one step of the sweep; true when the cycle is to end early after it."""
+        with gc_paused():
+            alerts = sweep.run_step()
+        if sweep.stage is SweepStage.DONE:
+            self._sweep = None
             return False
-        if self._delivers:
-            return True
-        now = time.monotonic()
-        if self._told is None or newest > self._told[0]:
-            if self._given_way():
-                return False
-            self._told = (newest, now, _WAKE_AGAIN[0])
-            return True
-        _, told_at, patience = self._told
-        if now - told_at < patience:
-            return False
-        self._told = (newest, now, min(patience * 2, _WAKE_AGAIN[1]))
-        return True
-
-    def _given_way(self) -> bool:
-        """Whether a process that delivers by itself took them, once it was given the moment it needs."""
-        row = self._connection.execute(self._sql["delivering_elsewhere"], self._identity).fetchone()
-        if row is None or not row[0]:
-            return False
-        deadline = time.monotonic() + _GIVE_WAY
-        while time.monotonic() < deadline:
-            time.sleep(0.02)
-            if newest_due(self._connection) is None:
-                return True
-        return False
+        return self._ends_early(alerts)

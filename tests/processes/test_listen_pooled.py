@@ -1,4 +1,4 @@
-"""`airflow jobmon listen` behind a pooler in transaction mode: it says that it looks each second, and alerts arrive."""
+"""`airflow jobmon listen` behind a pooler in transaction mode: it logs that it polls every second, alerts arrive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_alerts_arrive_without_waiting_for_a_sweep(
     conn, sinks: Sinks, start_listener: StartListener, pooled, record_property
 ):
     listener = start_listener(pooled, AIRFLOW__JOBMON__SWEEP_INTERVAL="1h")
-    listener.until_it_says("watching by looking each 1 s: NOTIFY does not arrive")
+    listener.until_it_says("watching by polling every 1 s: NOTIFY does not arrive")
     for number in (1, 2, 3):
         log_run(conn, f"load-{number}", status="failed")
         logged = time.monotonic()
@@ -41,7 +41,7 @@ def test_one_behind_the_pooler_and_one_not_tell_each_failure_once(
     conn, sinks: Sinks, start_listener: StartListener, pooled
 ):
     polling, listening = start_listener(pooled), start_listener()
-    polling.until_it_says("watching by looking")
+    polling.until_it_says("watching by polling")
     listening.until_it_says("watching by LISTEN")
     wanted = {f"load-{number}" for number in range(1, 41)}
     for name in wanted:

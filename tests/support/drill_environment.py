@@ -25,11 +25,11 @@ from tests.support.wait_until import wait_until
 def watching(conninfo: str, settings: Settings, channels: Mapping[str, Channel]) -> Iterator[Watcher]:
     """Until the block ends, failures are judged and delivered."""
     watcher = Watcher(at(conninfo, settings), kind="listen", delivers=True)
-    service = DeliveryService(conninfo, channels, prepare=lambda: watcher.pulse.listens)
+    service = DeliveryService(conninfo, channels, prepare=lambda: watcher.status.listens)
     loop = asyncio.new_event_loop()
 
     async def follow() -> None:
-        async for _ in watcher.wakes():
+        async for _ in watcher.alerts_due():
             service.wake()
 
     def run() -> None:
@@ -42,7 +42,7 @@ def watching(conninfo: str, settings: Settings, channels: Mapping[str, Channel])
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        wait_until(lambda: watcher.pulse.connected, "the watcher to watch")
+        wait_until(lambda: watcher.status.connected, "the watcher to watch")
         yield watcher
     finally:
         loop.call_soon_threadsafe(task.cancel)

@@ -7,18 +7,18 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from airflow_jobmon.monitoring.watcher import Watcher, Where
+from airflow_jobmon.monitoring.watcher import ReadTarget, Watcher
 from airflow_jobmon.settings import Settings
 from tests.support.wait_until import eventually
 
 PATIENT = Settings(channels=("slack",), sweep_interval=timedelta(hours=1))
 
 
-def at(conninfo: str, settings: Settings) -> Where:
-    async def where() -> tuple[str, Settings]:
+def at(conninfo: str, settings: Settings) -> ReadTarget:
+    async def read_target() -> tuple[str, Settings]:
         return conninfo, settings
 
-    return where
+    return read_target
 
 
 class Watching:
@@ -29,14 +29,14 @@ class Watching:
         self.woken = 0
 
     async def follow(self) -> None:
-        async for _ in self.watcher.wakes():
+        async for _ in self.watcher.alerts_due():
             self.woken += 1
 
     async def until(self, woken: int) -> None:
         await eventually(lambda: self.woken >= woken, f"being woken {woken} times")
 
     async def until_connected(self) -> None:
-        await eventually(lambda: self.watcher.pulse.connected, "the watcher to watch")
+        await eventually(lambda: self.watcher.status.connected, "the watcher to watch")
 
 
 @contextlib.asynccontextmanager

@@ -27,7 +27,7 @@ def healthy(conn, monkeypatch):
     monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "oncall")
     monkeypatch.setenv("AIRFLOW_CONN_ONCALL", json.dumps({"conn_type": "http", "host": "http://127.0.0.1:9/hook"}))
     alive = {"id": uuid4(), "kind": "listen", "host": "watch-1", "pid": 1, "delivers": True, "listens": True}
-    conn.execute(load_queries("watcher")["heartbeat"], alive)
+    conn.execute(load_queries("watchers")["heartbeat"], alive)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def tell(conn: psycopg.Connection, channel: str, job_name: str = "load", minutes
 def beat(conn: psycopg.Connection, kind: str, *, listens: bool = True, seconds_ago: float = 0) -> None:
     """The sign of life of a watcher."""
     watcher = {"id": uuid4(), "kind": kind, "host": socket.gethostname(), "pid": 4711, "delivers": kind == "listen"}
-    conn.execute(load_queries("watcher")["heartbeat"], {**watcher, "listens": listens})
+    conn.execute(load_queries("watchers")["heartbeat"], {**watcher, "listens": listens})
     conn.execute(
         "UPDATE airflow_jobmon.watchers SET seen_at = seen_at - make_interval(secs => %s) WHERE id = %s",
         [seconds_ago, watcher["id"]],

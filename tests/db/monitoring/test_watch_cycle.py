@@ -1,4 +1,4 @@
-"""How a watcher sweeps: in steps that hold nothing up, by the database's clock, and never twice what another judged."""
+"""The poll cycle: short steps that hold no lock, by the database's clock, and no job evaluated twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_jobmon.monitoring.checks import (
     evaluate_jobs,
     sweep,
 )
-from airflow_jobmon.monitoring.watch_cycle import Lookout, Pulse
+from airflow_jobmon.monitoring.watch_cycle import WatchCycle, WatcherStatus
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -31,7 +31,7 @@ def installed_long_ago(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
 
 
-def told(conn) -> list[tuple[str, str]]:
+def alerts(conn) -> list[tuple[str, str]]:
     return conn.execute("SELECT kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
 
 
@@ -44,7 +44,7 @@ def log_many(conn, jobs: int) -> None:
 
 
 def overdue(conn, **fields) -> None:
-    """A job that was well when it was judged, and whose deadline has passed since."""
+    """A job that was healthy at its last evaluation, and whose deadline has passed since."""
     apply_jobs(conn, [MonitoredJob(name="load", every="1h", grace="10m", **fields)], source="test")
     log_run(conn, "load", seconds=0)
     evaluate_changed(conn, SETTINGS)
@@ -54,7 +54,7 @@ def overdue(conn, **fields) -> None:
     conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = clock_timestamp() - interval '1 second'")
 
 
-def test_between_two_steps_no_job_is_locked_and_a_failure_is_judged(conn, database):
+def test_between_two_steps_no_job_is_locked_and_a_failure_is_evaluated(conn, database):
     log_many(conn, 2 * BATCH)
     with connect(database) as own:
         steps = sweep(own, SETTINGS)
@@ -65,7 +65,7 @@ def test_between_two_steps_no_job_is_locked_and_a_failure_is_judged(conn, databa
         assert [step.jobs for step in steps] == [BATCH]
 
 
-def test_a_job_that_another_watcher_judged_meanwhile_is_left_out(conn, database):
+def test_a_job_that_another_watcher_has_evaluated_meanwhile_is_left_out(conn, database):
     log_many(conn, 2 * BATCH)
     with connect(database) as own:
         steps = sweep(own, SETTINGS)
@@ -74,48 +74,48 @@ def test_a_job_that_another_watcher_judged_meanwhile_is_left_out(conn, database)
         assert [step.jobs for step in steps] == [0]
 
 
-def test_what_is_due_is_judged_without_a_sweep(conn):
+def test_jobs_that_are_due_are_evaluated_without_a_sweep(conn):
     overdue(conn)
     assert evaluate_due(conn, SETTINGS).alerts == 1
     assert evaluate_due(conn, SETTINGS).jobs == 0
-    assert told(conn) == [("missed", "opened")]
+    assert alerts(conn) == [("missed", "opened")]
 
 
-def test_a_look_judges_what_is_due_between_two_sweeps(conn, database):
-    lookout = Lookout(Pulse(), kind="trigger", delivers=False)
-    lookout.open(database, PATIENT)
+def test_a_cycle_evaluates_the_jobs_that_are_due_between_two_sweeps(conn, database):
+    cycle = WatchCycle(WatcherStatus(), kind="trigger", delivers=False)
+    cycle.connect(database, PATIENT)
     try:
-        lookout.begin()
-        assert not lookout.look()
+        cycle.start()
+        assert not cycle.run_once()
         overdue(conn)
-        assert lookout.look()
+        assert cycle.run_once()
     finally:
-        lookout.leave()
-    assert told(conn) == [("missed", "opened")]
+        cycle.close()
+    assert alerts(conn) == [("missed", "opened")]
 
 
-def test_a_look_that_delivers_ends_with_the_first_alerts_of_a_sweep_and_goes_on_with_it_later(conn, database):
+def test_a_cycle_that_delivers_ends_at_the_first_alerts_of_a_sweep_and_the_next_one_continues_it(conn, database):
     conn.execute(
         "INSERT INTO jobs_log (job_name, started_at, completed_at, status)"
         " SELECT 'job ' || n, now(), now(), 'failed' FROM generate_series(1, %s) AS n",
         [2 * BATCH],
     )
     conn.execute("DELETE FROM airflow_jobmon.events")
-    pulse = Pulse()
-    lookout = Lookout(pulse, kind="listen", delivers=True)
-    lookout.open(database, PATIENT)
+    status = WatcherStatus()
+    cycle = WatchCycle(status, kind="listen", delivers=True)
+    cycle.connect(database, PATIENT)
     try:
-        lookout.begin()
-        for alerts in (BATCH, 2 * BATCH):
-            assert lookout.look()
-            assert pulse.alerts == alerts
-            assert (lookout.patience() == 0) == (alerts == BATCH) or lookout.look()
+        cycle.start()
+        for expected in (BATCH, 2 * BATCH):
+            assert cycle.run_once()
+            assert status.alerts == expected
+            assert (cycle.seconds_until_next() == 0) == (expected == BATCH) or cycle.run_once()
     finally:
-        lookout.leave()
-    assert len(told(conn)) == 2 * BATCH
+        cycle.close()
+    assert len(alerts(conn)) == 2 * BATCH
 
 
-def test_the_clock_of_the_database_decides_and_not_the_watchers_own(conn, monkeypatch):
+def test_the_clock_of_the_database_counts_and_not_that_of_the_watcher(conn, monkeypatch):
     class Tomorrow(datetime):
         @classmethod
         def now(cls, tz=None):
@@ -126,6 +126,7 @@ def test_the_clock_of_the_database_decides_and_not_the_watchers_own(conn, monkey
     for module in (
         "monitoring.checks",
         "monitoring.evaluation",
+        "monitoring.sweep_progress",
         "monitoring.watch_cycle",
         "postgres.facts",
         "postgres.incidents",
@@ -133,28 +134,28 @@ def test_the_clock_of_the_database_decides_and_not_the_watchers_own(conn, monkey
         monkeypatch.setattr(f"airflow_jobmon.{module}.datetime", Tomorrow, raising=False)
     evaluate_changed(conn, SETTINGS)
     evaluate_jobs(conn, SETTINGS)
-    assert told(conn) == []
+    assert alerts(conn) == []
     stored = conn.execute("SELECT checked_at FROM airflow_jobmon.job_state").fetchone()[0]
     assert abs(stored - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_a_clock_that_is_set_back_a_little_takes_back_nothing(conn):
+def test_a_clock_that_is_set_back_a_little_resolves_nothing(conn):
     overdue(conn)
     evaluate_due(conn, SETTINGS)
-    # As it looks once the clock is set back by two minutes, to just before the deadline.
+    # As it looks after the clock is set back by two minutes, to just before the deadline.
     conn.execute("UPDATE jobs_log SET started_at = now() - interval '69 min', completed_at = now() - interval '69 min'")
     conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = clock_timestamp() + interval '2 minutes'")
     evaluate_jobs(conn, SETTINGS)
-    assert told(conn) == [("missed", "opened")]
+    assert alerts(conn) == [("missed", "opened")]
 
 
-def test_a_clock_that_was_far_ahead_is_not_believed_any_more_once_it_is_right(conn):
+def test_a_clock_that_was_far_ahead_does_not_stop_evaluation_once_it_is_right(conn):
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     log_run(conn, "load")
     evaluate_changed(conn, SETTINGS)
     conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at + interval '300 days'")
     evaluate_jobs(conn, SETTINGS)
-    assert told(conn) == []
+    assert alerts(conn) == []
 
 
 def test_a_run_that_starts_in_the_future_is_taken_to_start_now(conn):
@@ -165,7 +166,7 @@ def test_a_run_that_starts_in_the_future_is_taken_to_start_now(conn):
     assert (health.findings, health.hours_since_last_run) == ((), 0.0)
 
 
-def test_a_job_that_cannot_be_judged_is_not_tried_at_each_look(conn):
+def test_a_job_that_cannot_be_evaluated_is_not_tried_in_each_cycle(conn):
     apply_jobs(conn, [MonitoredJob(name="old", schedule="0 2 * * *", timezone="America/New_York")], source="test")
     conn.execute("INSERT INTO jobs_log (job_name, started_at, status) VALUES ('old', '0001-01-01 00:00+00', 'success')")
     evaluate_changed(conn, SETTINGS)
@@ -173,7 +174,7 @@ def test_a_job_that_cannot_be_judged_is_not_tried_at_each_look(conn):
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.job_state WHERE judge_at IS NOT NULL").fetchone() == (0,)
 
 
-def test_looking_for_what_is_due_reads_an_index(conn):
+def test_finding_the_jobs_that_are_due_reads_an_index(conn):
     log_many(conn, 3000)
     evaluate_changed(conn, SETTINGS)
     conn.execute("ANALYZE airflow_jobmon.job_state")

@@ -1,4 +1,4 @@
-"""The watcher: wakes for what is due, survives what happens to its connections, and judges by the clock."""
+"""The watcher: reports alerts that are due, survives lost connections, and notices deadlines by the clock."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from tests.support.wait_until import eventually
 SETTINGS = Settings(channels=("slack",), sweep_interval=timedelta(milliseconds=300))
 
 
-def told(conn) -> list[tuple[str, str, str]]:
+def alerts(conn) -> list[tuple[str, str, str]]:
     return conn.execute("SELECT job_name, kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
 
 
 async def test_a_failed_run_wakes_it_without_waiting_for_a_sweep(conn, database):
     async with watching(database) as running:
         await running.until_connected()
-        assert running.watcher.pulse.listens
+        assert running.watcher.status.listens
         log_run(conn, "load", status="failed")
         await running.until(1)
-    assert told(conn) == [("load", "failed", "opened")]
+    assert alerts(conn) == [("load", "failed", "opened")]
 
 
-async def test_what_failed_before_it_started_is_caught_up(conn, database):
+async def test_a_run_that_failed_before_it_started_is_found_at_its_start(conn, database):
     log_run(conn, "load", status="failed")
     async with watching(database) as running:
         await running.until(1)
-    assert told(conn) == [("load", "failed", "opened")]
+    assert alerts(conn) == [("load", "failed", "opened")]
 
 
-async def test_it_connects_again_when_its_connections_are_cut_and_catches_up(conn, database):
+async def test_it_reconnects_after_its_connections_are_cut_and_catches_up(conn, database):
     async with watching(database) as running:
         await running.until_connected()
         conn.execute(
@@ -47,7 +47,7 @@ async def test_it_connects_again_when_its_connections_are_cut_and_catches_up(con
         )
         log_run(conn, "load", status="failed")
         await running.until(1)
-        assert running.watcher.pulse.connected
+        assert running.watcher.status.connected
 
 
 async def test_a_missed_run_is_found_by_the_sweep(conn, database):
@@ -56,17 +56,17 @@ async def test_a_missed_run_is_found_by_the_sweep(conn, database):
     log_run(conn, "load", started_at=datetime.now(UTC) - timedelta(hours=26))
     async with watching(database, SETTINGS) as running:
         await running.until(1)
-    assert told(conn) == [("load", "missed", "opened")]
+    assert alerts(conn) == [("load", "missed", "opened")]
 
 
-async def test_it_waits_for_a_database_that_is_not_migrated_yet(empty_database, postgres):
+async def test_it_waits_for_a_database_that_is_not_yet_migrated(empty_database, postgres):
     async with watching(empty_database) as running:
-        await eventually(lambda: running.watcher.pulse.error)
-        assert "airflow jobmon migrate" in running.watcher.pulse.error
-        assert not running.watcher.pulse.connected
+        await eventually(lambda: running.watcher.status.error)
+        assert "airflow jobmon migrate" in running.watcher.status.error
+        assert not running.watcher.status.connected
 
 
-async def test_it_leaves_a_heartbeat_while_it_runs_and_none_when_it_stopped(conn, database):
+async def test_it_has_a_heartbeat_while_it_runs_and_none_after_it_stopped(conn, database):
     async with watching(database) as running:
         await running.until_connected()
         assert conn.execute("SELECT kind, delivers, listens FROM airflow_jobmon.watchers").fetchall() == [
@@ -75,14 +75,16 @@ async def test_it_leaves_a_heartbeat_while_it_runs_and_none_when_it_stopped(conn
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.watchers").fetchone() == (0,)
 
 
-async def test_alerts_that_nobody_takes_are_told_of_again(conn, database):
+async def test_it_reports_again_alerts_that_no_process_delivers(conn, database):
     log_run(conn, "load", status="failed")
     async with watching(database, SETTINGS) as running:
         await running.until(2)
-    assert len(told(conn)) == 1
+    assert len(alerts(conn)) == 1
 
 
-async def test_it_leaves_alerts_to_a_process_that_delivers_by_itself_and_takes_over_when_that_does_not(conn, database):
+async def test_it_leaves_alerts_to_a_process_that_delivers_by_itself_and_takes_over_if_that_one_does_not(
+    conn, database
+):
     conn.execute(
         "INSERT INTO airflow_jobmon.watchers (id, kind, host, pid, delivers, listens) "
         "VALUES (gen_random_uuid(), 'listen', 'elsewhere', 1, true, true)"
@@ -93,14 +95,14 @@ async def test_it_leaves_alerts_to_a_process_that_delivers_by_itself_and_takes_o
         await running.until(1)
 
 
-async def test_two_watchers_judge_each_failure_once(conn, database):
+async def test_two_watchers_evaluate_each_failure_once(conn, database):
     async with watching(database) as one, watching(database, kind="listen", delivers=True) as other:
         await one.until_connected()
         await other.until_connected()
         for n in range(50):
             log_run(conn, f"job {n}", status="failed")
-        await eventually(lambda: len(told(conn)) >= 50)
-    assert len({name for name, _, _ in told(conn)}) == len(told(conn)) == 50
+        await eventually(lambda: len(alerts(conn)) >= 50)
+    assert len({name for name, _, _ in alerts(conn)}) == len(alerts(conn)) == 50
 
 
 async def test_cancelling_it_closes_both_its_connections(conn, database):
@@ -111,7 +113,7 @@ async def test_cancelling_it_closes_both_its_connections(conn, database):
 
 
 @pytest.mark.parametrize("cut", ["listener", "worker"])
-async def test_losing_one_of_its_two_connections_is_noticed(conn, database, cut):
+async def test_it_notices_the_loss_of_either_of_its_two_connections(conn, database, cut):
     async with watching(database, SETTINGS) as running:
         await running.until_connected()
         query = "query LIKE 'LISTEN%'" if cut == "listener" else "query NOT LIKE 'LISTEN%'"
@@ -124,7 +126,7 @@ async def test_losing_one_of_its_two_connections_is_noticed(conn, database, cut)
         await running.until(1)
 
 
-async def test_it_makes_the_hourly_check_where_nobody_else_does(conn, database):
+async def test_it_makes_the_hourly_check_if_no_dag_does(conn, database):
     log_run(conn, "load")
     async with watching(database, SETTINGS) as running:
         await running.until_connected()
@@ -132,11 +134,11 @@ async def test_it_makes_the_hourly_check_where_nobody_else_does(conn, database):
         await eventually(lambda: conn.execute(counted).fetchone() != (None,))
 
 
-async def test_it_goes_on_watching_after_an_error_nobody_foresaw(conn, database):
+async def test_it_keeps_watching_after_an_unforeseen_error(conn, database):
     conn.execute("INSERT INTO airflow_jobmon.jobs (name, source, config) VALUES ('odd', 'test', '5')")
     log_run(conn, "odd", status="failed")
     async with watching(database, SETTINGS) as running:
-        await eventually(lambda: running.watcher.pulse.error)
+        await eventually(lambda: running.watcher.status.error)
         conn.execute("DELETE FROM airflow_jobmon.jobs")
         await running.until(1)
-    assert told(conn) == [("odd", "failed", "opened")]
+    assert alerts(conn) == [("odd", "failed", "opened")]

@@ -143,7 +143,7 @@ def test_other_clients_keep_their_own_time_zone(pooler, database, postgres):
 async def test_a_watcher_says_that_it_polls_and_is_still_woken_without_waiting_for_a_sweep(conn, pooled):
     async with watching(pooled) as running:
         await running.until_connected()
-        assert not running.watcher.pulse.listens
+        assert not running.watcher.status.listens
         assert conn.execute("SELECT listens FROM airflow_jobmon.watchers").fetchall() == [(False,)]
         log_run(conn, "load", status="failed")
         await running.until(1)
@@ -154,7 +154,7 @@ async def test_one_watcher_behind_the_pooler_and_one_not_judge_each_failure_once
     async with watching(pooled) as polling, watching(database, kind="listen", delivers=True) as listening:
         await polling.until_connected()
         await listening.until_connected()
-        assert (polling.watcher.pulse.listens, listening.watcher.pulse.listens) == (False, True)
+        assert (polling.watcher.status.listens, listening.watcher.status.listens) == (False, True)
         for number in range(60):
             log_run(conn, f"job {number}", status="failed")
         count = "SELECT count(*), count(DISTINCT job_name) FROM airflow_jobmon.alerts"
