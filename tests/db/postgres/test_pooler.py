@@ -225,5 +225,5 @@ async def test_sensors_and_success_assets_wait_through_it(conn, pooled):
         news = await announced
     await successes.aclose()
     assert [run.records_updated for run in runs] == list(range(100))
-    assert news.run.job_name == "job 7"
+    assert news.newest.job_name == "job 7"
     assert left_behind(pooled) == []
