@@ -1,4 +1,4 @@
-"""The index on (job_name, started_at DESC), built without stopping the jobs, and only where none serves."""
+"""The index on (job_name, started_at DESC), built without blocking the jobs, and only where no other index serves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from airflow_jobmon.postgres.queries import load_queries
 
-# What another migrate at the same moment, or a busy table, answers; asking again what is still needed settles it.
+# Errors that another migrate at the same moment or a busy table causes: asking again what is still needed settles them.
 _PASSING = (
     errors.DuplicateTable,
     errors.UndefinedObject,
@@ -25,9 +25,9 @@ _PASSING = (
 
 
 def build_index(conn: Connection[TupleRow], progress: Callable[[str], None]) -> tuple[list[str], list[str]]:
-    """Run what is needed until an index serves; what was done, and notes on what could not be.
+    """Run what is needed until an index serves; returns the statements run, and notes on what failed.
 
-    A missing index makes questions slow, not wrong, so what keeps it from being built is a note and no error.
+    A missing index makes queries slow, not wrong, so a failure to build it is a note and not an error.
     """
     sql = load_queries("migrate")
     done: list[str] = []
@@ -36,13 +36,13 @@ def build_index(conn: Connection[TupleRow], progress: Callable[[str], None]) -> 
         while needed := [str(statement) for (statement,) in conn.execute(sql["index_statements"])]:
             statement = needed[0]
             if statement in done or tries > 100:
-                return done, [f"an index on the job log is still missing; try by hand: {statement}"]
+                return done, [f"the job log still lacks an index; create it by hand: {statement}"]
             if statement.startswith("DROP") and _being_built(conn):
                 tries += 1
-                progress("waiting: another session builds an index on the job log, or vacuums it")
+                progress("waiting: another session is building an index on the job log, or vacuuming it")
                 time.sleep(1)
                 continue
-            progress(f"running {statement} (it first waits for transactions that are open now; nobody waits for it)")
+            progress(f"running {statement} (it waits for transactions that are open now, and blocks no writer)")
             try:
                 _run(conn, statement)
             except _PASSING:
@@ -57,9 +57,9 @@ def build_index(conn: Connection[TupleRow], progress: Callable[[str], None]) -> 
 
 @contextmanager
 def _time_to_build(conn: Connection[TupleRow]) -> Iterator[None]:
-    """No limit for what cannot run in a transaction: a build waits for open transactions, however long they take.
+    """Lift the time limits for statements outside a transaction: a build waits for open transactions, however long.
 
-    Behind a pooler the role's own limits stay: a setting would be left on a connection that others use.
+    Behind a pooler the role's own limits stay, since a setting would remain on a connection that others use.
     """
     row = conn.execute("SELECT pg_backend_pid()").fetchone()
     if row is None or row[0] != conn.info.backend_pid:

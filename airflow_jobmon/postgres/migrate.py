@@ -1,8 +1,8 @@
 """`migrate`: brings the database to what this package needs, and ties it to the user's table.
 
-Three steps. The schema, in one transaction that takes no lock a job waits for: wrong settings are found there, before
-anything is changed. The triggers, whose lock writers wait for: asked for briefly, again and again. The index, built
-concurrently. Each step may be run any number of times, by any number of processes.
+Three steps. The schema, in one transaction that takes no lock a job waits for; wrong settings are found there, before
+anything is changed. The triggers, whose lock writers wait for: requested briefly, again and again. The index, built
+concurrently. Each step may be run any number of times, by any number of processes. sql/README.md shows the order.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from psycopg import Connection, errors
 from psycopg import Error as DatabaseError
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, class_row
 
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.errors import SchemaProblem
@@ -30,7 +30,7 @@ from airflow_jobmon.settings import Settings
 __all__ = ["MigrationReport", "check_schema", "migrate", "render_sql"]
 
 PATIENCE = timedelta(minutes=5)
-"""How long a busy table is waited for, in tries of two seconds, before giving up."""
+"""How long to wait for a busy table, in attempts of two seconds."""
 
 Progress = Callable[[str], None]
 T = TypeVar("T")
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class MigrationReport:
-    """What was done. applied: names of migrations; actions: what else changed, as sentences; notes: what to look at."""
+    """What changed. applied: names of migrations; actions: other changes, as sentences; notes: what needs attention."""
 
     jobs_log: str
     applied: tuple[str, ...] = ()
@@ -58,10 +58,10 @@ def migrate(
     progress: Progress = lambda _: None,
     patience: timedelta = PATIENCE,
 ) -> MigrationReport:
-    """Migrate the database behind `conn` (autocommit), and say each step to `progress`.
+    """Migrate the database behind `conn` (autocommit), and report each step to `progress`.
 
     Raises SchemaProblem, one line that says what to do: for settings that do not fit the table (nothing is changed
-    then), missing rights, a database newer than this package, and a table that stayed busy for `patience`.
+    then), missing permissions, a database newer than this package, and a table that stayed busy for `patience`.
     """
     waiting = _Waiting(conn, settings, progress, patience)
     jobs_log, applied, created = waiting.retry(lambda: _install(conn, settings, create_jobs_log))
@@ -78,12 +78,12 @@ def migrate(
     report = MigrationReport(jobs_log, tuple(applied), tuple(actions), tuple(notes))
     for note in notes:
         progress(f"note: {note}")
-    progress(f"{jobs_log} is watched" if report.changed else f"{jobs_log} is watched; nothing had to be changed")
+    progress(f"{jobs_log} is watched" if report.changed else f"{jobs_log} is watched; nothing to change")
     return report
 
 
 def _install(conn: Connection[TupleRow], settings: Settings, create_jobs_log: bool) -> tuple[str, list[str], bool]:
-    """Everything but the triggers and the index, in one transaction; the table's name as the server writes it."""
+    """All but the triggers and the index, in one transaction: the table's name as the server writes it, and changes."""
     sql = load_queries("migrate")
     columns, words = mapping_json(settings)
     given = {"table": settings.jobs_log_table, "columns": columns, "words": words}
@@ -121,7 +121,7 @@ def _value(conn: Connection[TupleRow], query: str, parameters: dict[str, str] | 
 
 
 class _Waiting:
-    """Tries a transaction again for as long as somebody else is in its way."""
+    """Retries a transaction while another session holds a lock it needs."""
 
     def __init__(self, conn: Connection[TupleRow], settings: Settings, progress: Progress, patience: timedelta) -> None:
         self._conn, self._settings, self._progress = conn, settings, progress
@@ -154,7 +154,7 @@ class _Waiting:
 
 
 def explain(conn: Connection[TupleRow], settings: Settings, error: DatabaseError) -> DatabaseError | SchemaProblem:
-    """The error as a line for people, where it is one that people cause."""
+    """The error as one line that says what to do, if a setting or a role caused it; otherwise the error itself."""
     what = error.diag.message_primary or str(error)
     hint = error.diag.message_hint or ""
     match error.sqlstate:
@@ -166,7 +166,7 @@ def explain(conn: Connection[TupleRow], settings: Settings, error: DatabaseError
             return SchemaProblem(f"{what}; {hint}")
         case "42501":
             return SchemaProblem(
-                f"role {conn.info.user!r} has not the rights to migrate: {what}; "
+                f"role {conn.info.user!r} lacks permission to migrate: {what}; "
                 "run it as the owner of the job log, or have that role run the output of `airflow jobmon migrate --sql`"
             )
         case "25006":
@@ -175,14 +175,21 @@ def explain(conn: Connection[TupleRow], settings: Settings, error: DatabaseError
             return error
 
 
-_NO_TABLE = "set [jobmon] jobs_log_table, or let --create-jobs-log make it"
+_NO_TABLE = "set [jobmon] jobs_log_table, or create it with --create-jobs-log"
+
+
+class _Table(NamedTuple):
+    lower_case: str
+    quoted: str
 
 
 def _nearest_table(conn: Connection[TupleRow], error: DatabaseError) -> str:
     if not error.diag.table_name:
         return ""
     wanted = f"{error.diag.schema_name}.{error.diag.table_name}"
-    tables: dict[str, str] = dict(conn.execute(load_queries("migrate")["tables"]).fetchall())
+    with conn.cursor(row_factory=class_row(_Table)) as cursor:
+        rows = cursor.execute(load_queries("migrate")["tables"]).fetchall()
+    tables = {table.lower_case: table.quoted for table in rows}
     near = get_close_matches(wanted.lower(), tables, n=1)
     return f"; did you mean {tables[near[0]]}?" if near else ""
 

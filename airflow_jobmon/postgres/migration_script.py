@@ -1,4 +1,4 @@
-"""`migrate --sql`: the same migration as a file for `psql -v ON_ERROR_STOP=1 -f`."""
+"""`migrate --sql`: the same migration as a script for `psql -v ON_ERROR_STOP=1 -f`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_jobmon.settings import Settings
 _HEAD = """\
 -- airflow_jobmon, migrations up to {newest}. Safe to run twice. Run it with
 --     psql -v ON_ERROR_STOP=1 -f THIS_FILE "postgresql://..."
--- as the owner of {table}. Where that is busy it gives up after two seconds: run it again.
+-- as the owner of {table}. If that table is busy it gives up after two seconds: run it again.
 \\set ON_ERROR_STOP on
 \\set QUIET on
 SET client_min_messages = warning;
@@ -47,7 +47,7 @@ SELECT pg_catalog.pg_advisory_xact_lock({lock}) \\g /dev/null
 SELECT * FROM airflow_jobmon.attach_triggers() \\g /dev/null
 COMMIT;
 
--- Builds wait for transactions that are open now, and nobody waits for them.
+-- Building an index waits for transactions that are open now, and blocks no writer.
 SET lock_timeout = 0;
 SET statement_timeout = 0;
 SELECT statement FROM airflow_jobmon.index_statements() AS needed (statement) \\gexec
@@ -56,7 +56,7 @@ SELECT airflow_jobmon.note_jobs() \\g /dev/null
 
 
 def render_sql(settings: Settings, create_jobs_log: bool = False) -> str:
-    """The whole migration for these settings as a psql script; nothing is connected to."""
+    """The whole migration for these settings as a psql script; needs no connection."""
     newest, lock = schema.newest_version(), schema.ADVISORY_LOCK
     table = settings.jobs_log_table.replace("\n", " ")
     columns, words = mapping_json(settings)

@@ -1,4 +1,4 @@
-"""The monitoring queries of sql/psql/queries.sql, which psql reads too: listed, run, printed for other SQL editors."""
+"""The monitoring queries in sql/psql/queries.sql, which psql reads too: list, run, and print them for SQL editors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.queries import load_queries, sql_directory
 
 _ONLY_JOB = "(:'job_name' = '' OR job_name = :'job_name')"
-"""How each query is narrowed to one job; written like this so that psql and we read the same."""
+"""How each query is narrowed to one job, written so that psql and this package read the same file."""
 
 _PARTS = re.compile(
     r"""
-      --[^\n]*            # what is in a comment or in quotes is no parameter
+      --[^\n]*            # comments and quoted text hold no parameters
     | /\*.*?\*/
     | '(?:[^']|'')*'
     | "(?:[^"]|"")*"
@@ -31,7 +31,7 @@ _PARTS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class NamedQuery:
-    """meaning: in a sentence or two. statement: with psql's own parameters, `:'job_name'`."""
+    """meaning: one or two sentences. statement: with psql's parameters, `:'job_name'`."""
 
     name: str
     meaning: str
@@ -47,19 +47,19 @@ class QueryResult(NamedTuple):
 
 @cache
 def list_queries() -> tuple[NamedQuery, ...]:
-    """All of them, in the order of the file."""
+    """All monitoring queries, in the order of the file."""
     return tuple(_named(name, text) for name, text in load_queries("queries", folder="psql").items())
 
 
 def queries_file() -> str:
-    """The file itself, for psql."""
+    """The text of the file, for psql."""
     return (sql_directory() / "psql" / "queries.sql").read_text(encoding="utf-8")
 
 
 def run_query(conn: Connection[Any], name: str, job_name: str | None = None) -> QueryResult:
-    """The answer of a query, for one job or for all.
+    """Run a query for one job or for all.
 
-    Raises ConfigurationError for a name that no query has. A job that nobody knows has no rows.
+    Raises ConfigurationError for an unknown query. An unknown job has no rows.
     """
     statement = bind_parameters(find_query(name).statement)
     with conn.cursor() as cursor:
@@ -69,7 +69,10 @@ def run_query(conn: Connection[Any], name: str, job_name: str | None = None) -> 
 
 
 def find_query(name: str) -> NamedQuery:
-    """By its name, dashes for underscores allowed. Raises ConfigurationError with the nearest name, or all of them."""
+    """Find a query by name; dashes and spaces may replace underscores.
+
+    Raises ConfigurationError with the nearest name, or with all names.
+    """
     queries = {query.name: query for query in list_queries()}
     found = queries.get(name.strip().lower().replace("-", "_").replace(" ", "_"))
     if found is not None:
@@ -77,18 +80,18 @@ def find_query(name: str) -> NamedQuery:
     from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
 
     near = get_close_matches(name, queries, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(queries)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"the queries are {', '.join(queries)}"
     raise ConfigurationError(f"there is no query {name[:60]!r}; {hint}")
 
 
 def plain_sql(query: NamedQuery, job_name: str | None = None) -> str:
-    """The query for an SQL editor that knows no parameters, narrowed to one job or for all."""
+    """The query for an SQL editor without parameters, narrowed to one job or for all."""
     only = "true" if job_name is None else f"job_name = {sql.Literal(job_name).as_string(None)}"
     return query.statement.replace(_ONLY_JOB, only)
 
 
 def bind_parameters(statement: str) -> str:
-    """The same with psycopg's `%(name)s` for psql's `:'name'`: a value is bound, and never pasted into the text."""
+    """Replace psql's `:'name'` by psycopg's `%(name)s`, so that a value is bound and never pasted into the text."""
 
     def bound(found: re.Match[str]) -> str:
         return f"%({found['name']})s" if found["name"] else found[0].replace("%", "%%")

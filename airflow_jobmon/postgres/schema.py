@@ -1,19 +1,20 @@
-"""What the package brings for the database: numbered migrations, and what every migrate creates again."""
+"""The SQL that `migrate` installs: numbered migrations, then functions and views, which it creates again each time."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from psycopg import Connection, errors
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, class_row
 
 from airflow_jobmon.errors import SchemaProblem
 from airflow_jobmon.postgres.queries import sql_directory
 
 ADVISORY_LOCK = int.from_bytes(b"jobmon", "big")
-"""Whoever changes the schema holds this, so that two migrations never run at once."""
+"""Held while the schema is changed, so that two migrations never run at once."""
 
 _MIGRATION_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
@@ -45,12 +46,12 @@ def newest_version() -> int:
 
 
 def prelude() -> str:
-    """What comes before the first migration."""
+    """What runs before the first migration."""
     return (sql_directory() / "migrations" / "prelude.sql").read_text(encoding="utf-8")
 
 
 def grants() -> str:
-    """The optional roles with least rights, which a DBA runs by psql."""
+    """The script that makes the optional roles with least privileges, for a DBA to run with psql."""
     return (sql_directory() / "psql" / "grants.sql").read_text(encoding="utf-8")
 
 
@@ -92,35 +93,46 @@ def _first_view() -> int:
 def check_schema(conn: Connection[TupleRow], *, migrate_by: str = "airflow jobmon migrate") -> None:
     """Return if this package can work with the database as it is; one short query.
 
-    migrate_by: the command that would migrate this very database.
+    migrate_by: the command that migrates this database.
 
-    Raises SchemaProblem where it was never migrated, is older or newer than this package, or may not be read.
+    Raises SchemaProblem if it was never migrated, is older or newer than this package, or may not be read.
     """
     try:
-        row = conn.execute(
-            "SELECT (SELECT max(version) FROM airflow_jobmon.migrations),"
-            " (SELECT jobs_log_table FROM airflow_jobmon.installation)"
-        ).fetchone()
+        installed = _installed(conn)
     except (errors.UndefinedTable, errors.InvalidSchemaName):
-        row = None
+        installed = None
     except errors.InsufficientPrivilege:
         raise SchemaProblem(
             f"role {conn.info.user!r} may not read the schema airflow_jobmon in {conn.info.dbname!r}; "
-            "grant it jobmon_operator or jobmon_reader (sql/psql/grants.sql), or connect as another"
+            "grant it jobmon_operator or jobmon_reader (sql/psql/grants.sql), or connect as another role"
         ) from None
-    version, table = row or (None, None)
-    if version is None or table is None:
+    if installed is None or installed.version is None or installed.jobs_log_table is None:
         raise SchemaProblem(f"database {conn.info.dbname!r} is not migrated; run `{migrate_by}`")
-    refuse_newer(conn, version)
-    if version < newest_version():
+    refuse_newer(conn, installed.version)
+    if installed.version < newest_version():
         raise SchemaProblem(
-            f"database {conn.info.dbname!r} is at migration {version}, this package needs {newest_version()}; "
-            f"run `{migrate_by}`"
+            f"database {conn.info.dbname!r} is at migration {installed.version}, this package needs "
+            f"{newest_version()}; run `{migrate_by}`"
         )
 
 
+class _Installed(NamedTuple):
+    """Null before the first migration, and before the first `attach`."""
+
+    version: int | None
+    jobs_log_table: str | None
+
+
+def _installed(conn: Connection[TupleRow]) -> _Installed | None:
+    with conn.cursor(row_factory=class_row(_Installed)) as cursor:
+        return cursor.execute(
+            "SELECT (SELECT max(version) FROM airflow_jobmon.migrations) AS version,"
+            " (SELECT jobs_log_table FROM airflow_jobmon.installation) AS jobs_log_table"
+        ).fetchone()
+
+
 def refuse_newer(conn: Connection[TupleRow], version: int) -> None:
-    """Raise SchemaProblem if a newer package has been at work."""
+    """Raise SchemaProblem if a newer package has migrated the database."""
     if version > newest_version():
         raise SchemaProblem(
             f"database {conn.info.dbname!r} is at migration {version}, this package knows {newest_version()}; "

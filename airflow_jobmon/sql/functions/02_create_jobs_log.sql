@@ -1,4 +1,5 @@
--- The user's table, for those who have none yet; one that is there is left as it is. Created again by every migrate.
+-- The table that jobs log to, for a user who has none yet. An existing table is left as it is; returns whether one was
+-- created.
 CREATE OR REPLACE FUNCTION airflow_jobmon.create_jobs_log(jobs_log_table text, columns jsonb) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -14,9 +15,17 @@ BEGIN
         EXECUTE format('CREATE SCHEMA %I', parts[1]);
     END IF;
     EXECUTE format(
-        'CREATE TABLE %I.%I (%I uuid PRIMARY KEY DEFAULT gen_random_uuid(), %I text NOT NULL, '
-        '%I timestamptz NOT NULL DEFAULT clock_timestamp(), %I timestamptz, %I integer, '
-        '%I text NOT NULL DEFAULT ''running'', %I text)',
+        $sql$
+        CREATE TABLE %I.%I (
+            %I uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+            %I text NOT NULL,
+            %I timestamptz NOT NULL DEFAULT clock_timestamp(),
+            %I timestamptz,
+            %I integer,
+            %I text NOT NULL DEFAULT 'running',
+            %I text
+        )
+        $sql$,
         parts[1], parts[2], names ->> 'id', names ->> 'job_name', names ->> 'started_at', names ->> 'completed_at',
         names ->> 'records_updated', names ->> 'status', names ->> 'error_message');
     EXECUTE format('CREATE INDEX ON %I.%I (%I, %I DESC)',

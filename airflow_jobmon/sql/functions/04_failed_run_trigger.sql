@@ -1,10 +1,24 @@
--- The function that notes failed runs. Created again by every migrate; nothing in here holds data.
+-- What happens when a run fails: an event is stored and listeners are notified, in the transaction of the job.
 
--- The body of the trigger function, for a table that is read as `mapped` says. What it must never do: raise an error,
--- wait, touch the session's lastval() or random(), or update a row that somebody else may hold.
+-- Creates a trigger function. It runs with the rights of its owner, whatever search_path the job has, and waits for no
+-- lock for long.
+CREATE OR REPLACE FUNCTION airflow_jobmon.make_trigger_function(name text, body text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format(
+        $sql$
+        CREATE OR REPLACE FUNCTION airflow_jobmon.%I() RETURNS trigger
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS %L
+        $sql$,
+        name, body);
+END $$;
+
+-- The body of the trigger function for failed runs, for a table that is read as `mapped` says; sql/rendered/ shows the
+-- result. It must never raise an error, wait, change the session's lastval() or random(), or update a row that another
+-- session may hold.
 CREATE OR REPLACE FUNCTION airflow_jobmon.note_failed_run_body(mapped jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
-SELECT $head$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $function$
+SELECT format($template$
 #variable_conflict use_variable
 DECLARE
     run_key json;
@@ -14,24 +28,20 @@ DECLARE
     run_completed timestamptz;
     run_error text;
     payload text;
-    told bigint;
+    queued_bytes bigint;
 BEGIN
-$head$
--- Old rows that are loaded in bulk are not news. The trigger's condition could say so, but each run that succeeds would
--- pay for that.
-|| '    IF TG_OP = ''INSERT'' AND coalesce(' || format(mapped ->> 'completed_at', 'NEW') || ', '
-|| format(mapped ->> 'started_at', 'NEW') || ', now()) <= now() - interval ''24 hours'' THEN' || E'\n'
-|| $recent$        RETURN NULL;
+    -- Old rows that are loaded in bulk are not news. The trigger's WHEN could say so, at a cost for every run that
+    -- succeeds.
+    IF TG_OP = 'INSERT' AND coalesce(%5$s, %4$s, now()) <= now() - interval '24 hours' THEN
+        RETURN NULL;
     END IF;
     BEGIN
-$recent$
-|| '        run_key := to_json(' || format(mapped ->> 'id_raw', 'NEW') || ');' || E'\n'
-|| '        run_id := ' || format(mapped ->> 'id', 'NEW') || '::text;' || E'\n'
-|| '        run_job := ' || format(mapped ->> 'job_name', 'NEW') || ';' || E'\n'
-|| '        run_started := ' || format(mapped ->> 'started_at', 'NEW') || ';' || E'\n'
-|| '        run_completed := ' || format(mapped ->> 'completed_at', 'NEW') || ';' || E'\n'
-|| '        run_error := left(' || format(mapped ->> 'error_message', 'NEW') || '::text, 8000);' || E'\n'
-|| $tail$
+        run_key := to_json(%1$s);
+        run_id := %2$s::text;
+        run_job := %3$s;
+        run_started := %4$s;
+        run_completed := %5$s;
+        run_error := left(%6$s::text, 8000);
         IF run_job IS NULL OR run_id IS NULL THEN
             RETURN NULL;
         END IF;
@@ -45,7 +55,7 @@ $recent$
         WHEN lock_not_available THEN
             PERFORM set_config('airflow_jobmon.tripped', 'on', true);
         WHEN OTHERS THEN
-            RAISE LOG 'airflow_jobmon: a failed run was left to the sweep: %', SQLERRM;
+            RAISE LOG 'airflow_jobmon: a failed run was left to the sweep: %%', SQLERRM;
     END;
     -- A transaction that has notified cannot be prepared, and one that finds the queue full cannot commit.
     IF lower(current_setting('airflow_jobmon.notify', true)) IN ('off', 'false', 'no', '0') THEN
@@ -55,23 +65,26 @@ $recent$
         IF pg_notification_queue_usage() < 0.5 THEN
             PERFORM pg_notify('airflow_jobmon', '');
             payload := airflow_jobmon.job_failure_payload(run_key, run_job, run_error, now());
-            -- What this transaction alone may put in the queue: an eighth of it.
-            told := coalesce(nullif(current_setting('airflow_jobmon.told', true), ''), '0')::bigint
+            -- One transaction may fill an eighth of the queue.
+            queued_bytes := coalesce(nullif(current_setting('airflow_jobmon.told', true), ''), '0')::bigint
                 + octet_length(payload) + 100;
-            IF told < 1024 * coalesce(current_setting('max_notify_queue_pages', true), '1048576')::bigint THEN
-                PERFORM set_config('airflow_jobmon.told', told::text, true);
+            IF queued_bytes < 1024 * coalesce(current_setting('max_notify_queue_pages', true), '1048576')::bigint THEN
+                PERFORM set_config('airflow_jobmon.told', queued_bytes::text, true);
                 PERFORM pg_notify('job_failure', payload);
             END IF;
         END IF;
     EXCEPTION WHEN OTHERS THEN
-        RAISE LOG 'airflow_jobmon: a failed run was not notified: %', SQLERRM;
+        RAISE LOG 'airflow_jobmon: listeners were not notified of a failed run: %%', SQLERRM;
     END;
     RETURN NULL;
-END $tail$
-$body$;
+END $template$,
+    format(mapped ->> 'id_raw', 'NEW'), format(mapped ->> 'id', 'NEW'), format(mapped ->> 'job_name', 'NEW'),
+    format(mapped ->> 'started_at', 'NEW'), format(mapped ->> 'completed_at', 'NEW'),
+    format(mapped ->> 'error_message', 'NEW'))
+$function$;
 
--- What listeners of `job_failure` get: valid JSON below NOTIFY's limit of 8000 bytes, whatever is in the run. Names
--- and ids are cut only where they are absurdly long; the error is cut to what is left.
+-- What listeners of `job_failure` get: valid JSON below NOTIFY's limit of 8,000 bytes, whatever the run contains. A name
+-- or an id is cut only where it is absurdly long; the error is cut to what fits.
 CREATE OR REPLACE FUNCTION airflow_jobmon.job_failure_payload(
     run_key json, run_job text, run_error text, alert_time timestamptz
 ) RETURNS text
@@ -94,7 +107,7 @@ BEGIN
         IF octet_length(payload) < 8000 THEN
             RETURN payload;
         ELSIF coalesce(cut, '') = '' THEN
-            RETURN NULL;  -- cannot be, with the cuts above; but a loop without an end would stop the job
+            RETURN NULL;  -- impossible after the cuts above, but an endless loop would stop the job
         END IF;
         error_bytes := octet_length(to_json(cut)::text);
         cut := left(cut, greatest(0,

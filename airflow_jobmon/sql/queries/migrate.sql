@@ -1,5 +1,5 @@
 -- name: brief_locks
--- Whoever waits for a lock on a table makes everybody behind him wait too, so we never do for long.
+-- A session that waits for a lock on a table makes every later one wait too, so we never wait for long.
 SELECT set_config('lock_timeout', '2s', true), set_config('statement_timeout', '0', true)
 
 -- name: one_at_a_time
@@ -21,7 +21,7 @@ SELECT airflow_jobmon.attach(%(table)s, %(columns)s::jsonb, %(words)s::jsonb)
 SELECT action FROM airflow_jobmon.attach_triggers() AS done (action)
 
 -- name: holders
--- Who keeps us from the job log, from our own tables, or from migrating at all.
+-- The sessions that hold the job log, our own tables, or the lock of another migrate.
 SELECT DISTINCT concat(
     CASE WHEN l.locktype = 'advisory' THEN 'another migrate is running' ELSE format('%%I.%%I is held', n.nspname, c.relname) END,
     ' by pid ', a.pid, ' (', coalesce(nullif(a.application_name, ''), a.usename), ', ', a.state, ' for ',
@@ -40,7 +40,7 @@ WHERE l.granted AND l.pid <> pg_backend_pid() AND l.database = (SELECT oid FROM 
 LIMIT 3
 
 -- name: tables
-SELECT lower(n.nspname || '.' || c.relname), format('%I.%I', n.nspname, c.relname)
+SELECT lower(n.nspname || '.' || c.relname) AS lower_case, format('%I.%I', n.nspname, c.relname) AS quoted
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'airflow_jobmon')
 LIMIT 10000
@@ -53,7 +53,7 @@ WHERE attrelid = to_regclass(%(table)s) AND attnum > 0 AND NOT attisdropped ORDE
 SELECT statement FROM airflow_jobmon.index_statements() AS needed (statement)
 
 -- name: being_built
--- Whether somebody else builds an index on the job log just now, or vacuums it: both hold this lock.
+-- Whether another session is building an index on the job log, or vacuuming it: both hold this lock.
 SELECT EXISTS (
     SELECT FROM pg_locks l
     WHERE l.mode = 'ShareUpdateExclusiveLock' AND l.granted AND l.pid <> pg_backend_pid()

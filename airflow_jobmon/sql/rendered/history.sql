@@ -30,6 +30,6 @@ CREATE VIEW airflow_jobmon.history AS
             records_updated,
             status,
             error_message,
-            COALESCE(status = 'failed'::text AND "left"(error_message, 10) = 'TEST ALERT'::text, false) AS "coalesce"
+            COALESCE(status = 'failed'::text AND "left"(error_message, 10) = 'TEST ALERT'::text, false) AS drill
            FROM airflow_jobmon.jobs_log_archive) every
   WHERE id IS NOT NULL AND job_name IS NOT NULL AND started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone AND started_at < '9999-12-31 00:00:00+00'::timestamp with time zone;

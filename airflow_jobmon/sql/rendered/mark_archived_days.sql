@@ -24,7 +24,6 @@ BEGIN
         FROM (VALUES
             ('INSERT', NEW.job_name, NEW.started_at),
             ('DELETE', OLD.job_name, OLD.started_at)
-
         ) AS side (operation, job, started)
         WHERE TG_OP IN ('UPDATE', side.operation) AND octet_length(side.job) <= 2600
             AND side.started >= '0001-01-01 00:00+00'
@@ -54,7 +53,7 @@ EXCEPTION WHEN OTHERS THEN
     BEGIN
         PERFORM setval('airflow_jobmon.lost_marks', (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
     EXCEPTION WHEN OTHERS THEN
-        RAISE LOG 'airflow_jobmon: that could not be noted either: %', SQLERRM;
+        RAISE LOG 'airflow_jobmon: this failure could not be recorded either: %', SQLERRM;
     END;
     RETURN NULL;
 END $function$;

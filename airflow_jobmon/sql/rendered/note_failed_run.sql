@@ -17,8 +17,10 @@ DECLARE
     run_completed timestamptz;
     run_error text;
     payload text;
-    told bigint;
+    queued_bytes bigint;
 BEGIN
+    -- Old rows that are loaded in bulk are not news. The trigger's WHEN could say so, at a cost for every run that
+    -- succeeds.
     IF TG_OP = 'INSERT' AND coalesce(NEW."completed_at", NEW."started_at", now()) <= now() - interval '24 hours' THEN
         RETURN NULL;
     END IF;
@@ -29,7 +31,6 @@ BEGIN
         run_started := NEW."started_at";
         run_completed := NEW."completed_at";
         run_error := left(NEW."error_message"::text, 8000);
-
         IF run_job IS NULL OR run_id IS NULL THEN
             RETURN NULL;
         END IF;
@@ -53,16 +54,16 @@ BEGIN
         IF pg_notification_queue_usage() < 0.5 THEN
             PERFORM pg_notify('airflow_jobmon', '');
             payload := airflow_jobmon.job_failure_payload(run_key, run_job, run_error, now());
-            -- What this transaction alone may put in the queue: an eighth of it.
-            told := coalesce(nullif(current_setting('airflow_jobmon.told', true), ''), '0')::bigint
+            -- One transaction may fill an eighth of the queue.
+            queued_bytes := coalesce(nullif(current_setting('airflow_jobmon.told', true), ''), '0')::bigint
                 + octet_length(payload) + 100;
-            IF told < 1024 * coalesce(current_setting('max_notify_queue_pages', true), '1048576')::bigint THEN
-                PERFORM set_config('airflow_jobmon.told', told::text, true);
+            IF queued_bytes < 1024 * coalesce(current_setting('max_notify_queue_pages', true), '1048576')::bigint THEN
+                PERFORM set_config('airflow_jobmon.told', queued_bytes::text, true);
                 PERFORM pg_notify('job_failure', payload);
             END IF;
         END IF;
     EXCEPTION WHEN OTHERS THEN
-        RAISE LOG 'airflow_jobmon: a failed run was not notified: %', SQLERRM;
+        RAISE LOG 'airflow_jobmon: listeners were not notified of a failed run: %', SQLERRM;
     END;
     RETURN NULL;
 END $function$;

@@ -88,7 +88,7 @@ def test_a_database_that_is_not_migrated_is_to_be_migrated_by_the_connection_it_
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        pytest.param("DROP TABLE public.jobs_log CASCADE", "there is no table public.jobs_log", id="no table"),
+        pytest.param("DROP TABLE public.jobs_log CASCADE", "table public.jobs_log does not exist", id="no table"),
         pytest.param("ALTER TABLE public.jobs_log RENAME started_at TO begun", "started_at", id="no column"),
     ],
 )

@@ -163,7 +163,7 @@ def test_a_log_that_is_configured_and_does_not_exist(database):
 def test_a_name_that_no_table_can_have(database):
     job_log = examined(database, Settings(jobs_log_table="a.b.c.d")).only("job log")
     assert job_log.state is State.WRONG
-    assert "no table is written like that" in job_log.seen
+    assert "is not a table name" in job_log.seen
 
 
 def test_a_mapping_that_was_changed_without_migrating(database):

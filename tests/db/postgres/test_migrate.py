@@ -58,23 +58,23 @@ def test_a_fresh_install_says_what_it_did_and_a_second_changes_nothing(fresh, em
     assert report.applied[0] == "0001_schema"
     *triggers, index = report.actions
     assert triggers == [
-        "trigger airflow_jobmon_failed_insert put on public.jobs_log",
-        "trigger airflow_jobmon_failed_update put on public.jobs_log",
-        "trigger airflow_jobmon_days_insert put on public.jobs_log",
-        "trigger airflow_jobmon_days_update put on public.jobs_log",
-        "trigger airflow_jobmon_days_delete put on public.jobs_log",
-        "trigger airflow_jobmon_days_truncate put on public.jobs_log",
-        "trigger airflow_jobmon_days_insert put on airflow_jobmon.jobs_log_archive",
-        "trigger airflow_jobmon_days_update put on airflow_jobmon.jobs_log_archive",
-        "trigger airflow_jobmon_days_delete put on airflow_jobmon.jobs_log_archive",
-        "trigger airflow_jobmon_days_truncate put on airflow_jobmon.jobs_log_archive",
+        "trigger airflow_jobmon_failed_insert created on public.jobs_log",
+        "trigger airflow_jobmon_failed_update created on public.jobs_log",
+        "trigger airflow_jobmon_days_insert created on public.jobs_log",
+        "trigger airflow_jobmon_days_update created on public.jobs_log",
+        "trigger airflow_jobmon_days_delete created on public.jobs_log",
+        "trigger airflow_jobmon_days_truncate created on public.jobs_log",
+        "trigger airflow_jobmon_days_insert created on airflow_jobmon.jobs_log_archive",
+        "trigger airflow_jobmon_days_update created on airflow_jobmon.jobs_log_archive",
+        "trigger airflow_jobmon_days_delete created on airflow_jobmon.jobs_log_archive",
+        "trigger airflow_jobmon_days_truncate created on airflow_jobmon.jobs_log_archive",
     ]
     assert index.startswith("CREATE INDEX CONCURRENTLY jobs_log_jobmon_")
     assert said[-1] == "public.jobs_log is watched"
     before = dump(postgres, empty_database)
     again = migrate(fresh, Settings(), progress=said.append)
     assert not again.changed
-    assert said[-1] == "public.jobs_log is watched; nothing had to be changed"
+    assert said[-1] == "public.jobs_log is watched; nothing to change"
     assert dump(postgres, empty_database) == before
 
 
@@ -136,7 +136,7 @@ def test_the_printed_sql_changes_nothing_where_the_table_does_not_fit(fresh, emp
     before = dump(postgres, empty_database)
     done = psql(postgres, empty_database, render_sql(Settings()))
     assert done.returncode != 0
-    assert "there is no table public.jobs_log" in done.stderr
+    assert "table public.jobs_log does not exist" in done.stderr
     assert dump(postgres, empty_database) == before
 
 

@@ -56,7 +56,7 @@ def test_many_processes_may_migrate_at_once(fresh, empty_database):
         process.stdin.flush()
     results = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, results
-    assert "".join(out for out, _ in results).count("failed_insert put on") == 1
+    assert "".join(out for out, _ in results).count("failed_insert created on") == 1
     check_schema(fresh)
     assert fresh.execute("SELECT count(*) FROM airflow_jobmon.index_statements()").fetchone() == (0,)
     assert fresh.execute("SELECT count(*) FROM pg_index WHERE NOT indisvalid").fetchone() == (0,)
@@ -258,7 +258,7 @@ def test_partitions_get_their_index_one_by_one_and_new_ones_have_it_from_the_sta
         conn.execute(
             "CREATE TABLE public.y27 PARTITION OF public.jobs_log FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')"
         )
-        assert migrate(conn, Settings()).actions == ("trigger airflow_jobmon_days_truncate put on public.y27",)
+        assert migrate(conn, Settings()).actions == ("trigger airflow_jobmon_days_truncate created on public.y27",)
         count = conn.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'y27'").fetchone()
         assert count == (1,)
 

@@ -29,14 +29,14 @@ def table(**changes: str | None) -> str:
 
 
 REFUSED = [
-    pytest.param("", {}, r"no table public\.jobs_log; set \[jobmon\] jobs_log_table, or let --create", id="no table"),
+    pytest.param("", {}, r"table public\.jobs_log does not exist; set \[jobmon\] jobs_log_table, or", id="no table"),
     pytest.param('CREATE TABLE public."Jobs_Log" ()', {}, r'did you mean public\."Jobs_Log"\?', id="another spelling"),
     pytest.param("CREATE TABLE public.job_logs ()", {}, r"did you mean public\.job_logs\?", id="a similar name"),
-    pytest.param("", {"jobs_log_table": "Jobs-Log; drop"}, "is written like that; write schema.table", id="no name"),
-    pytest.param("", {"jobs_log_table": "a.b.c"}, "no table is written like that", id="three parts"),
-    pytest.param("", {"jobs_log_table": ""}, "no table is written like that", id="empty"),
-    pytest.param("", {"jobs_log_table": '"unclosed'}, "no table is written like that", id="unclosed quote"),
-    pytest.param("CREATE VIEW public.jobs_log AS SELECT 1", {}, "is no table but a view; name the table", id="a view"),
+    pytest.param("", {"jobs_log_table": "Jobs-Log; drop"}, "is not a table name; write schema.table", id="no name"),
+    pytest.param("", {"jobs_log_table": "a.b.c"}, "is not a table name", id="three parts"),
+    pytest.param("", {"jobs_log_table": ""}, "is not a table name", id="empty"),
+    pytest.param("", {"jobs_log_table": '"unclosed'}, "is not a table name", id="unclosed quote"),
+    pytest.param("CREATE VIEW public.jobs_log AS SELECT 1", {}, "is a view, not a table; name the table", id="a view"),
     pytest.param(
         table(job_name=None, jobname="text"), {},
         r"has no column job_name .*did you mean jobname\?\); map it in \[jobmon\] jobs_log_columns: job_name=",
@@ -99,11 +99,11 @@ def test_a_role_without_rights_is_told_what_it_lacks(database, empty_database, c
     with connect(database.replace("user=postgres", "user=stranger")) as stranger:
         with pytest.raises(SchemaProblem, match="role 'stranger' may not read the schema airflow_jobmon"):
             check_schema(stranger)
-        with pytest.raises(SchemaProblem, match="role 'stranger' has not the rights to migrate: permission denied"):
+        with pytest.raises(SchemaProblem, match="role 'stranger' lacks permission to migrate: permission denied"):
             migrate(stranger, Settings())
     with (
         connect(empty_database.replace("user=postgres", "user=stranger")) as stranger,
-        pytest.raises(SchemaProblem, match="role 'stranger' has not the rights to migrate: permission denied"),
+        pytest.raises(SchemaProblem, match="role 'stranger' lacks permission to migrate: permission denied"),
     ):
         migrate(stranger, Settings())
 

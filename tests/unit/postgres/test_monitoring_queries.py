@@ -36,7 +36,7 @@ def test_a_query_is_found_by_its_name_as_people_write_it(name):
     ("name", "says"),
     [
         pytest.param("sucess_rate", "did you mean 'success_rate'?", id="a slip"),
-        pytest.param("qqq", "there are health_check, recent_executions", id="nothing near"),
+        pytest.param("qqq", "the queries are health_check, recent_executions", id="nothing near"),
     ],
 )
 def test_a_query_that_is_not_there_is_told_with_those_that_are(name, says):
