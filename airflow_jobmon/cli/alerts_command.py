@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_jobmon.cli.execution import command, database, say, wanted_limit
+from airflow_jobmon.cli.command import command, database, say, wanted_limit
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.postgres.alert_log import list_alerts, retry_dead
 

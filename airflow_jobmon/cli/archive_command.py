@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_jobmon.cli.execution import command, database, say
+from airflow_jobmon.cli.command import command, database, say
 from airflow_jobmon.cli.output import Outcome
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from airflow_jobmon.cli.execution import command, database, ready_target, say
+from airflow_jobmon.cli.command import command, database, ready_target, say
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.core.drills import drills
 from airflow_jobmon.core.rendering.report_text import report_text

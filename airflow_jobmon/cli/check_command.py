@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_jobmon.cli.execution import command, database
+from airflow_jobmon.cli.command import command, database
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.core.model.health import Health, JobHealth, health_report, worst
 from airflow_jobmon.core.times import parse_moment

@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 
 from airflow_jobmon import settings as jobmon_settings
-from airflow_jobmon.cli.execution import command
+from airflow_jobmon.cli.command import command
 from airflow_jobmon.cli.output import Outcome
 
 _WHOLE = 1000

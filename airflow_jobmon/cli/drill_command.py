@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from airflow_jobmon.cli.execution import command, say
+from airflow_jobmon.cli.command import command, say
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.core.drills import drills
 from airflow_jobmon.core.drills.drills import DrillResult

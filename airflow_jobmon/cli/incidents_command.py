@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_jobmon.cli.execution import command, database, wanted_limit
+from airflow_jobmon.cli.command import command, database, wanted_limit
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.alert_log import list_incidents

@@ -7,10 +7,10 @@ from argparse import Namespace
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from airflow_jobmon.cli.execution import command, database
+from airflow_jobmon.cli.command import command, database
+from airflow_jobmon.cli.jobs_file_reader import file_source, read_registry_file
+from airflow_jobmon.cli.jobs_file_writer import registry_as_json, registry_as_yaml
 from airflow_jobmon.cli.output import Outcome
-from airflow_jobmon.cli.registry_export import registry_as_json, registry_as_yaml
-from airflow_jobmon.cli.registry_file import file_source, read_registry_file
 from airflow_jobmon.core.jobs.diff import JobChange
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.times import format_duration

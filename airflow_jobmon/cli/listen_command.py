@@ -13,7 +13,7 @@ from typing import NamedTuple
 import psycopg
 
 from airflow_jobmon.channels import Channel
-from airflow_jobmon.cli.execution import command, read_target, ready_target
+from airflow_jobmon.cli.command import command, read_target, ready_target
 from airflow_jobmon.cli.output import Outcome, printable
 from airflow_jobmon.delivery.sender import SEND_TIMEOUT, DeliveryService
 from airflow_jobmon.errors import ConfigurationError, JobmonError

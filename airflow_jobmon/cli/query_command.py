@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from airflow_jobmon.cli.execution import command, database
+from airflow_jobmon.cli.command import command, database
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.core.rendering.csv_export import csv_text
 from airflow_jobmon.errors import ConfigurationError, UnknownJob

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_jobmon.cli.execution import command, ready_target, say
+from airflow_jobmon.cli.command import command, ready_target, say
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.core.rendering.report_text import report_text
 from airflow_jobmon.errors import ConfigurationError

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from airflow_jobmon.cli.execution import command, database
+from airflow_jobmon.cli.command import command, database
 from airflow_jobmon.cli.output import Outcome
 from airflow_jobmon.core.times import format_duration, iso, parse_duration, parse_moment, roughly
 from airflow_jobmon.errors import ConfigurationError

@@ -136,7 +136,7 @@ JOBS_SCHEMA = ActionCommand(
 JOBS_SUGGEST = ActionCommand(
     name="suggest",
     help="Print a registry that is learned from the history",
-    func=lazy_load_command("airflow_jobmon.cli.suggest_command.suggest_jobs"),
+    func=lazy_load_command("airflow_jobmon.cli.jobs_suggest_command.suggest_jobs"),
     description=(
         "Prints a file that `jobs apply` reads: what to expect of each job that is in the log and not registered, as\n"
         "far as its runs show: its schedule and zone, grace, timeout and max_duration, each with the evidence as a\n"

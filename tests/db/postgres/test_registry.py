@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from psycopg.conninfo import make_conninfo
 
-from airflow_jobmon.cli.registry_export import registry_as_yaml
-from airflow_jobmon.cli.registry_file import read_registry_file
+from airflow_jobmon.cli.jobs_file_reader import read_registry_file
+from airflow_jobmon.cli.jobs_file_writer import registry_as_yaml
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.monitoring.checks import evaluate_jobs

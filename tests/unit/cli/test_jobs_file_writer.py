@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from hypothesis import given
 
-from airflow_jobmon.cli.registry_export import registry_as_json, registry_as_yaml
-from airflow_jobmon.cli.registry_file import read_registry_file
+from airflow_jobmon.cli.jobs_file_reader import read_registry_file
+from airflow_jobmon.cli.jobs_file_writer import registry_as_json, registry_as_yaml
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.postgres.registry import RegisteredJob
 from tests.support.job_strategies import registries

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_jobmon.cli.execution import command, database, say
+from airflow_jobmon.cli.command import command, database, say
+from airflow_jobmon.cli.jobs_file_writer import HEAD, as_yaml
 from airflow_jobmon.cli.output import Outcome, printable
-from airflow_jobmon.cli.registry_export import HEAD, as_yaml
 from airflow_jobmon.core.schedule.zones import check_zone
 from airflow_jobmon.core.suggest.suggest import Suggestion, suggest
 from airflow_jobmon.core.suggest.zone_fit import USUAL_ZONES

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_jobmon.cli.registry_file import file_source, read_registry_file
+from airflow_jobmon.cli.jobs_file_reader import file_source, read_registry_file
 from airflow_jobmon.errors import ConfigurationError
 
 
