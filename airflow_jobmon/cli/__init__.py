@@ -1,1 +1,1 @@
-"""`airflow jobmon ...`: one file per command, each a function from arguments to an Outcome."""
+"""`airflow jobmon ...`: one file per command, each a function from arguments to a CommandResult."""

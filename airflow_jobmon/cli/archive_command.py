@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_jobmon.cli.command import command, database, say
-from airflow_jobmon.cli.output import Outcome
+from airflow_jobmon.cli.command import command, database, print_to_stderr
+from airflow_jobmon.cli.output import CommandResult
 
 
 @command()
-def archive(args: Namespace) -> Outcome:
-    from airflow_jobmon.archive.archiving import archive_runs  # noqa: PLC0415 - psycopg, only when it runs
+def archive(args: Namespace) -> CommandResult:
+    from airflow_jobmon.archive.archiving import archive_runs  # noqa: PLC0415 - psycopg, only when the command runs
     from airflow_jobmon.runtime.storage import StorageFolder  # noqa: PLC0415
 
     with database(args) as (conn, _):
@@ -21,11 +21,11 @@ def archive(args: Namespace) -> Outcome:
             to=args.to,
             dry_run=args.dry_run,
             open_folder=StorageFolder,
-            progress=say,
+            progress=print_to_stderr,
         )
     for reason, runs in report.stay.items():
-        say(f"{runs:,} older runs would stay: {reason}")
+        print_to_stderr(f"would keep {runs:,} older runs: {reason}")
     for reason, runs in report.refused.items():
-        say(f"{runs:,} older runs stay: {reason}")
+        print_to_stderr(f"kept {runs:,} older runs: {reason}")
     rows = [{"job_name": name, "runs": runs} for name, runs in report.jobs.most_common()]
-    return Outcome(rows, value=report.as_json(), note=report.summary, exit_code=1 if report.refused else 0)
+    return CommandResult(rows, value=report.as_json(), note=report.summary, exit_code=1 if report.refused else 0)

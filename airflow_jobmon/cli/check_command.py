@@ -8,21 +8,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_jobmon.cli.command import command, database
-from airflow_jobmon.cli.output import Outcome
+from airflow_jobmon.cli.output import CommandResult
 from airflow_jobmon.core.model.health import Health, JobHealth, health_report, worst
 from airflow_jobmon.core.times import parse_moment
 from airflow_jobmon.errors import ConfigurationError
 
 EXIT_CODES = {Health.OK: 0, Health.WARNING: 1, Health.CRITICAL: 2, Health.UNKNOWN: 3}
-"""As monitoring plugins have them."""
+"""Those of monitoring plugins, such as Nagios's."""
 
 
 @command(failure=EXIT_CODES[Health.UNKNOWN])
-def check(args: Namespace) -> Outcome:
-    from airflow_jobmon.monitoring.checks import assess_jobs, check_and_record  # noqa: PLC0415 - psycopg, only when it runs
+def check(args: Namespace) -> CommandResult:
+    from airflow_jobmon.monitoring.checks import assess_jobs, check_and_record  # noqa: PLC0415 - psycopg, only when the command runs
 
     if args.record and args.at is not None:
-        raise ConfigurationError("--record records what is true now, so it cannot go with --at; leave one of them out")
+        raise ConfigurationError(
+            "--record records the current health, so it cannot be combined with --at; leave one of them out"
+        )
     at = _moment(args.at) if args.at is not None else None
     names = args.jobs or None
     with database(args) as (conn, settings):
@@ -30,30 +32,30 @@ def check(args: Namespace) -> Outcome:
             jobs = check_and_record(conn, settings, names)
         else:
             jobs = assess_jobs(conn, settings, names, at=at)
-    return Outcome(
+    return CommandResult(
         rows=_rows(jobs),
         value=health_report(jobs, at or datetime.now(UTC)),
-        note=_left_out(jobs, args.jobs),
+        note=_note(jobs, args.jobs),
         exit_code=EXIT_CODES[worst([job.status for job in jobs])],
     )
 
 
 def _moment(text: str) -> datetime:
-    """A time that a month can be taken from, and a zone's offset added to, without leaving the calendar."""
+    """A time far enough from the ends of the calendar that a window or a zone's offset does not overflow it."""
     at = parse_moment(text)
     if not 1900 <= at.year < 9000:
-        raise ConfigurationError(f"--at {text[:60]} is out of bounds; give a time between the years 1900 and 9000")
+        raise ConfigurationError(f"--at {text[:60]} is out of range; give a time between the years 1900 and 9000")
     return at
 
 
-def _left_out(jobs: Sequence[JobHealth], asked_for: Sequence[str]) -> str | None:
+def _note(jobs: Sequence[JobHealth], asked_for: Sequence[str]) -> str | None:
     if disabled := sorted(set(asked_for) - {job.job_name for job in jobs}):
-        return f"not judged, since it is registered with enabled: false: {', '.join(disabled)}"
-    return None if jobs else "unknown: there are no jobs to judge, neither registered and enabled nor in the job log"
+        return f"not evaluated, because registered with enabled: false: {', '.join(disabled)}"
+    return None if jobs else "unknown: there are no jobs to evaluate, neither registered and enabled nor in the job log"
 
 
 def _rows(jobs: Sequence[JobHealth]) -> list[dict[str, Any]]:
-    """Worst first, as in the report."""
+    """Worst first, as in the health report."""
     return [
         {
             "status": job.status.value,
@@ -62,7 +64,7 @@ def _rows(jobs: Sequence[JobHealth]) -> list[dict[str, Any]]:
             "last_status": job.last_run.status if job.last_run else None,
             "next_due_at": job.next_due_at,
             "success_rate": job.success_rate,
-            "findings": "; ".join(found.message for found in job.findings),
+            "findings": "; ".join(finding.message for finding in job.findings),
         }
         for job in sorted(jobs, key=lambda job: (-job.status.rank, job.job_name))
     ]

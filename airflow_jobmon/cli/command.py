@@ -1,9 +1,10 @@
-"""What every command has around it: Airflow's connections, a clean stdout, and errors that fit a line."""
+"""What all commands share: the decorator, the connection to the job log's database, and output to stderr."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import getpass
 import logging
 import os
 import shlex
@@ -12,7 +13,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_jobmon.cli.output import Outcome, print_outcome, printable
+from airflow_jobmon.cli.output import CommandResult, print_result, printable
 from airflow_jobmon.errors import ConfigurationError, JobmonError
 
 if TYPE_CHECKING:
@@ -20,39 +21,42 @@ if TYPE_CHECKING:
 
     from airflow_jobmon.settings import Settings
 
-_MOST = 1_000_000
-"""Rows that a command may be asked for."""
+_MAX_LIMIT = 1_000_000
 
 
-def command(*, failure: int = 1) -> Callable[[Callable[[Namespace], Outcome]], Callable[[Namespace], None]]:
-    """Make a function from arguments to an Outcome into a command; `failure` is its exit code when it cannot answer."""
+def command(*, failure: int = 1) -> Callable[[Callable[[Namespace], CommandResult]], Callable[[Namespace], None]]:
+    """Turn a function from arguments to a CommandResult into a command.
 
-    def decorate(answer: Callable[[Namespace], Outcome]) -> Callable[[Namespace], None]:
-        @functools.wraps(answer)
+    Gives it Airflow's connections and a stdout that carries only the result, and reports an error in one line.
+    `failure` is the exit code of a command that raises.
+    """
+
+    def decorate(function: Callable[[Namespace], CommandResult]) -> Callable[[Namespace], None]:
+        @functools.wraps(function)
         def run(args: Namespace) -> None:
-            import psycopg  # noqa: PLC0415 - not before a command really runs
+            import psycopg  # noqa: PLC0415 - slow, only when a command runs
 
-            # Without it, hooks see only connections that are environment variables.
+            # Without it, hooks find only connections in environment variables.
             os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
             try:
-                with _everything_else_to_stderr():
+                with _all_other_output_to_stderr():
                     _load_providers_configuration()
-                    outcome = answer(args)
-                print_outcome(outcome, getattr(args, "output", "table"), sys.stdout)
+                    result = function(args)
+                print_result(result, getattr(args, "output", "table"), sys.stdout)
             except JobmonError as error:
                 _fail(str(error), failure)
             except psycopg.Error as error:
-                _fail(_database_words(error), failure)
+                _fail(_database_error(error), failure)
             except UnicodeEncodeError as error:
                 _fail(f"{error.object!r:.100} cannot be written as {error.encoding}; give text in UTF-8", failure)
             except KeyboardInterrupt:
                 sys.exit(130)
             except BrokenPipeError:
-                # The reader (head, a pager) has seen enough; keep Python's own last flush from complaining.
+                # The reader (head, a pager) has closed the pipe; without this, Python's last flush raises too.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(0)
-            if outcome.exit_code:
-                sys.exit(outcome.exit_code)
+            if result.exit_code:
+                sys.exit(result.exit_code)
 
         return run
 
@@ -63,8 +67,8 @@ def command(*, failure: int = 1) -> Callable[[Callable[[Namespace], Outcome]], C
 def database(args: Namespace, *, migrated: bool = True) -> Iterator[tuple[Connection[Any], Settings]]:
     """An open connection to the job log's database, and the settings.
 
-    Raises ConnectionProblem, and SchemaProblem unless the schema is the one this package knows (`migrated=False` for
-    the command that brings it there).
+    Raises ConnectionProblem, and SchemaProblem unless the schema is at the version of this package; `migrated=False`,
+    for `migrate` itself, skips that check.
     """
     from airflow_jobmon.postgres.connect import connect  # noqa: PLC0415
     from airflow_jobmon.postgres.migrate import check_schema  # noqa: PLC0415
@@ -72,31 +76,31 @@ def database(args: Namespace, *, migrated: bool = True) -> Iterator[tuple[Connec
     target, settings = read_target(args)
     with contextlib.closing(connect(target)) as conn:
         if migrated:
-            check_schema(conn, migrate_by=_migrate_by(args))
+            check_schema(conn, migrate_by=_migrate_command(args))
         yield conn, settings
 
 
-def ready_target(args: Namespace) -> tuple[str, Settings]:
-    """The conninfo, for what makes its own connections, and the settings; raises as `database` does."""
+def migrated_target(args: Namespace) -> tuple[str, Settings]:
+    """The conninfo, for code that opens its own connections, and the settings; raises as `database` does."""
     with database(args):
         return read_target(args)
 
 
-def wanted_limit(args: Namespace) -> int:
+def read_limit(args: Namespace) -> int:
     if args.limit < 1:
         raise ConfigurationError(f"--limit {args.limit} shows nothing; give 1 or more")
-    if args.limit > _MOST:
-        raise ConfigurationError(f"--limit {args.limit} is more than can be shown; give {_MOST} or less")
+    if args.limit > _MAX_LIMIT:
+        raise ConfigurationError(f"--limit {args.limit} is too high; give {_MAX_LIMIT} or less")
     return int(args.limit)
 
 
-def say(text: str) -> None:
-    """Progress, for a person who watches; stdout is for the result."""
+def print_to_stderr(text: str) -> None:
+    """Print progress, a warning or an error as one line; stdout is for the result."""
     print(printable(text), file=sys.stderr, flush=True)
 
 
 def read_target(args: Namespace) -> tuple[str, Settings]:
-    """The conninfo and the settings as they are now; raises ConnectionProblem and ConfigurationError."""
+    """The current conninfo and settings; raises ConnectionProblem and ConfigurationError."""
     from airflow_jobmon import settings as jobmon_settings  # noqa: PLC0415
     from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
 
@@ -104,30 +108,40 @@ def read_target(args: Namespace) -> tuple[str, Settings]:
     return conninfo(args.conn_id or settings.conn_id), settings
 
 
-def _migrate_by(args: Namespace) -> str:
-    """The command that migrates the database this one asks, which is not the default one where --conn-id is given."""
+def requested_by(args: Namespace) -> str:
+    """--by, or the login that runs the command; the user id where there is no login, as in some containers."""
+    if args.by and args.by.strip():
+        return str(args.by).strip()
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}"
+
+
+def _migrate_command(args: Namespace) -> str:
+    """The command that migrates the database that this command uses."""
     return "airflow jobmon migrate" + (f" --conn-id {shlex.quote(args.conn_id)}" if args.conn_id else "")
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    say(f"error: {message}")
+    print_to_stderr(f"error: {message}")
     sys.exit(code)
 
 
-def _database_words(error: Any) -> str:
-    """What the server said, with its hint; libpq's own errors have no diagnostics, only text."""
+def _database_error(error: Any) -> str:
+    """The server's message with its hint; libpq's own errors have only text."""
     import psycopg  # noqa: PLC0415 - as above
 
     message = error.diag.message_primary or str(error).strip() or type(error).__name__
     hint = error.diag.message_hint
-    said = f"the database says: {message}" + (f" (hint: {hint})" if hint else "")
+    text = f"database error: {message}" + (f" (hint: {hint})" if hint else "")
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        said += (
-            "; for what is in the schema airflow_jobmon, grant the connection's login the role jobmon_operator "
-            "(GRANT jobmon_operator TO ...; sql/psql/grants.sql makes that role); "
-            "for the job log itself, run airflow jobmon doctor, which says who needs what"
+        text += (
+            "; for objects in the schema airflow_jobmon, grant the role jobmon_operator to the connection's login "
+            "(GRANT jobmon_operator TO ...; sql/psql/grants.sql creates the role); "
+            "for the job log itself, run airflow jobmon doctor, which names the missing grant"
         )
-    return said
+    return text
 
 
 def _load_providers_configuration() -> None:
@@ -137,13 +151,13 @@ def _load_providers_configuration() -> None:
 
 
 @contextlib.contextmanager
-def _everything_else_to_stderr() -> Iterator[None]:
+def _all_other_output_to_stderr() -> Iterator[None]:
     """Keep logs and prints of Airflow, hooks and libraries out of stdout.
 
-    Airflow's handlers took hold of stdout long before a command runs, so the descriptor itself is turned as well.
+    Airflow's log handlers hold stdout long before a command runs, so the file descriptor is redirected as well.
     """
     real = sys.stdout
-    turned = [
+    redirected = [
         handler
         for handler in logging.getLogger().handlers
         if isinstance(handler, logging.StreamHandler) and handler.stream is real
@@ -153,7 +167,7 @@ def _everything_else_to_stderr() -> Iterator[None]:
     if own is not None:
         os.dup2(2, 1)
     sys.stdout = sys.stderr
-    for handler in turned:
+    for handler in redirected:
         handler.setStream(sys.stderr)
     try:
         yield
@@ -163,7 +177,7 @@ def _everything_else_to_stderr() -> Iterator[None]:
         if own is not None:
             os.dup2(own, 1)
             os.close(own)
-        for handler in turned:
+        for handler in redirected:
             handler.setStream(real)
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_jobmon.cli.command import command, ready_target, say
-from airflow_jobmon.cli.output import Outcome
+from airflow_jobmon.cli.command import command, migrated_target, print_to_stderr
+from airflow_jobmon.cli.output import CommandResult
 
 
 @command()
-def deliver(args: Namespace) -> Outcome:
-    from airflow_jobmon.runtime.deliver import deliver as deliver_due  # noqa: PLC0415 - psycopg, only when it runs
+def deliver(args: Namespace) -> CommandResult:
+    from airflow_jobmon.runtime.deliver import deliver as deliver_due  # noqa: PLC0415 - psycopg, only when the command runs
 
-    target, settings = ready_target(args)
+    target, settings = migrated_target(args)
     report = deliver_due(target, settings)
     errors = {**report.errors, **report.unopened}
     for name, error in errors.items():
-        say(f"channel {name}: {error}")
+        print_to_stderr(f"channel {name}: {error}")
     rows = [
         {
             "channel": name,
@@ -28,4 +28,4 @@ def deliver(args: Namespace) -> Outcome:
         }
         for name in dict.fromkeys([*report.sent, *errors])
     ]
-    return Outcome(rows, note=None if rows else "nothing is due", exit_code=1 if errors else 0)
+    return CommandResult(rows, note=None if rows else "nothing is due", exit_code=1 if errors else 0)

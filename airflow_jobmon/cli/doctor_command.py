@@ -9,14 +9,14 @@ from argparse import Namespace
 
 from airflow_jobmon import settings as jobmon_settings
 from airflow_jobmon.cli.command import command
-from airflow_jobmon.cli.output import Outcome
+from airflow_jobmon.cli.output import CommandResult
 
 _WHOLE = 1000
 """Characters: advice that is cut is none."""
 
 
 @command()
-def doctor(args: Namespace) -> Outcome:
+def doctor(args: Namespace) -> CommandResult:
     from airflow_jobmon.doctor.checks import examine  # noqa: PLC0415
     from airflow_jobmon.doctor.result import State  # noqa: PLC0415 - psycopg, only when it runs
 
@@ -29,7 +29,7 @@ def doctor(args: Namespace) -> Outcome:
     exit_code = 1 if counts[State.WRONG] else 0
     if examination.abandoned:
         atexit.register(_leave, exit_code)
-    return Outcome(
+    return CommandResult(
         rows=[
             {
                 "check": f"{result.check} {result.diagnosis.about}".strip(),
@@ -40,7 +40,7 @@ def doctor(args: Namespace) -> Outcome:
             for result in results
         ],
         note=", ".join(f"{counts[state]} {state}" for state in State if counts[state]),
-        cut=_WHOLE,
+        max_cell=_WHOLE,
         exit_code=exit_code,
     )
 

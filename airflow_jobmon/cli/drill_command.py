@@ -6,8 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from airflow_jobmon.cli.command import command, say
-from airflow_jobmon.cli.output import Outcome
+from airflow_jobmon.cli.command import command, print_to_stderr
+from airflow_jobmon.cli.output import CommandResult
 from airflow_jobmon.core.drills import drills
 from airflow_jobmon.core.drills.drills import DrillResult
 from airflow_jobmon.core.drills.end_to_end import EndToEndPlan, read_plan
@@ -15,39 +15,39 @@ from airflow_jobmon.errors import ConfigurationError
 
 
 @command()
-def failure(args: Namespace) -> Outcome:
-    return _hold(args, drills.FAILURE, deliver=args.deliver, within=drills.read_within(args.within))
+def failure(args: Namespace) -> CommandResult:
+    return _run(args, drills.FAILURE, deliver=args.deliver, within=drills.read_within(args.within))
 
 
 @command()
-def missed(args: Namespace) -> Outcome:
+def missed(args: Namespace) -> CommandResult:
     if args.cron_job is not None and not args.unschedule:
-        raise ConfigurationError("--cron-job says what to take off pg_cron, so it goes with --unschedule")
+        raise ConfigurationError("--cron-job selects the job to remove from pg_cron, so it needs --unschedule")
     given = {"off_pg_cron": args.unschedule, "cron_job": args.cron_job}
-    return _hold(args, drills.MISSED, deliver=args.deliver, within=drills.read_within(args.within), **given)
+    return _run(args, drills.MISSED, deliver=args.deliver, within=drills.read_within(args.within), **given)
 
 
 @command()
-def end_to_end(args: Namespace) -> Outcome:
-    return _hold(args, drills.END_TO_END, plan=_plan(Path(args.plan)))
+def end_to_end(args: Namespace) -> CommandResult:
+    return _run(args, drills.END_TO_END, plan=_plan(Path(args.plan)))
 
 
-def _hold(args: Namespace, drill: str, **given: Any) -> Outcome:
-    from airflow_jobmon import settings as jobmon_settings  # noqa: PLC0415 - psycopg and Airflow, only when it runs
+def _run(args: Namespace, drill: str, **given: Any) -> CommandResult:
+    from airflow_jobmon import settings as jobmon_settings  # noqa: PLC0415 - psycopg and Airflow, only when the command runs
     from airflow_jobmon.runtime.drill import run_drill  # noqa: PLC0415
 
     drills.check_drill(drill, args.job)
-    say(f"holding the {drill} drill for {args.job}")
-    return _outcome(run_drill(drill, args.job, jobmon_settings.load(), conn_id=args.conn_id, **given))
+    print_to_stderr(f"running the {drill} drill for {args.job}")
+    return _command_result(run_drill(drill, args.job, jobmon_settings.load(), conn_id=args.conn_id, **given))
 
 
-def _outcome(result: DrillResult) -> Outcome:
-    return Outcome(
+def _command_result(result: DrillResult) -> CommandResult:
+    return CommandResult(
         [_row(step.as_json()) for step in result.steps],
         value=result.as_json(),
         note=f"passed ({len(result.steps)} steps)" if result.passed else f"failed: {result.failures}",
         exit_code=0 if result.passed else 1,
-        cut=400,
+        max_cell=400,
     )
 
 
@@ -63,6 +63,6 @@ def _plan(path: Path) -> EndToEndPlan:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file") from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:  # a date of month 13 is a ValueError
-        raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())[:300]}") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:  # YAML raises ValueError for a date of month 13
+        raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
     return read_plan(fields, source=str(path))

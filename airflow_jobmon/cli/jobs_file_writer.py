@@ -1,4 +1,4 @@
-"""The registry as a file that `jobs apply` reads back to the same entries."""
+"""Writes the registry as a file that `jobs apply` reads back unchanged."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.postgres.registry import RegisteredJob
 
 HEAD = "# yaml-language-server: $schema=jobs.schema.json"
-"""For editors, the first line of such a file."""
+"""The first line of the file, for editors."""
 
 _WIDE = 1_000_000
-"""No line is broken: a name that YAML may fold is hard to find in an editor."""
+"""Lines are never folded: a folded name is hard to find in an editor."""
 
 
-def registry_as_yaml(entries: Sequence[RegisteredJob], source: str | None = None) -> str:
-    """Every entry with the fields that were set on it, under comments that say who registered which.
+def jobs_as_yaml(entries: Sequence[RegisteredJob], source: str | None = None) -> str:
+    """Each entry with the fields that were set, under comments that name its source.
 
-    With a `source` the file says that it is it, so that applying it is applying the file it came from.
+    A given `source` is written as the file's own, so that applying the file updates the entries it came from.
     """
     lines = [HEAD, *_head(source)]
     if not entries:
         return "\n".join([*lines, "jobs: []", ""])
     lines.append("jobs:")
-    for holder, held in groupby(sorted(entries, key=lambda entry: entry.source), key=lambda entry: entry.source):
-        lines += ["", f"  # registered by {printable(holder)}"]
-        for entry in held:
+    for registered_by, group in groupby(
+        sorted(entries, key=lambda entry: entry.source), key=lambda entry: entry.source
+    ):
+        lines += ["", f"  # registered by {printable(registered_by)}"]
+        for entry in group:
             if entry.problem:
                 lines.append(f"  # cannot be read here: {printable(entry.problem)}")
             lines += [f"  {line}" for line in as_yaml([_fields(entry)]).splitlines()]
     return "\n".join([*lines, ""])
 
 
-def registry_as_json(entries: Sequence[RegisteredJob], source: str | None = None) -> dict[str, Any]:
-    """The same for JSON, which is YAML too."""
-    said = {} if source is None else {"source": source}
-    return {**said, "jobs": [_fields(entry) for entry in entries]}
+def jobs_as_json(entries: Sequence[RegisteredJob], source: str | None = None) -> dict[str, Any]:
+    """The same as JSON, which is YAML too."""
+    head = {} if source is None else {"source": source}
+    return {**head, "jobs": [_fields(entry) for entry in entries]}
 
 
 def as_yaml(value: Any) -> str:
-    """As a person would write it, in the order given, a line to a field."""
+    """As a person would write it: in the given order, one field per line."""
     import yaml  # noqa: PLC0415
 
     return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=_WIDE))
@@ -53,6 +55,6 @@ def _head(source: str | None) -> list[str]:
 
 
 def _fields(entry: RegisteredJob) -> dict[str, Any]:
-    """In the model's order, which jsonb does not keep."""
+    """In the order of the model, since jsonb does not keep the order of the file."""
     known = [field for field in MonitoredJob.model_fields if field in entry.config]
     return {field: entry.config[field] for field in (*known, *sorted(entry.config.keys() - set(known)))}

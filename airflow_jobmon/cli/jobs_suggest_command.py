@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_jobmon.cli.command import command, database, say
+from airflow_jobmon.cli.command import command, database, print_to_stderr
 from airflow_jobmon.cli.jobs_file_writer import HEAD, as_yaml
-from airflow_jobmon.cli.output import Outcome, printable
+from airflow_jobmon.cli.output import CommandResult, printable
 from airflow_jobmon.core.schedule.zones import check_zone
 from airflow_jobmon.core.suggest.suggest import Suggestion, suggest
 from airflow_jobmon.core.suggest.zone_fit import USUAL_ZONES
@@ -21,18 +21,18 @@ from airflow_jobmon.postgres.run_history import histories, zones_of_database
 if TYPE_CHECKING:
     from psycopg import Connection
 
-_PROGRESS = 500
-"""Jobs after which a person who waits is told how far it is."""
+_PROGRESS_EVERY = 500
+"""Jobs between two lines of progress."""
 
-_MOST_DAYS = 36_500
+_MAX_DAYS = 36_500
 
 
 @command()
-def suggest_jobs(args: Namespace) -> Outcome:
+def suggest_jobs(args: Namespace) -> CommandResult:
     if args.days < 1:
-        raise ConfigurationError(f"--days {args.days} shows no run; give 1 or more")
-    if args.days > _MOST_DAYS:
-        raise ConfigurationError(f"--days {args.days} is longer than any log; give {_MOST_DAYS} or less")
+        raise ConfigurationError(f"--days {args.days} covers no run; give 1 or more")
+    if args.days > _MAX_DAYS:
+        raise ConfigurationError(f"--days {args.days} is too high; give {_MAX_DAYS} or less")
     for zone in args.timezone:
         try:
             check_zone(zone)
@@ -46,30 +46,30 @@ def suggest_jobs(args: Namespace) -> Outcome:
         suggestions = []
         for history in histories(conn, wanted, args.days):
             suggestions.append(suggest(history, zones, now=datetime.now(UTC)))
-            if len(suggestions) % _PROGRESS == 0:
-                say(f"looked at {len(suggestions)} of {len(wanted)} jobs")
+            if len(suggestions) % _PROGRESS_EVERY == 0:
+                print_to_stderr(f"analyzed {len(suggestions)} of {len(wanted)} jobs")
     left_out = [(found.job_name, found.evidence[0]) for found in suggestions if found.job is None]
     if args.job is None:
-        left_out += [(name, f"is registered already, by {registered[name]}") for name in names if name in registered]
+        left_out += [(name, f"is already registered by {registered[name]}") for name in names if name in registered]
     found = [found for found in suggestions if found.job is not None]
     note = f"{len(found)} of {len(names)} jobs suggested" + (f", {len(left_out)} left out" if left_out else "")
     if args.output == "json":
-        return Outcome(value={"jobs": [_fields(suggestion) for suggestion in found]}, note=note)
-    said = f"Learned from the last {args.days} days of {settings.jobs_log_table}, on {datetime.now(UTC):%Y-%m-%d}."
-    return Outcome(text=_as_file(said, found, left_out), note=note)
+        return CommandResult(value={"jobs": [_fields(suggestion) for suggestion in found]}, note=note)
+    origin = f"Learned from the last {args.days} days of {settings.jobs_log_table}, on {datetime.now(UTC):%Y-%m-%d}."
+    return CommandResult(text=_as_file(origin, found, left_out), note=note)
 
 
 def _names(conn: Connection[Any], job: str | None) -> list[str]:
     if job is None:
         return job_names(conn)
     if not known_names(conn, [job]):
-        raise UnknownJob(f"job {job[:100]!r} has no run in the log; see the names with: airflow jobmon check")
+        raise UnknownJob(f"job {job[:100]!r} has no run in the log; list the job names with: airflow jobmon check")
     return [job]
 
 
-def _as_file(said: str, found: Sequence[Suggestion], left_out: Sequence[tuple[str, str]]) -> str:
-    """A registry file; whatever a name or an error holds, a comment stays one line."""
-    lines = [HEAD, _comment(said), _comment("Look it through, change what you know better, and apply it:")]
+def _as_file(origin: str, found: Sequence[Suggestion], left_out: Sequence[tuple[str, str]]) -> str:
+    """A file for `jobs apply`; every comment is one line, whatever a job name contains."""
+    lines = [HEAD, _comment(origin), _comment("Review it, correct it where you know better, and apply it:")]
     lines += [_comment("  airflow jobmon jobs apply FILE.yaml"), "jobs:" if found else "jobs: []"]
     for suggestion in found:
         lines += ["", *(f"  {_comment(line)}" for line in suggestion.evidence)]
@@ -84,5 +84,5 @@ def _comment(text: str) -> str:
 
 
 def _fields(suggestion: Suggestion) -> dict[str, Any]:
-    assert suggestion.job is not None  # noqa: S101 - by the caller's choice
+    assert suggestion.job is not None  # noqa: S101 - the caller passes only suggestions with a job
     return suggestion.job.model_dump(mode="json", exclude_unset=True)

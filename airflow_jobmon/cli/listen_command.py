@@ -1,4 +1,4 @@
-"""`airflow jobmon listen`: a watcher and a deliverer in one process, until it is told to stop."""
+"""`airflow jobmon listen`: a watcher and a deliverer in one process, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import NamedTuple
 import psycopg
 
 from airflow_jobmon.channels import Channel
-from airflow_jobmon.cli.command import command, read_target, ready_target
-from airflow_jobmon.cli.output import Outcome, printable
+from airflow_jobmon.cli.command import command, migrated_target, read_target
+from airflow_jobmon.cli.output import CommandResult, printable
 from airflow_jobmon.delivery.sender import SEND_TIMEOUT, DeliveryService
 from airflow_jobmon.errors import ConfigurationError, JobmonError
 from airflow_jobmon.monitoring.watcher import ReadTarget, Watcher
@@ -25,14 +25,14 @@ from airflow_jobmon.settings import Settings
 
 log = logging.getLogger("airflow_jobmon.listen")
 
-LOOK_FOR_CHANNELS = 30.0
-"""Seconds between looks for channels that jobs registered since then name."""
+RELOAD_INTERVAL = 30.0
+"""Seconds between two readings of the configuration, for channels of newly registered jobs."""
 
 Channels = Mapping[str, Channel]
 
 
 class Configured(NamedTuple):
-    """What is configured at a moment: the job log's conninfo, the channels, and what is wrong with others."""
+    """The configuration at one moment: the job log's conninfo, the channels, and why others cannot be opened."""
 
     target: str
     channels: Channels
@@ -40,8 +40,8 @@ class Configured(NamedTuple):
 
 
 @command()
-def listen(args: Namespace) -> Outcome:
-    _, settings = ready_target(args)
+def listen(args: Namespace) -> CommandResult:
+    _, settings = migrated_target(args)
 
     def configured() -> Configured:
         target, now_set = read_target(args)
@@ -51,19 +51,22 @@ def listen(args: Namespace) -> Outcome:
         return await asyncio.to_thread(read_target, args)
 
     first = configured()
-    # Refused at the start, where somebody looks; what one job names, or what breaks later, must not silence the others.
-    wrong = [f"channel {name}: {problem}" for name, problem in first.problems.items() if name in settings.channels]
-    if wrong:
-        raise ConfigurationError("; ".join(wrong))
+    # A shared channel that cannot be opened stops the start, where a person sees it. A channel that only one job names,
+    # or that breaks later, must not silence the others.
+    broken = [f"channel {name}: {problem}" for name, problem in first.problems.items() if name in settings.channels]
+    if broken:
+        raise ConfigurationError("; ".join(broken))
     if not first.channels:
-        raise ConfigurationError("no alert could go anywhere: name channels in [jobmon] channels")
-    with connect(first.target) as conn:  # who may only read is told so here, where somebody looks
+        raise ConfigurationError(
+            "no channel is configured, so no alert could be sent; name channels in [jobmon] channels"
+        )
+    with connect(first.target) as conn:  # fails here, where a person sees it, if the role may only read
         register_channels(conn, sorted(first.channels))
     _log_to_stderr()
     for name, problem in first.problems.items():
         log.error("channel %s: %s", name, problem)
     asyncio.run(_watch(where, first, configured))
-    return Outcome()
+    return CommandResult()
 
 
 async def _watch(where: ReadTarget, first: Configured, configured: Callable[[], Configured]) -> None:
@@ -75,50 +78,50 @@ async def _watch(where: ReadTarget, first: Configured, configured: Callable[[], 
     def serve(target: str, held: Channels) -> DeliveryService:
         return DeliveryService(target, held, prepare=lambda: watcher.status.listens)
 
-    delivering = _Delivering(serve)
-    delivering.hold(first)
+    delivery = _Delivery(serve)
+    delivery.hold(first)
     tasks = [
-        asyncio.create_task(_pass_on(watcher, delivering)),
-        asyncio.create_task(_follow(configured, delivering)),
+        asyncio.create_task(_pass_on(watcher, delivery)),
+        asyncio.create_task(_follow(configured, delivery)),
         asyncio.create_task(stop.wait()),
     ]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        log.info("stopping: finishing what is being sent")
+        log.info("stopping: finishing the messages in progress")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(delivering.stop)
+        await asyncio.to_thread(delivery.stop)
     for task in done:
         task.result()
     log.info("stopped")
 
 
-async def _pass_on(watcher: Watcher, delivering: _Delivering) -> None:
+async def _pass_on(watcher: Watcher, delivery: _Delivery) -> None:
     async for _ in watcher.alerts_due():
-        delivering.wake()
+        delivery.wake()
 
 
-async def _follow(configured: Callable[[], Configured], delivering: _Delivering) -> None:
-    """Hold the channels and the connection that are configured by now, for as long as the process runs."""
-    told: Mapping[str, str] = {}
+async def _follow(configured: Callable[[], Configured], delivery: _Delivery) -> None:
+    """Follow the configured channels and connection for as long as the process runs."""
+    logged: Mapping[str, str] = {}
     while True:
-        await asyncio.sleep(LOOK_FOR_CHANNELS)
+        await asyncio.sleep(RELOAD_INTERVAL)
         try:
             now = await asyncio.to_thread(configured)
         except (JobmonError, psycopg.Error):
-            continue  # The watcher tells of a database that is away.
-        if now.problems != told:
+            continue  # The watcher logs that the database is unreachable.
+        if now.problems != logged:
             for name, problem in now.problems.items():
                 log.error("channel %s: %s", name, problem)
-            told = now.problems
-        if delivering.lacks(now):
-            await asyncio.to_thread(delivering.hold, now)
+            logged = now.problems
+        if delivery.lacks(now):
+            await asyncio.to_thread(delivery.hold, now)
 
 
-class _Delivering:
-    """The delivery service of the moment; a new one takes over when there are channels more, or another target."""
+class _Delivery:
+    """The running delivery service, which is replaced when channels are added or the connection changes."""
 
     def __init__(self, serve: Callable[[str, Channels], DeliveryService]) -> None:
         self._serve = serve
@@ -145,7 +148,7 @@ class _Delivering:
 
 
 class _OneLine(logging.Formatter):
-    """Job names and errors reach the terminal of whoever watches: one harmless line per record."""
+    """Job names and errors reach a terminal: each record is one line without control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))

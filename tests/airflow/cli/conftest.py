@@ -1,4 +1,4 @@
-"""Commands called in this process, by Airflow's own parser."""
+"""Commands called in this process through Airflow's own parser."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def parser(airflow_home):
 
 @pytest.fixture
 def jobmon(parser, jobmon_default, monkeypatch, capsys) -> Callable[..., Namespace]:
-    """Call a command against `database`: what it exits with (code), says (out) and complains (err)."""
-    # The commands set it themselves: what it was is remembered here, so that it ends with the test.
+    """Call a command against `database`; returns its exit code (code), stdout (out) and stderr (err)."""
+    # The commands set it; monkeypatch restores the old value after the test.
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
     monkeypatch.delenv("_AIRFLOW_PROCESS_CONTEXT")
 

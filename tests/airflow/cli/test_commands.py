@@ -19,7 +19,7 @@ def ago(**given: float) -> datetime:
         pytest.param([], 3, "unknown", id="no jobs at all"),
         pytest.param(["success"], 0, "ok", id="a success"),
         pytest.param(["success", "failed"], 2, "critical", id="a failure"),
-        pytest.param(["success", "paused"], 3, "unknown", id="a word that nobody knows"),
+        pytest.param(["success", "paused"], 3, "unknown", id="an unknown status word"),
     ],
 )
 def test_check_exits_as_monitoring_plugins_do(jobmon, conn, statuses, code, status):
@@ -36,12 +36,12 @@ def test_check_exits_with_1_for_a_warning(jobmon, conn, tmp_path):
     assert jobmon("check", "slow").code == 1
 
 
-def test_check_says_which_of_the_jobs_it_was_asked_for_are_disabled(jobmon, conn, tmp_path):
+def test_check_names_the_given_jobs_that_are_disabled(jobmon, conn, tmp_path):
     (tmp_path / "jobs.yaml").write_text("jobs: [{name: resting, enabled: false}]")
     assert jobmon("jobs", "apply", str(tmp_path / "jobs.yaml")).code == 0
     checked = jobmon("check", "resting")
     assert checked.code == 3
-    assert "not judged, since it is registered with enabled: false: resting" in checked.err
+    assert "not evaluated, because registered with enabled: false: resting" in checked.err
     log_run(conn, "nightly")
     assert (jobmon("check").code, jobmon("check").err) == (0, "")
     checked = jobmon("check", "nightly", "resting")
@@ -49,7 +49,7 @@ def test_check_says_which_of_the_jobs_it_was_asked_for_are_disabled(jobmon, conn
     assert "enabled: false: resting" in checked.err
 
 
-def test_check_reads_only_unless_it_records(jobmon, conn):
+def test_check_only_reads_unless_it_records(jobmon, conn):
     log_run(conn, "nightly", "failed")
     counted = "SELECT (SELECT count(*) FROM airflow_jobmon.incidents), (SELECT count(*) FROM airflow_jobmon.job_state)"
     assert jobmon("check").code == 2
@@ -58,7 +58,7 @@ def test_check_reads_only_unless_it_records(jobmon, conn):
     assert conn.execute(counted).fetchone() == (1, 1)
 
 
-def test_check_at_a_time_sees_what_the_log_showed_then(jobmon, conn):
+def test_check_at_a_time_evaluates_the_log_as_of_that_time(jobmon, conn):
     log_run(conn, "nightly", started_at=ago(hours=3))
     log_run(conn, "nightly", "failed", started_at=ago(hours=1))
     assert jobmon("check", "nightly").code == 2
@@ -66,14 +66,14 @@ def test_check_at_a_time_sees_what_the_log_showed_then(jobmon, conn):
     assert (before.code, json.loads(before.out)["jobs"][0]["last_run"]["status"]) == (0, "success")
 
 
-def test_a_table_of_health_names_the_worst_job_first(jobmon, conn):
+def test_the_health_table_lists_the_worst_job_first(jobmon, conn):
     log_run(conn, "a-good-one")
     log_run(conn, "b-bad-one", "failed")
     lines = jobmon("check").out.splitlines()
     assert [line.split(" | ")[0].strip() for line in lines[2:4]] == ["critical", "ok"]
 
 
-def test_migrate_tells_its_progress_on_stderr(jobmon, empty_database, airflow_connection):
+def test_migrate_prints_its_progress_to_stderr(jobmon, empty_database, airflow_connection):
     airflow_connection("jobmon_default", empty_database)
     first = jobmon("migrate", "--create-jobs-log")
     assert (first.code, first.out) == (0, "")
@@ -89,7 +89,7 @@ def test_migrate_prints_sql_without_a_database(jobmon, monkeypatch):
     assert "CREATE TABLE airflow_jobmon.jobs" in printed.out
 
 
-def test_alerts_that_are_dead_are_listed_and_retried(jobmon, conn, monkeypatch):
+def test_dead_alerts_are_listed_and_retried(jobmon, conn, monkeypatch):
     monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "pager")
     log_run(conn, "nightly", "failed", error_message="disk full")
     jobmon("check", "--record")
@@ -97,7 +97,7 @@ def test_alerts_that_are_dead_are_listed_and_retried(jobmon, conn, monkeypatch):
     [dead] = json.loads(jobmon("alerts", "--state", "dead", "-o", "json").out)
     assert (dead["job_name"], dead["channel"], dead["last_error"]) == ("nightly", "pager", "no such hook")
     retried = jobmon("alerts", "--retry", "-o", "json")
-    assert retried.err == "1 dead delivery is pending again\n"
+    assert retried.err == "1 dead delivery set back to pending\n"
     assert [alert["state"] for alert in json.loads(retried.out)] == ["pending"]
 
 
@@ -110,7 +110,7 @@ def test_incidents_are_listed(jobmon, conn):
     assert (none.code, none.out, none.err) == (0, "", "no open incidents\n")
 
 
-def test_deliver_says_which_channel_did_not_take_it_and_exits_with_1(jobmon, conn, monkeypatch):
+def test_deliver_names_the_channel_that_failed_and_exits_with_1(jobmon, conn, monkeypatch):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
@@ -126,7 +126,7 @@ def test_deliver_says_which_channel_did_not_take_it_and_exits_with_1(jobmon, con
     assert "Airflow has no connection 'absent'" in rows["absent"]["error"]
 
 
-def test_a_connection_of_airflows_own_database_is_found(jobmon, airflow_home, postgres, conn):
+def test_a_connection_stored_in_airflows_database_is_found(jobmon, airflow_home, postgres, conn):
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session
 

@@ -1,4 +1,4 @@
-"""What people can type is written down, and --help is worth reading."""
+"""Every command, option, setting and field is documented, and --help is complete."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COMMANDS = dict(commands(JOBMON))
 
 
 def section(name: str) -> str:
-    """What docs/commands.md says of one command."""
+    """The section of docs/commands.md on one command."""
     text = (DOCS / "commands.md").read_text()
     parts = dict(re.findall(r"^## `airflow jobmon ([\w -]+)`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     assert name in parts, f"docs/commands.md has no section on `airflow jobmon {name}`"
@@ -43,19 +43,19 @@ def test_every_option_of_every_command_is_documented(name):
     assert [flag for flag in options if f"`{flag}" not in section(name)] == []
 
 
-def test_no_command_is_documented_that_is_not_there():
+def test_every_documented_command_exists():
     documented = re.findall(r"^## `airflow jobmon ([\w -]+)`", (DOCS / "commands.md").read_text(), re.MULTILINE)
     assert sorted(documented) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_says_what_it_does_with_an_example_and_its_exit_codes(parser, capsys, name):
+def test_help_has_a_description_an_example_and_exit_codes(parser, capsys, name):
     with pytest.raises(SystemExit):
         parser.parse_args(["jobmon", *name.split(), "--help"])
     said = capsys.readouterr().out
     command = COMMANDS[name]
     assert command.description.splitlines()[0] in said
-    assert command.epilog.strip() in said, "rich took something in it for markup"
+    assert command.epilog.strip() in said, "rich read a part of it as markup"
     assert "Example" in said
     assert "Exit codes:" in said or "Exit codes, as" in said
 
@@ -75,7 +75,7 @@ def test_every_setting_is_documented_with_its_default(option):
         *((name, field.description) for name, field in MonitoredJob.model_fields.items()),
     ],
 )
-def test_what_is_not_used_yet_is_said_to_be_in_the_code_and_in_the_documentation_alike(name, description):
+def test_code_and_documentation_agree_on_what_is_not_used_yet(name, description):
     [meaning] = re.findall(
         rf"^\|[^|]*`{name}`[^|]*\|[^|]*\|(.*)\|$", (DOCS / "configuration.md").read_text(), re.MULTILINE
     )[-1:]

@@ -1,4 +1,4 @@
-"""Every command that a page of the documentation shows can be typed as it stands."""
+"""Every command shown in the documentation is a valid command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK = re.compile(r"^ {4,}(?:\$ |export \S+; )?(airflow jobmon [^\n]*)$|`(airf
 
 
 def commands(text: str) -> list[str]:
-    """Those in code, each up to a pipe, a comment or a redirection; two blanks end what is shown beside others."""
+    """Commands in code, each up to a pipe, a comment or a redirection; two blanks end a command in a column."""
     found = []
     for block, inline in _BLOCK.findall(text.replace("\\\n", " ")):
         for command in _COMMAND.findall(block or inline):
@@ -27,10 +27,10 @@ def commands(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_every_command_shown_is_one(parser, capsys, page):
+def test_every_command_shown_can_be_parsed(parser, capsys, page):
     for typed in commands(page.read_text()):
         words = shlex.split(typed)
-        if all(re.fullmatch(r"[a-z-]+", word) for word in words) and len(words) <= 2:  # named, not shown
+        if all(re.fullmatch(r"[a-z-]+", word) for word in words) and len(words) <= 2:  # a command's name only
             continue
         try:
             parser.parse_args(["jobmon", *words])

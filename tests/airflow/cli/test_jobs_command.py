@@ -1,4 +1,4 @@
-"""`airflow jobmon jobs`: what a team sees of its registry."""
+"""`airflow jobmon jobs`: list, apply, export, remove and schema."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_applied_jobs_are_listed_with_their_source(jobmon, jobs_file):
     assert json.loads(jobmon("jobs", "apply", str(jobs_file), "-o", "json").out)[0]["change"] == "unchanged"
 
 
-def test_the_list_shows_how_each_job_is(jobmon, conn, jobs_file):
+def test_the_list_shows_the_health_of_each_job(jobmon, conn, jobs_file):
     log_run(conn, "often", "failed")
     jobmon("jobs", "apply", jobs_file)
     jobmon("check", "--record")
@@ -41,12 +41,12 @@ def test_the_list_shows_how_each_job_is(jobmon, conn, jobs_file):
     assert table[2].split()[:5] == ["often", "critical", "every", "15m", "1h"]
 
 
-def test_a_dry_run_prints_the_difference_field_by_field_and_writes_nothing(jobmon, jobs_file):
+def test_a_dry_run_prints_each_changed_field_and_writes_nothing(jobmon, jobs_file):
     jobmon("jobs", "apply", jobs_file)
     jobs_file.write_text("jobs:\n- {name: often, schedule: 5 * * * *, grace: 30m}\n- {name: new, every: 5m}\n")
     dry = jobmon("jobs", "apply", jobs_file, "--dry-run", "--prune", "-o", "plain")
     assert (dry.code, dry.err) == (
-        0, "file:jobs.yaml: 1 added, 1 changed, 1 removed; a dry run, nothing was written\n",
+        0, "file:jobs.yaml: 1 added, 1 changed, 1 removed; dry run, nothing was written\n",
     )  # fmt: skip
     assert [line.split() for line in dry.out.splitlines()] == [
         ["job_name", "change", "field", "old", "new"],
@@ -58,15 +58,15 @@ def test_a_dry_run_prints_the_difference_field_by_field_and_writes_nothing(jobmo
         ["often", "changed", "owner", "billing"],
     ]
     assert listed(jobmon).keys() == {"nightly", "often"}
-    told = {
+    changes = {
         job["job_name"]: job for job in json.loads(jobmon("jobs", "apply", jobs_file, "--dry-run", "-o", "json").out)
     }
-    assert told["often"]["fields"][2] == {
+    assert changes["often"]["fields"][2] == {
         "field": "grace", "old": "1h", "new": "30m", "old_is_default": True, "new_is_default": False,
     }  # fmt: skip
 
 
-def test_jobs_that_left_the_file_are_taken_off_only_when_asked_to(jobmon, jobs_file):
+def test_jobs_removed_from_the_file_are_unregistered_only_with_prune(jobmon, jobs_file):
     assert jobmon("jobs", "apply", jobs_file).code == 0
     jobs_file.write_text("jobs:\n- name: nightly\n  every: 1d\n")
     assert jobmon("jobs", "apply", jobs_file).code == 0
@@ -79,7 +79,7 @@ def test_jobs_that_left_the_file_are_taken_off_only_when_asked_to(jobmon, jobs_f
     assert listed(jobmon) == {}
 
 
-def test_a_job_of_another_source_is_refused_until_it_is_taken_over(jobmon, jobs_file, tmp_path):
+def test_a_job_of_another_source_is_refused_unless_it_is_taken_over(jobmon, jobs_file, tmp_path):
     jobmon("jobs", "apply", str(jobs_file))
     other = tmp_path / "other.yaml"
     other.write_text("jobs: [{name: new}, {name: often}]")
@@ -96,7 +96,7 @@ def test_a_job_of_another_source_is_refused_until_it_is_taken_over(jobmon, jobs_
     }  # fmt: skip
 
 
-def test_files_of_one_name_are_kept_apart_by_their_source(jobmon, jobs_file, tmp_path):
+def test_files_of_the_same_name_are_distinguished_by_their_source(jobmon, jobs_file, tmp_path):
     jobmon("jobs", "apply", jobs_file, "--source", "etl")
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "jobs.yaml"
@@ -108,14 +108,14 @@ def test_files_of_one_name_are_kept_apart_by_their_source(jobmon, jobs_file, tmp
     ]
 
 
-def test_standard_input_is_applied_under_the_source_it_is_given(jobmon, monkeypatch):
+def test_standard_input_needs_a_source(jobmon, monkeypatch):
     def given(text):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
     given("jobs: [{name: a}]")
     refused = jobmon("jobs", "apply", "-")
     assert (refused.code, refused.err) == (
-        1, "error: standard input has no name; say whose jobs these are by --source NAME\n",
+        1, "error: standard input has no file name to serve as the source; give --source NAME\n",
     )  # fmt: skip
     given("jobs: [{name: a}]")
     assert jobmon("jobs", "apply", "-", "--source", "generated").code == 0
@@ -123,7 +123,7 @@ def test_standard_input_is_applied_under_the_source_it_is_given(jobmon, monkeypa
 
 
 @pytest.mark.parametrize("form", ["yaml", "json"])
-def test_what_is_exported_is_applied_without_a_change(jobmon, jobs_file, tmp_path, form):
+def test_an_exported_file_applies_without_a_change(jobmon, jobs_file, tmp_path, form):
     jobmon("jobs", "apply", jobs_file)
     exported = jobmon("jobs", "export", "-o", form, "--source", "file:jobs.yaml")
     (tmp_path / "exported.yaml").write_text(exported.out)
@@ -131,7 +131,7 @@ def test_what_is_exported_is_applied_without_a_change(jobmon, jobs_file, tmp_pat
     assert (again.code, again.out, again.err) == (0, "", "file:jobs.yaml: 2 unchanged\n")
 
 
-def test_an_export_of_all_says_who_registered_what(jobmon, jobs_file):
+def test_an_export_of_all_jobs_names_their_sources(jobmon, jobs_file):
     assert jobmon("jobs", "export").out.endswith("jobs: []\n")
     jobmon("jobs", "apply", jobs_file)
     exported = jobmon("jobs", "export")
@@ -153,21 +153,23 @@ def test_the_schema_is_printed_without_a_database(jobmon, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("command", "says"),
+    ("command", "expected_error"),
     [
-        pytest.param(["jobs", "remove"], "name the jobs to take off", id="nothing to remove"),
-        pytest.param(["jobs", "remove", "a", "--source", "b"], "name the jobs to take off", id="a name and a source"),
+        pytest.param(["jobs", "remove"], "name the jobs to remove", id="nothing to remove"),
+        pytest.param(["jobs", "remove", "a", "--source", "b"], "name the jobs to remove", id="a name and a source"),
         pytest.param(["jobs", "remove", "nobody"], "job 'nobody' is not registered", id="an unknown job"),
-        pytest.param(["jobs", "export", "--source", "x"], "nothing is registered by 'file:x'", id="an unknown source"),
+        pytest.param(["jobs", "export", "--source", "x"], "no job is registered by 'file:x'", id="an unknown source"),
         pytest.param(
-            ["jobs", "apply", "{file}", "--source", "dag:a/b"], "jobs of a DAG are registered by its task", id="a DAG's"
+            ["jobs", "apply", "{file}", "--source", "dag:a/b"],
+            "only the task of a DAG registers its jobs",
+            id="a DAG's",
         ),
     ],
 )
-def test_a_bad_argument_is_told_in_one_line(jobmon, jobs_file, command, says):
+def test_a_bad_argument_is_a_one_line_error(jobmon, jobs_file, command, expected_error):
     failed = jobmon(*(str(jobs_file) if word == "{file}" else word for word in command))
     assert (failed.code, failed.out) == (1, "")
-    assert says in failed.err
+    assert expected_error in failed.err
     assert len(failed.err.splitlines()) == 1
 
 
@@ -181,27 +183,27 @@ class TestChannels:
 
         return write
 
-    def test_one_that_airflow_does_not_know_is_refused_with_what_was_meant(self, jobmon, job_on, monkeypatch):
+    def test_an_unknown_connection_is_refused_with_a_suggestion(self, jobmon, job_on, monkeypatch):
         monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "slack_ops")
         refused = jobmon("jobs", "apply", job_on("slak_ops"))
         assert (refused.code, listed(jobmon)) == (1, {})
         assert refused.err.startswith("error: job 'load': channels: Airflow has no connection 'slak_ops'")
-        assert "(did you mean 'slack_ops'?); if only other machines know it, give --allow" in refused.err
+        assert "(did you mean 'slack_ops'?); if it exists only on other machines, give --allow" in refused.err
 
-    def test_one_that_is_no_channel_is_refused(self, jobmon, job_on):
+    def test_a_connection_that_is_not_a_channel_is_refused(self, jobmon, job_on):
         refused = jobmon("jobs", "apply", job_on("jobmon_default"), "--dry-run")
         assert refused.code == 1
         assert (
             "job 'load': channels: connection 'jobmon_default' has type 'postgres', which is no channel" in refused.err
         )
 
-    def test_a_connection_and_a_notifier_of_a_dag_are_taken(self, jobmon, conn, job_on, monkeypatch):
+    def test_a_connection_and_a_notifier_of_a_dag_are_accepted(self, jobmon, conn, job_on, monkeypatch):
         monkeypatch.setenv("AIRFLOW_CONN_PAGER", '{"conn_type": "http", "host": "http://127.0.0.1:9"}')
         assert jobmon("jobs", "apply", job_on("pager")).code == 0
         assert jobmon("jobs", "apply", job_on("on_call")).code == 1
         conn.execute("INSERT INTO airflow_jobmon.channels (name, notifier_seen_at) VALUES ('on_call', now())")
         assert jobmon("jobs", "apply", job_on("on_call")).code == 0
 
-    def test_one_that_is_known_elsewhere_is_taken_when_asked_to(self, jobmon, job_on):
+    def test_an_unknown_channel_is_accepted_on_request(self, jobmon, job_on):
         assert jobmon("jobs", "apply", job_on("elsewhere"), "--allow-unknown-channels").code == 0
         assert listed(jobmon)["load"]["channels"] == ["elsewhere"]

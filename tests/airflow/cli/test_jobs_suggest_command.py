@@ -1,4 +1,4 @@
-"""`airflow jobmon jobs suggest`: what it prints is a file that can be applied, whatever the jobs are called."""
+"""`airflow jobmon jobs suggest`: it prints a file that can be applied, whatever the job names contain."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def nightly(conn):
     return log
 
 
-def test_what_is_suggested_can_be_applied_and_says_why(jobmon, conn, nightly, tmp_path):
+def test_suggestions_come_with_evidence_and_can_be_applied(jobmon, conn, nightly, tmp_path):
     nightly("nightly-load")
     log_run(conn, "once")
     nightly("retired", until=60)
@@ -70,7 +70,7 @@ def test_what_is_suggested_can_be_applied_and_says_why(jobmon, conn, nightly, tm
     }
 
 
-def test_hostile_names_neither_break_the_file_nor_get_into_it_as_anything_else(jobmon, conn, nightly, tmp_path):
+def test_hostile_names_do_not_break_the_file(jobmon, conn, nightly, tmp_path):
     for name in HOSTILE:
         nightly(name, nights=10)
         log_run(conn, f"{name} once")
@@ -86,18 +86,18 @@ def test_hostile_names_neither_break_the_file_nor_get_into_it_as_anything_else(j
     assert jobmon("jobs", "apply", tmp_path / "jobs.yaml").code == 0
 
 
-def test_registered_jobs_are_left_out_unless_one_is_asked_for(jobmon, nightly, tmp_path):
+def test_registered_jobs_are_left_out_unless_given_by_name(jobmon, nightly, tmp_path):
     nightly("mine")
     (tmp_path / "jobs.yaml").write_text("jobs: [{name: mine, every: 1d}]")
     jobmon("jobs", "apply", tmp_path / "jobs.yaml")
     left_out = jobmon("jobs", "suggest")
     assert "jobs: []\n" in left_out.out
-    assert "#   mine: is registered already, by file:jobs.yaml\n" in left_out.out
+    assert "#   mine: is already registered by file:jobs.yaml\n" in left_out.out
     [job] = json.loads(jobmon("jobs", "suggest", "--job", "mine", "-o", "json").out)["jobs"]
     assert job["schedule"] == "0 2 * * *"
 
 
-def test_a_zone_that_is_asked_for_is_taken_where_nothing_tells_it(jobmon, nightly):
+def test_a_given_zone_is_used_where_the_history_shows_none(jobmon, nightly):
     nightly("load", nights=8)
     said = jobmon("jobs", "suggest", "--timezone", "Asia/Kolkata").out
     [job] = yaml.safe_load(said)["jobs"]
@@ -105,20 +105,20 @@ def test_a_zone_that_is_asked_for_is_taken_where_nothing_tells_it(jobmon, nightl
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected_error"),
     [
-        pytest.param(["--days", "0"], "--days 0 shows no run", id="no days"),
+        pytest.param(["--days", "0"], "--days 0 covers no run", id="no days"),
         pytest.param(["--timezone", "Europe/Berln"], "did you mean 'Europe/Berlin'?", id="unknown zone"),
         pytest.param(["--job", "nobody"], "job 'nobody' has no run in the log", id="unknown job"),
     ],
 )
-def test_mistakes_are_told_in_a_line(jobmon, arguments, said):
+def test_bad_input_is_an_error(jobmon, arguments, expected_error):
     answered = jobmon("jobs", "suggest", *arguments)
     assert (answered.code, answered.out) == (1, "")
-    assert said in answered.err
+    assert expected_error in answered.err
 
 
-def test_days_drills_and_runs_to_come_are_left_out(conn):
+def test_the_history_leaves_out_older_days_drills_and_future_runs(conn):
     for hours in (-5, 2, 30, 100):
         log_run(conn, "load", started_at=datetime.now(UTC) - timedelta(hours=hours))
     log_run(conn, "load", "failed", started_at=datetime.now(UTC), error_message="TEST ALERT")
@@ -130,7 +130,7 @@ def test_days_drills_and_runs_to_come_are_left_out(conn):
     assert not history.cut
 
 
-def test_the_zones_of_the_database_are_its_own_and_not_the_sessions(conn):
+def test_the_zones_of_the_database_are_not_those_of_the_session(conn):
     assert zones_of_database(conn) == ["UTC"] or "UTC" not in zones_of_database(conn)
     conn.execute(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''Europe/Berlin''', current_database()); END $$"

@@ -1,4 +1,4 @@
-"""Commands as real processes: what only those can show."""
+"""Commands as real processes: clean stdout, and signals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_stdout_carries_nothing_but_the_result(process_environment, conn):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_listen_runs_until_it_is_told_to_stop_and_leaves_nothing_behind(process_environment, conn, number):
+def test_listen_runs_until_a_signal_stops_it_and_leaves_nothing_behind(process_environment, conn, number):
     environment = {
         **process_environment,
         "AIRFLOW__JOBMON__CHANNELS": "hook",

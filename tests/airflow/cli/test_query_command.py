@@ -1,4 +1,4 @@
-"""`airflow jobmon query`: the monitoring queries on the command line."""
+"""`airflow jobmon query`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from airflow_jobmon.postgres.monitoring_queries import list_queries, queries_fil
 from tests.support.logged_runs import log_run
 
 
-def test_without_a_name_the_queries_are_listed_with_what_each_is(jobmon, monkeypatch):
+def test_without_a_name_the_queries_are_listed_with_their_meaning(jobmon, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_JOBMON_DEFAULT")
     listed = json.loads(jobmon("query", "-o", "json").out)
     assert listed == [{"query": query.name, "meaning": query.meaning} for query in list_queries()]
 
 
 @pytest.mark.parametrize("form", ["table", "plain", "json", "yaml", "csv"])
-def test_every_query_is_answered_in_every_form(jobmon, conn, form):
+def test_every_query_answers_in_every_format(jobmon, conn, form):
     log_run(conn, "load", "failed", error_message="disk full", started_at=datetime.now(UTC))
     log_run(conn, "load", records_updated=3)
     for query in list_queries():
@@ -33,7 +33,7 @@ def test_every_query_is_answered_in_every_form(jobmon, conn, form):
             assert isinstance(yaml.safe_load(answer.out), list)
 
 
-def test_csv_is_exact_and_harmless(jobmon, conn):
+def test_csv_is_exact_with_formulas_defused(jobmon, conn):
     log_run(conn, "load", "failed", datetime(2025, 11, 13, 2, tzinfo=UTC), error_message='=cmd|" /C calc"!A0')
     answer = jobmon("query", "recent-executions", "-o", "csv")
     header, row = list(csv.reader(io.StringIO(answer.out, newline="")))
@@ -43,7 +43,7 @@ def test_csv_is_exact_and_harmless(jobmon, conn):
     }  # fmt: skip
 
 
-def test_no_rows_are_a_header_in_csv_and_a_word_on_stderr_elsewhere(jobmon, conn):
+def test_no_rows_give_a_header_in_csv_and_otherwise_a_note_on_stderr(jobmon, conn):
     log_run(conn, "load")
     empty = jobmon("query", "failed_jobs", "-o", "csv")
     assert (empty.code, empty.out) == (0, "id,job_name,started_at,completed_at,duration_seconds,error_message\r\n")
@@ -51,7 +51,7 @@ def test_no_rows_are_a_header_in_csv_and_a_word_on_stderr_elsewhere(jobmon, conn
     assert (empty.code, empty.out, empty.err) == (0, "", "no rows\n")
 
 
-def test_it_is_printed_as_sql_without_a_database(jobmon, monkeypatch):
+def test_a_query_is_printed_as_sql_without_a_database(jobmon, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_JOBMON_DEFAULT")
     printed = jobmon("query", "success_rate", "--job", "it's", "--sql").out
     assert "WHERE job_name = 'it''s'\n" in printed
@@ -60,20 +60,20 @@ def test_it_is_printed_as_sql_without_a_database(jobmon, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("command", "says"),
+    ("command", "expected_error"),
     [
         pytest.param(["query", "sucess_rate"], "did you mean 'success_rate'?", id="an unknown query"),
         pytest.param(["query", "success_rate", "--job", "laod"], "job 'laod' is neither registered nor", id="no job"),
-        pytest.param(["query", "success_rate", "--job", ""], "--job '' names no job", id="an empty name"),
+        pytest.param(["query", "success_rate", "--job", ""], "--job '' is not a job name", id="an empty name"),
     ],
 )  # fmt: skip
-def test_a_bad_argument_is_told_in_one_line(jobmon, command, says):
+def test_a_bad_argument_is_a_one_line_error(jobmon, command, expected_error):
     failed = jobmon(*command)
     assert (failed.code, failed.out) == (1, "")
-    assert says in failed.err
+    assert expected_error in failed.err
     assert len(failed.err.splitlines()) == 1
 
 
-def test_a_job_that_is_registered_and_never_ran_has_no_rows_and_is_no_mistake(jobmon, jobs_file):
+def test_a_registered_job_that_never_ran_has_no_rows_and_is_not_an_error(jobmon, jobs_file):
     jobmon("jobs", "apply", jobs_file)
     assert jobmon("query", "recent_executions", "--job", "nightly").code == 0

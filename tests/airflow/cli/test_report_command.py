@@ -20,7 +20,7 @@ def webhook(monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "title"), [("daily", "Morning check: 1 critical"), ("weekly", "Weekly review: 1 job")]
 )
-def test_a_report_is_printed_as_text_and_sends_nothing(jobmon, conn, webhook, monkeypatch, kind, title):
+def test_a_report_is_printed_as_text_and_not_sent(jobmon, conn, webhook, monkeypatch, kind, title):
     monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "hook")
     log_run(conn, "load", "failed", error_message="disk full")
     made = jobmon("report", kind)
@@ -29,40 +29,40 @@ def test_a_report_is_printed_as_text_and_sends_nothing(jobmon, conn, webhook, mo
     assert webhook.requests == []
 
 
-def test_as_json_it_has_the_numbers(jobmon, conn):
+def test_json_has_the_figures(jobmon, conn):
     log_run(conn, "load", records_updated=7)
     made = json.loads(jobmon("report", "weekly", "-o", "json").out)
     assert made["details"]["jobs"][0]["week"]["records_updated"] == 7
 
 
-def test_it_is_sent_where_one_says(jobmon, conn, webhook):
+def test_a_report_is_sent_to_the_given_channels(jobmon, conn, webhook):
     sent = jobmon("report", "daily", "--send", "--channels", "hook")
     assert (sent.code, len(webhook.requests)) == (0, 1)
     assert "channel hook: sent" in sent.err
 
 
-def test_a_page_is_kept_and_its_place_said(jobmon, conn, tmp_path):
+def test_a_page_is_kept_and_its_uri_reported(jobmon, conn, tmp_path):
     kept = jobmon("report", "weekly", "--keep-at", str(tmp_path / "kept"))
     [page] = (tmp_path / "kept").iterdir()
     assert f"kept at file://{page}" in kept.err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "expected_error"),
     [
         pytest.param(("daily", "--channels", "hook"), "add --send", id="channels without sending"),
         pytest.param(("daily", "--keep-at", "x"), "the daily report has none", id="a page of the digest"),
-        pytest.param(("weekly", "--keep-at", "nosuch://x"), "cannot open nosuch://x", id="a place that nobody knows"),
+        pytest.param(("weekly", "--keep-at", "nosuch://x"), "cannot open nosuch://x", id="an unknown place"),
         pytest.param(("daily", "--send", "--channels", "nobody"), "channel nobody: ", id="a channel that is not there"),
     ],
 )
-def test_bad_input_is_told_in_a_sentence(jobmon, conn, arguments, complaint):
+def test_bad_input_is_an_error(jobmon, conn, arguments, expected_error):
     refused = jobmon("report", *arguments)
     assert refused.code == 1
-    assert complaint in refused.err
+    assert expected_error in refused.err
 
 
-def test_without_any_channel_it_says_so(jobmon, conn):
+def test_a_report_without_any_channel_warns(jobmon, conn):
     sent = jobmon("report", "daily", "--send")
     assert sent.code == 0
     assert "warning: the report was sent nowhere" in sent.err

@@ -1,4 +1,4 @@
-"""`silence`, `unsilence`, `ack` and the history of an incident, as people type them."""
+"""`airflow jobmon silence`, `unsilence`, `ack` and `incidents --id`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def failing(jobmon, conn, monkeypatch):
     jobmon("check", "--record")
 
 
-def test_a_silence_is_made_changed_listed_and_lifted(jobmon, failing):
+def test_a_silence_is_added_changed_listed_and_lifted(jobmon, failing):
     made = jobmon("silence", "night*", "--for", "2h", "--reason", "upgrade", "--by", "anna", "-o", "json")
     [row] = json.loads(made.out)
     assert (row["change"], row["jobs"], row["open_incidents"], row["by"]) == ("added", 1, 1, "anna")
@@ -27,7 +27,7 @@ def test_a_silence_is_made_changed_listed_and_lifted(jobmon, failing):
     until = (datetime.now(UTC) + timedelta(hours=5)).isoformat()
     changed = jobmon("silence", "night*", "--until", until, "--reason", "longer", "-o", "json")
     assert json.loads(changed.out)[0]["change"] == "changed"
-    assert "it was silenced until 2" in changed.err
+    assert "before, it was silenced until 2" in changed.err
     [listed] = json.loads(jobmon("silence", "--list", "-o", "json").out)
     assert (listed["name"], listed["reason"], listed["silenced_by"]) == ("night*", "longer", getpass.getuser())
     assert json.loads(jobmon("silence", "other", "--list", "-o", "json").out) == []
@@ -35,59 +35,59 @@ def test_a_silence_is_made_changed_listed_and_lifted(jobmon, failing):
     assert (lifted.code, json.loads(lifted.out)[0]["change"]) == (0, "lifted")
     assert jobmon("silence", "--list").err == "no silences in force\n"
     again = jobmon("unsilence", "night*")
-    assert (again.code, again.err) == (0, "it had ended already\n")
+    assert (again.code, again.err) == (0, "the silence had already ended\n")
     assert "lifted_by" in json.loads(jobmon("silence", "--all", "-o", "json").out)[0]
 
 
-def test_lifting_one_of_two_says_that_the_other_is_still_in_force(jobmon, failing):
+def test_lifting_one_of_two_silences_names_the_other(jobmon, failing):
     for name in ("nightly", "*"):
         jobmon("silence", name, "--for", "1h", "--reason", "upgrade")
     assert "still silenced by '*'" in jobmon("unsilence", "nightly").err
 
 
-def test_a_name_that_no_job_has_is_silenced_and_said(jobmon, conn):
+def test_a_name_without_a_job_is_silenced_with_a_note(jobmon, conn):
     made = jobmon("silence", "billing-*", "--for", "30m", "--reason", "upgrade")
     assert made.code == 0
-    assert "no job is called like 'billing-*' now, one that appears will be silenced" in made.err
+    assert "no job matches 'billing-*' yet, jobs that appear later will be silenced" in made.err
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "expected_error"),
     [
-        pytest.param([], "name the job (or a glob like 'billing-*'), or give --list", id="no name"),
-        pytest.param(["a"], "say until when 'a' is silent: --for 2h, or --until TIME", id="no end"),
-        pytest.param(["a", "--for", "2h"], "say why 'a' is silenced", id="no reason"),
-        pytest.param(["a", "--for", "2h", "--reason", "  "], "say why 'a' is silenced", id="an empty reason"),
+        pytest.param([], "name the job (or a glob such as 'billing-*'), or give --list", id="no name"),
+        pytest.param(["a"], "say how long to silence 'a': --for 2h, or --until TIME", id="no end"),
+        pytest.param(["a", "--for", "2h"], "give a reason for silencing 'a'", id="no reason"),
+        pytest.param(["a", "--for", "2h", "--reason", "  "], "give a reason for silencing 'a'", id="an empty reason"),
         pytest.param(
             ["a", "--for", "2h", "--until", "2099-01-01", "--reason", "x"], "not both", id="for and until at once"
         ),
-        pytest.param(["a", "--for", "0s", "--reason", "x"], "--for 0s is no time at all", id="no time"),
+        pytest.param(["a", "--for", "0s", "--reason", "x"], "--for 0s is not a positive duration", id="no time"),
         pytest.param(["a", "--for", "0", "--reason", "x"], "'0' is no duration; write it like", id="no unit"),
         pytest.param(["a", "--for=-2h", "--reason", "x"], "'-2h' is no duration", id="negative"),
-        pytest.param(["a", "--for", "9999d", "--reason", "x"], "a year is the most", id="for ever"),
+        pytest.param(["a", "--for", "9999d", "--reason", "x"], "a year is the maximum", id="for ever"),
         pytest.param(
             ["a", "--until", "2025-01-01", "--reason", "x"],
-            "--until 2025-01-01 is past; give a time that is still to come",
+            "--until 2025-01-01 is in the past; give a time in the future",
             id="past",
         ),
         pytest.param(["a", "--until", "tomorrow", "--reason", "x"], "'tomorrow' is no time; write it in", id="words"),
     ],
 )
-def test_a_silence_that_cannot_be_meant_is_refused_in_a_sentence(jobmon, conn, args, says):
+def test_an_invalid_silence_is_a_one_line_error(jobmon, conn, args, expected_error):
     refused = jobmon("silence", *args)
     assert (refused.code, refused.out) == (1, "")
-    assert says in refused.err
+    assert expected_error in refused.err
     assert refused.err.count("\n") == 1
     assert json.loads(jobmon("silence", "--all", "-o", "json").out) == []
 
 
-def test_lifting_what_was_never_silenced_exits_with_1(jobmon, conn):
+def test_lifting_a_silence_that_never_existed_exits_with_1(jobmon, conn):
     refused = jobmon("unsilence", "nightly")
     assert (refused.code, refused.out) == (1, "")
     assert refused.err.startswith("error: there is no silence of 'nightly'; see those in force with: airflow jobmon")
 
 
-def test_an_incident_is_acknowledged_once_and_taken_back(jobmon, failing):
+def test_an_incident_is_acknowledged_once_and_the_acknowledgement_withdrawn(jobmon, failing):
     [row] = json.loads(jobmon("ack", "nightly", "--note", "on it", "--by", "anna", "-o", "json").out)
     assert (row["change"], row["by"], row["note"], row["kind"]) == ("acknowledged", "anna", "on it", "failed")
     [again] = json.loads(jobmon("ack", "--id", str(row["id"]), "-o", "json").out)
@@ -99,20 +99,20 @@ def test_an_incident_is_acknowledged_once_and_taken_back(jobmon, failing):
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "expected_error"),
     [
-        pytest.param([], "say what is acknowledged: a job's name or glob, or --id N", id="nothing"),
-        pytest.param(["nightly", "--id", "1"], "not both", id="name and id"),
+        pytest.param([], "give what to acknowledge: a job name, a glob, or --id N", id="nothing"),
+        pytest.param(["nightly", "--id", "1"], "only one of them", id="name and id"),
         pytest.param(["other"], "nothing is open of other; see what is with: airflow jobmon incidents", id="not open"),
         pytest.param(["--id", "99"], "there is no incident 99", id="no such incident"),
-        pytest.param(["nightly", "--undo", "--note", "x"], "--undo takes an acknowledgement back", id="undo and note"),
-        pytest.param(["--id", "1", "--kind", "failed"], "--id means one incident already", id="id and kind"),
+        pytest.param(["nightly", "--undo", "--note", "x"], "--undo withdraws an acknowledgement", id="undo and note"),
+        pytest.param(["--id", "1", "--kind", "failed"], "--id already selects one incident", id="id and kind"),
     ],
 )
-def test_acknowledging_what_cannot_be_meant_is_refused_in_a_sentence(jobmon, failing, args, says):
+def test_an_invalid_acknowledgement_is_a_one_line_error(jobmon, failing, args, expected_error):
     refused = jobmon("ack", *args)
     assert (refused.code, refused.out) == (1, "")
-    assert says in refused.err
+    assert expected_error in refused.err
     assert refused.err.count("\n") == 1
 
 
@@ -127,13 +127,13 @@ def test_the_history_of_an_incident_is_shown(jobmon, failing):
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "expected_error"),
     [
         pytest.param(["--id", "99"], "there is no incident 99; see those there are with", id="no such incident"),
         pytest.param(["--id", "1", "--job", "nightly"], "leave out --job", id="id and job"),
     ],
 )
-def test_a_history_that_cannot_be_meant_is_refused_in_a_sentence(jobmon, failing, args, says):
+def test_an_invalid_request_for_a_history_is_an_error(jobmon, failing, args, expected_error):
     refused = jobmon("incidents", *args)
     assert (refused.code, refused.out) == (1, "")
-    assert says in refused.err
+    assert expected_error in refused.err

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from psycopg.conninfo import make_conninfo
 
-from airflow_jobmon.cli.jobs_file_reader import read_registry_file
-from airflow_jobmon.cli.jobs_file_writer import registry_as_yaml
+from airflow_jobmon.cli.jobs_file_reader import read_jobs_file
+from airflow_jobmon.cli.jobs_file_writer import jobs_as_yaml
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ConfigurationError, UnknownJob
 from airflow_jobmon.monitoring.checks import evaluate_jobs
@@ -225,8 +225,8 @@ def test_what_is_exported_is_applied_to_the_same_registry(conn, tmp_path, jobs):
     with conn.transaction(force_rollback=True):
         apply_jobs(conn, jobs, source="file:a")
         before = list_jobs(conn)
-        path.write_text(registry_as_yaml(before, "file:a"), encoding="utf-8")
-        read = read_registry_file(str(path), may_be_empty=True)
+        path.write_text(jobs_as_yaml(before, "file:a"), encoding="utf-8")
+        read = read_jobs_file(str(path), may_be_empty=True)
         assert read.source == "file:a"
         assert names(apply_jobs(conn, read.jobs, source=read.source, prune=True)).keys() <= {"unchanged"}
         apply_jobs(conn, [], source="file:a", prune=True)

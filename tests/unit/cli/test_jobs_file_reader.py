@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_jobmon.cli.jobs_file_reader import file_source, read_registry_file
+from airflow_jobmon.cli.jobs_file_reader import file_source, read_jobs_file
 from airflow_jobmon.errors import ConfigurationError
 
 
 def read(tmp_path, text):
     path = tmp_path / "jobs.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_registry_file(str(path)).jobs
+    return read_jobs_file(str(path)).jobs
 
 
 def test_each_entry_of_the_list_becomes_a_job(tmp_path):
@@ -22,7 +22,7 @@ def test_each_entry_of_the_list_becomes_a_job(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected_error"),
     [
         pytest.param("jobs:\n- name: a\n  grace: [1h\n", "line 4, column 1: malformed YAML", id="an open bracket"),
         pytest.param("jobs:\n\t- name: a\n", "line 2, column 1: malformed YAML", id="a tab"),
@@ -37,14 +37,14 @@ def test_each_entry_of_the_list_becomes_a_job(tmp_path):
             "jobs:\n- name: a\n  name: b\n", "line 3, column 3: malformed YAML: 'name' is given twice", id="no dash"
         ),
         pytest.param("", "there is no list under `jobs:`", id="an empty file"),
-        pytest.param("job:\n- name: a\n", "did you mean that by 'job'?", id="a misspelt top"),
+        pytest.param("job:\n- name: a\n", "'job' was found, is it a typo?", id="a misspelt top"),
         pytest.param("- name: a\n", "there is no list under `jobs:`", id="a list at the top"),
-        pytest.param("jobs: []\n", "holds no list", id="no jobs"),
-        pytest.param("jobs:\n  name: a\n", "holds no list", id="one job without a dash"),
+        pytest.param("jobs: []\n", "is not a list of jobs", id="no jobs"),
+        pytest.param("jobs:\n  name: a\n", "is not a list of jobs", id="one job without a dash"),
         pytest.param(
             "jobs: [{name: a}]\nversion: 1\n", "unknown key 'version'; only `jobs:` and `source:`", id="another key"
         ),
-        pytest.param("jobs: null\n", "holds no list", id="nothing under it"),
+        pytest.param("jobs: null\n", "is not a list of jobs", id="nothing under it"),
         pytest.param("jobs: [{name: 2025-13-45}]\n", "malformed YAML or JSON: month must be in 1..12", id="no date"),
         pytest.param(
             "jobs: [{name: 2025-11-13}]\n", "is a date and not text; put it in quotes", id="a date for a name"
@@ -62,8 +62,10 @@ def test_each_entry_of_the_list_becomes_a_job(tmp_path):
             "job 'a' is entry 1 and entry 3 of `jobs:`; keep one",
             id="a job twice",
         ),
-        pytest.param("jobs: [nightly]\n", "entry 1 of `jobs:` is 'nightly', not a job", id="only a name"),
-        pytest.param("jobs: [{nam: a}]\n", "entry 1 of `jobs:` has no name; did you mean that by 'nam'?", id="no name"),
+        pytest.param("jobs: [nightly]\n", "entry 1 of `jobs:` is 'nightly', which is not a job", id="only a name"),
+        pytest.param(
+            "jobs: [{nam: a}]\n", "entry 1 of `jobs:` has no name; 'nam' was found", id="no name"
+        ),
         pytest.param("jobs: [{name: 7}]\n", "job '7': name: ", id="a number for a name"),
         pytest.param("jobs: [{name: a, gracee: 1h}]\n", "did you mean 'grace'?", id="an unknown field"),
         pytest.param("jobs: [{name: a, grace: 90}]\n", "90 is no duration", id="a bare number"),
@@ -71,26 +73,26 @@ def test_each_entry_of_the_list_becomes_a_job(tmp_path):
         pytest.param("jobs: [{name: a, timezone: Europe/Berln}]\n", "did you mean 'Europe/Berlin'?", id="a bad zone"),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_changes_nothing(tmp_path, text, says):
+def test_an_error_names_its_place(tmp_path, text, expected_error):
     with pytest.raises(ConfigurationError) as caught:
         read(tmp_path, text)
-    assert says in str(caught.value)
+    assert expected_error in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "jobs.yaml"))
     assert "\n" not in str(caught.value)
 
 
-def test_every_mistake_is_told_at_once_but_not_a_flood_of_them(tmp_path):
+def test_the_first_five_errors_are_reported_at_once(tmp_path):
     entries = "".join(f"- {{name: j{number}, grace: x}}\n" for number in range(9))
     with pytest.raises(ConfigurationError) as caught:
         read(tmp_path, f"jobs:\n{entries}")
     message = str(caught.value)
     assert [f"job 'j{number}'" in message for number in range(9)] == [True] * 5 + [False] * 4
-    assert message.endswith("and 4 more jobs with mistakes")
+    assert message.endswith("and 4 more jobs with errors")
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"jobs\.yaml: cannot be read \(No such file or directory\)"):
-        read_registry_file(str(tmp_path / "jobs.yaml"))
+        read_jobs_file(str(tmp_path / "jobs.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -101,31 +103,31 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         pytest.param("source: file:etl/jobs\njobs: [{name: a}]\n", "file:etl/jobs", id="as it is listed"),
     ],
 )
-def test_a_file_says_whose_jobs_these_are_or_its_name_does(tmp_path, text, source):
+def test_the_source_is_given_in_the_file_or_by_its_name(tmp_path, text, source):
     path = tmp_path / "jobs.yaml"
     path.write_text(text)
-    assert read_registry_file(str(path)).source == source
+    assert read_jobs_file(str(path)).source == source
 
 
 @pytest.mark.parametrize(
     "source",
     ["", " ", "dag:health/check", "file:", "a\nb", "x" * 201, 7, None, ["a"], "file:dag:x", "a\u202eb"],
 )
-def test_what_is_no_name_for_a_source_is_refused(source):
+def test_an_invalid_source_name_is_refused(source):
     with pytest.raises(
-        ConfigurationError, match=r"--source .* is no name for a source.*; write a short one, like"
-    ) as told:
-        file_source(source, said_by="--source")
-    assert str(told.value).isprintable()
+        ConfigurationError, match=r"--source .* is not a valid source name.*; write a short one, like"
+    ) as caught:
+        file_source(source, given_by="--source")
+    assert str(caught.value).isprintable()
 
 
-def test_standard_input_is_read_and_has_no_name_of_its_own(monkeypatch):
+def test_standard_input_has_no_source_of_its_own(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("jobs: [{name: nächtlich}]".encode())))
-    read = read_registry_file("-")
+    read = read_jobs_file("-")
     assert ([job.name for job in read.jobs], read.source) == (["nächtlich"], None)
 
 
-def test_mistakes_in_standard_input_are_said_to_be_there(monkeypatch):
+def test_an_error_in_standard_input_names_it(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"job: []")))
     with pytest.raises(ConfigurationError, match=r"^standard input: there is no list under `jobs:`"):
-        read_registry_file("-")
+        read_jobs_file("-")

@@ -1,4 +1,4 @@
-"""An exported registry is read back as it was."""
+"""An exported registry is read back unchanged."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from hypothesis import given
 
-from airflow_jobmon.cli.jobs_file_reader import read_registry_file
-from airflow_jobmon.cli.jobs_file_writer import registry_as_json, registry_as_yaml
+from airflow_jobmon.cli.jobs_file_reader import read_jobs_file
+from airflow_jobmon.cli.jobs_file_writer import jobs_as_json, jobs_as_yaml
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.postgres.registry import RegisteredJob
 from tests.support.job_strategies import registries
@@ -29,24 +29,24 @@ def stored(jobs: list[MonitoredJob]) -> dict[str, dict[str, object]]:
 @given(registries())
 def test_any_registry_is_read_back_from_its_own_yaml(tmp_path_factory, jobs):
     path = tmp_path_factory.getbasetemp() / "exported.yaml"
-    path.write_text(registry_as_yaml([registered(job) for job in jobs]), encoding="utf-8")
-    assert stored(read_registry_file(str(path), may_be_empty=True).jobs) == stored(jobs)
+    path.write_text(jobs_as_yaml([registered(job) for job in jobs]), encoding="utf-8")
+    assert stored(read_jobs_file(str(path), may_be_empty=True).jobs) == stored(jobs)
 
 
 @given(registries())
 def test_any_registry_is_read_back_from_its_own_json(tmp_path_factory, jobs):
     path = tmp_path_factory.getbasetemp() / "exported.json"
-    path.write_text(json.dumps(registry_as_json([registered(job) for job in jobs], "file:billing")))
-    read = read_registry_file(str(path), may_be_empty=True)
+    path.write_text(json.dumps(jobs_as_json([registered(job) for job in jobs], "file:billing")))
+    read = read_jobs_file(str(path), may_be_empty=True)
     assert (stored(read.jobs), read.source) == (stored(jobs), "file:billing")
 
 
-def test_it_reads_like_a_file_that_a_person_wrote():
+def test_the_file_looks_as_a_person_would_write_it():
     jobs = [
         registered(MonitoredJob(name="nightly", schedule="*/5 * * * *", owner="Bücher", tags=("b", "a"))),
         registered(MonitoredJob(name="plain"), "dag:health/check"),
     ]
-    assert registry_as_yaml(jobs) == (
+    assert jobs_as_yaml(jobs) == (
         "# yaml-language-server: $schema=jobs.schema.json\n"
         "jobs:\n"
         "\n"
@@ -63,13 +63,13 @@ def test_it_reads_like_a_file_that_a_person_wrote():
     )
 
 
-def test_what_was_exported_of_one_source_says_so(tmp_path):
+def test_an_export_of_one_source_names_it(tmp_path):
     path = tmp_path / "elsewhere.yaml"
-    path.write_text(registry_as_yaml([registered(MonitoredJob(name="plain"))], "file:jobs.yaml"))
-    assert read_registry_file(str(path)).source == "file:jobs.yaml"
+    path.write_text(jobs_as_yaml([registered(MonitoredJob(name="plain"))], "file:jobs.yaml"))
+    assert read_jobs_file(str(path)).source == "file:jobs.yaml"
 
 
-def test_an_entry_that_cannot_be_read_here_is_printed_as_it_is_stored():
+def test_an_unreadable_entry_is_printed_as_stored():
     entry = RegisteredJob(
         MonitoredJob.model_construct(name="a"),
         "file:x\n- evil",
@@ -77,6 +77,6 @@ def test_an_entry_that_cannot_be_read_here_is_printed_as_it_is_stored():
         {"timezone": "Mars/Olympus", "name": "a", "invented_later": 1},
         "job 'a': timezone: 'Mars/Olympus' is unknown",
     )
-    printed = registry_as_yaml([entry])
+    printed = jobs_as_yaml([entry])
     assert "  # registered by file:x\\n- evil\n  # cannot be read here: job 'a': timezone: 'Mars/" in printed
     assert printed.endswith("  - name: a\n    timezone: Mars/Olympus\n    invented_later: 1\n")

@@ -9,32 +9,32 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_jobmon.cli.output import Outcome, print_outcome, printable
+from airflow_jobmon.cli.output import CommandResult, print_result, printable
 
 HOSTILE = "a\x1b[31mred\x9b2J\r\n[link=http://evil]\u202ecba\u2028"
 
 
-def printed(outcome: Outcome, form: str) -> str:
+def printed(result: CommandResult, form: str) -> str:
     stream = io.StringIO()
-    print_outcome(outcome, form, stream)
+    print_result(result, form, stream)
     return stream.getvalue()
 
 
 @given(st.text())
-def test_printable_text_is_one_line_that_no_terminal_obeys(text):
+def test_printable_text_is_one_line_without_control_characters(text):
     assert printable(text).isprintable()
 
 
 @pytest.mark.parametrize("form", ["table", "plain"])
-def test_a_hostile_name_is_shown_and_not_obeyed(form):
-    shown = printed(Outcome([{"job_name": HOSTILE}]), form)
+def test_a_hostile_name_is_shown_as_escapes(form):
+    shown = printed(CommandResult([{"job_name": HOSTILE}]), form)
     assert "\\x1b[31mred\\x9b2J\\r\\n[link=http://evil]" in shown
     assert "\\u202ecba\\u2028" in shown
     assert not {"\x1b", "\x9b", "\r", "\u202e"} & set(shown)
 
 
 @pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
-def test_json_and_yaml_keep_every_value_as_it_is(form, read):
+def test_json_and_yaml_keep_every_value(form, read):
     row = {
         "job_name": HOSTILE,
         "rate": 96.66666,
@@ -42,7 +42,7 @@ def test_json_and_yaml_keep_every_value_as_it_is(form, read):
         "none": None,
         "at": datetime(2025, 11, 13, 2, 5, tzinfo=UTC),
     }
-    shown = printed(Outcome([row]), form)
+    shown = printed(CommandResult([row]), form)
     assert read(shown) == [{**row, "at": "2025-11-13T02:05:00Z"}]
     assert shown.isascii()
 
@@ -50,19 +50,19 @@ def test_json_and_yaml_keep_every_value_as_it_is(form, read):
 @pytest.mark.parametrize(
     ("form", "expected"), [("json", "[]\n"), ("yaml", "[]\n"), ("table", ""), ("plain", "")], ids=str
 )
-def test_no_rows_are_no_text_that_a_script_could_take_for_a_row(form, expected, capsys):
-    assert printed(Outcome(note="no alerts"), form) == expected
+def test_no_rows_print_nothing_that_a_script_could_read_as_a_row(form, expected, capsys):
+    assert printed(CommandResult(note="no alerts"), form) == expected
     assert capsys.readouterr().err == "no alerts\n"
 
 
-def test_a_long_cell_is_cut_in_a_table_and_whole_in_json():
-    outcome = Outcome([{"last_error": "x" * 1000}])
-    assert "x" * 159 + "…" in printed(outcome, "plain")
-    assert json.loads(printed(outcome, "json")) == [{"last_error": "x" * 1000}]
+def test_a_long_cell_is_cut_in_a_table_but_not_in_json():
+    result = CommandResult([{"last_error": "x" * 1000}])
+    assert "x" * 159 + "…" in printed(result, "plain")
+    assert json.loads(printed(result, "json")) == [{"last_error": "x" * 1000}]
 
 
-def test_numbers_in_a_plain_table_stay_as_they_were_written():
-    assert printed(Outcome([{"job_name": "007", "rate": 96.66}]), "plain").split() == [
+def test_numbers_in_a_plain_table_are_not_reformatted():
+    assert printed(CommandResult([{"job_name": "007", "rate": 96.66}]), "plain").split() == [
         "job_name",
         "rate",
         "007",
