@@ -63,9 +63,7 @@ def test_each_entry_of_the_list_becomes_a_job(tmp_path):
             id="a job twice",
         ),
         pytest.param("jobs: [nightly]\n", "entry 1 of `jobs:` is 'nightly', which is not a job", id="only a name"),
-        pytest.param(
-            "jobs: [{nam: a}]\n", "entry 1 of `jobs:` has no name; 'nam' was found", id="no name"
-        ),
+        pytest.param("jobs: [{nam: a}]\n", "entry 1 of `jobs:` has no name; 'nam' was found", id="no name"),
         pytest.param("jobs: [{name: 7}]\n", "job '7': name: ", id="a number for a name"),
         pytest.param("jobs: [{name: a, gracee: 1h}]\n", "did you mean 'grace'?", id="an unknown field"),
         pytest.param("jobs: [{name: a, grace: 90}]\n", "90 is no duration", id="a bare number"),
