@@ -57,9 +57,9 @@ with DAG(
     @task
     def jobs_to_drill(params: dict[str, str | None] | None = None) -> list[str]:
         """As few as it takes to reach every channel."""
-        from airflow_jobmon.runtime.report import jobs_to_drill  # noqa: PLC0415 - only when it runs
+        from airflow_jobmon.runtime.report import find_jobs_to_drill  # noqa: PLC0415 - only when it runs
 
-        return jobs_to_drill(job_name=(params or {}).get("job_name"))
+        return find_jobs_to_drill(job_name=(params or {}).get("job_name"))
 
     drill = AlertDrillOperator.partial(task_id="drill", drill="failure").expand(job_name=jobs_to_drill())
     JobReportOperator(

@@ -1,1 +1,1 @@
-"""Alert drills: each takes the path that a real alert takes, measures it, and leaves nothing behind."""
+"""Alert drills: each sends a test alert along the path of a real one, times it, and leaves nothing behind."""

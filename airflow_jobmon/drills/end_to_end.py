@@ -1,4 +1,4 @@
-"""Test 3: the real job is called on test data, and must leave it as it should; its run is a real one."""
+"""The end-to-end drill (Test 3): calls the real job on test data and checks the result; the run is a real one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from airflow_jobmon.postgres.drill_sql import run_sql
 from airflow_jobmon.postgres.waits import finished_run
 
 Call = Callable[[Mapping[str, Any]], str]
-"""Calls the job, given what the test data is known by; what was answered, in words. Raises JobmonError."""
+"""Calls the job, given the values that identify the test data; returns the response in words. Raises JobmonError."""
 
 
 def run_end_to_end_drill(
     conn: Connection, job_name: str, plan: EndToEndPlan, options: DrillOptions, *, call: Call
 ) -> DrillResult:
-    """Make test data, call the job, wait for its run, check what it did, and remove the test data whatever happened.
+    """Create test data, call the job, wait for its run, check the result, and always remove the test data.
 
-    Raises ConfigurationError where the test data cannot be made; nothing was changed then.
+    Raises ConfigurationError if the test data cannot be created; nothing was changed then.
     """
     with drill_session(conn, END_TO_END, job_name, options, cleanup_sql=plan.cleanup_sql) as drill:
-        values = _make_test_data(drill, plan)
+        values = _create_test_data(drill, plan)
         try:
             _try_job(drill, plan, values, call)
         finally:
@@ -38,15 +38,15 @@ def run_end_to_end_drill(
     return drill.result
 
 
-def _make_test_data(drill: Drill, plan: EndToEndPlan) -> dict[str, Any]:
-    """With a note of it in the same transaction, so that nothing is made that nobody knows how to find."""
+def _create_test_data(drill: Drill, plan: EndToEndPlan) -> dict[str, Any]:
+    """Record it in the same transaction, so that test data never exists without a record of how to find it."""
     values: dict[str, Any] = {"job_name": drill.job_name}
     if plan.setup_sql is not None:
         with drill.conn.transaction():
             values |= run_sql(drill.conn, plan.setup_sql, values, what="setup_sql")
             drill.book.keep_test_data(values)
         known = ", ".join(f"{name}={value}" for name, value in values.items() if name != "job_name")
-        drill.add("test data made", "committed", quoted(known or "it is known by nothing"), ok=True)
+        drill.add("test data created", "committed", quoted(known or "setup_sql returned no values"), ok=True)
     return values
 
 
@@ -61,7 +61,7 @@ def _try_job(drill: Drill, plan: EndToEndPlan, values: Mapping[str, Any], call: 
 
 
 def _called(drill: Drill, plan: EndToEndPlan, values: Mapping[str, Any], call: Call, called_at: datetime) -> bool:
-    """The call runs beside us, since it may take as long as the job does."""
+    """Call in a thread, since the call may take as long as the job."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="jobmon-drill") as pool:
         calling: Future[str] = pool.submit(call, values)
         drill.wait(lambda: calling if calling.done() else None, plan.timeout + timedelta(minutes=1))
@@ -78,11 +78,11 @@ def _ran(drill: Drill, plan: EndToEndPlan, run: Run | None, called_at: datetime)
     within = format_duration(plan.timeout)
     if run is None:
         newest = drill.book.newest_start(drill.job_name)
-        observed = f"no run of {drill.job_name} that started after {to_the_second(called_at)} has ended in {within}"
+        observed = f"no run of {drill.job_name} that started after {to_the_second(called_at)} ended within {within}"
         if newest is not None:
-            observed += f"; the newest started {to_the_second(newest)}"
+            observed += f"; the newest one started {to_the_second(newest)}"
             if called_at - timedelta(minutes=1) < newest < called_at:
-                observed += ", before the call: does the clock of whoever logs it go slow?"
+                observed += ", just before the call: is the clock of the machine that logs it slow?"
         drill.add("run logged", f"a finished run within {within}", observed, ok=False)
         return
     failed = shortfall(run, None)
@@ -120,4 +120,4 @@ def _remove(drill: Drill, plan: EndToEndPlan, values: Mapping[str, Any]) -> str:
     with drill.conn.transaction():
         run_sql(drill.conn, plan.cleanup_sql, values, what="cleanup_sql")
         drill.book.forget_leftovers()
-    return "it is removed"
+    return "removed"

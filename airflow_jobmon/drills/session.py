@@ -1,4 +1,4 @@
-"""What all drills have in common: a journal, steps, patience, and what a killed one left removed by the next."""
+"""The session of one drill: its record in the database, its steps, its waits, and cleaning up after killed drills."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from airflow_jobmon.postgres.simulated_failure import remove_simulated
 Connection = psycopg.Connection[Any]
 T = TypeVar("T")
 
-_BEAT = 5.0
+_HEARTBEAT_EVERY = 5.0
 _PAUSES = (0.02, 0.5)
-"""Seconds between looks: at first, and at most. Times are read from the database, so they do not depend on it."""
+"""Seconds between polls, first and longest. Measured times come from the database and do not depend on them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrillOptions:
-    """What a drill is held to.
+    """How long a drill waits, and whether it delivers.
 
-    limit_of: how long each channel may take. within: how long until somebody judged the event.
-    deliver: judges and delivers in this process, for where no watcher does; None leaves it to the watchers.
+    limit_of: how long each channel may take. within: how long the evaluation of the event may take.
+    deliver: evaluates and delivers in this process, for setups without a watcher; None leaves it to the watchers.
     """
 
     limit_of: Callable[[str], timedelta]
@@ -41,7 +41,7 @@ class DrillOptions:
 
 
 class Drill:
-    """A drill that is being held."""
+    """A drill that is running."""
 
     def __init__(self, conn: Connection, drill: str, job_name: str, options: DrillOptions) -> None:
         check_drill(drill, job_name)
@@ -51,36 +51,36 @@ class Drill:
         self.began_at = self.book.begin(drill, job_name)
         self.steps: list[Step] = []
         self.leaves_something = False
-        self._beaten = time.monotonic()
+        self._beat_at = time.monotonic()
 
     def add(self, step: str, expected: str, observed: str, *, ok: bool, seconds: float | None = None) -> None:
         self.steps.append(Step(step, expected, observed, ok, seconds))
 
-    def wait(self, look: Callable[[], T | None], within: timedelta) -> T | None:
-        """What `look` finds, at the latest `within` from now; None where it found nothing."""
+    def wait(self, poll: Callable[[], T | None], within: timedelta) -> T | None:
+        """Poll until something is found; None if nothing is found `within` this time."""
         deadline, pause = time.monotonic() + within.total_seconds(), _PAUSES[0]
         while True:
-            if (found := look()) is not None:
+            if (found := poll()) is not None:
                 return found
             if time.monotonic() >= deadline:
                 return None
             if self.options.deliver is not None:
                 self.options.deliver()
-            if time.monotonic() - self._beaten > _BEAT:
+            if time.monotonic() - self._beat_at > _HEARTBEAT_EVERY:
                 self.book.beat()
-                self._beaten = time.monotonic()
+                self._beat_at = time.monotonic()
             time.sleep(pause)
             pause = min(pause * 1.5, _PAUSES[1])
 
     def clean_up(self, step: str, remove: Callable[[], str]) -> None:
-        """Remove what the drill made; where that fails, say so and leave it to the next drill."""
+        """Remove what the drill created; if that fails, add a failed step and leave it to the next drill."""
         try:
             observed = remove()
         except JobmonError as error:
             self.leaves_something = True
-            self.add(step, "nothing is left behind", str(error), ok=False)
+            self.add(step, "nothing left behind", str(error), ok=False)
         else:
-            self.add(step, "nothing is left behind", observed, ok=True)
+            self.add(step, "nothing left behind", observed, ok=True)
 
     @property
     def result(self) -> DrillResult:
@@ -91,7 +91,7 @@ class Drill:
 def drill_session(
     conn: Connection, drill: str, job_name: str, options: DrillOptions, *, cleanup_sql: str | None = None
 ) -> Iterator[Drill]:
-    """Hold a drill, once nothing is left of those that were killed; it is over when the block ends, however it does."""
+    """Run a drill after cleaning up after killed ones; the drill ends with the block, even by an exception."""
     held = Drill(conn, drill, job_name, options)
     completed = False
     try:
@@ -118,14 +118,14 @@ def _remove_leftovers(held: Drill, cleanup_sql: str | None) -> None:
 
 
 def _undo(conn: Connection, killed: Abandoned, cleanup_sql: str | None) -> str:
-    """What was removed, in words; empty where nothing was left."""
+    """What was removed, in words; empty if nothing was left."""
     done: list[str] = []
     if killed.run_id is not None and remove_simulated(conn, killed.id, killed.job_name, killed.run_id):
-        done.append(f"run {killed.run_id} is deleted")
+        done.append(f"run {killed.run_id} was deleted")
     if killed.cron_job is not None:
         job = CronJob(**killed.cron_job)
-        done.append(f"{job} is back in pg_cron" if put_back(conn, job) else f"{job} was back in pg_cron already")
+        done.append(f"{job} is back in pg_cron" if put_back(conn, job) else f"{job} was already back in pg_cron")
     if killed.test_data is not None and cleanup_sql is not None:
         run_sql(conn, cleanup_sql, killed.test_data, what="cleanup_sql")
-        done.append("its test data is removed")
+        done.append("its test data was removed")
     return f"{killed.drill} drill of {killed.job_name}: {', '.join(done)}" if done else ""

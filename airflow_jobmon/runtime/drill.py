@@ -1,4 +1,4 @@
-"""Holds drills with what this Airflow knows: how long each channel may take, and how a job is called."""
+"""Runs drills from within Airflow, whose connections say how long each channel may take and how a job is called."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def run_drill(
     cron_job: str | None = None,
     plan: EndToEndPlan | None = None,
 ) -> DrillResult:
-    """Hold one drill to its end; whether it passed is in the result.
+    """Run one drill to its end; the result says whether it passed.
 
-    within: how long each channel, and the judging, may take, instead of a minute (five for mail). deliver: judge and
-    deliver in this process too, which proves the channels and not that anybody watches. Raises a JobmonError where the
-    drill cannot be held; nothing was changed then.
+    within: how long each channel, and the evaluation, may take, instead of a minute (five for mail). deliver: also
+    evaluate and deliver in this process, which proves the channels but not that a watcher runs. Raises a JobmonError
+    if the drill cannot be run; nothing was changed then.
     """
     check_drill(drill, job_name)
     where = conninfo(conn_id or settings.conn_id)
@@ -63,9 +63,7 @@ def run_drill(
         if drill == MISSED:
             return run_missed_drill(conn, settings, job_name, options, off_pg_cron=off_pg_cron, cron_job=cron_job)
         if plan is None:
-            raise ConfigurationError(
-                f"an {END_TO_END} drill needs a plan: how to call the job, and what should come of it"
-            )
+            raise ConfigurationError(f"an {END_TO_END} drill needs a plan: how to call the job, and what it should do")
         return run_end_to_end_drill(conn, job_name, plan, options, call=_caller(plan, where))
 
 
@@ -82,20 +80,20 @@ def _deliver(where: str, settings: Settings) -> Callable[[], None]:
 def _caller(plan: EndToEndPlan, where: str) -> Call:
     sql = plan.trigger_sql
     if sql is None:
-        import airflow.providers.http.hooks.http  # noqa: F401, PLC0415 - now, so that the call is timed without it
+        import airflow.providers.http.hooks.http  # noqa: F401, PLC0415 - now, so that its import is not timed with the call
 
         return lambda _: call_by_http(plan)
     return lambda values: call_by_sql(sql, values, where, plan.timeout)
 
 
 def call_by_sql(sql: str, values: Mapping[str, Any], where: str, timeout: timedelta) -> str:
-    """Call the job on a connection of its own, outside of any transaction block: a procedure may commit as it goes.
+    """Call the job on a separate connection, outside any transaction block: a procedure may commit as it goes.
 
-    Cancelled after `timeout`. Raises ConfigurationError with what the server said.
+    Cancelled after `timeout`. Raises ConfigurationError with the server's message.
     """
     expired = threading.Event()
     with connect(where) as conn:
-        # Not by statement_timeout, which a pooler would hand on to others with the session.
+        # Not by statement_timeout, which a pooler would pass on to other clients with the session.
         def cancel() -> None:
             expired.set()
             conn.cancel()
@@ -114,8 +112,8 @@ def call_by_sql(sql: str, values: Mapping[str, Any], where: str, timeout: timede
 
 
 def call_by_http(plan: EndToEndPlan) -> str:
-    """Call the job as an edge function is called. Raises ConnectionProblem for anything but an answer below 400."""
-    import requests  # noqa: PLC0415 - a second of imports, only where a job is called so
+    """Call the job as an edge function. Raises ConnectionProblem unless the response status is below 400."""
+    import requests  # noqa: PLC0415 - a second of imports, only needed for a call by HTTP
     from airflow.providers.http.hooks.http import HttpHook  # noqa: PLC0415
 
     conn_id = plan.http_conn_id or ""

@@ -1,4 +1,4 @@
-"""Makes a report, keeps its page, and sends it on the channels that are named or configured."""
+"""Makes a report, stores its page, and sends it to the given or configured channels."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from airflow_jobmon.runtime.storage import audits_directory, keep
 from airflow_jobmon.settings import Settings
 
 SENT_NOWHERE = (
-    "the report was sent nowhere, since no channel is configured; set [jobmon] channels (AIRFLOW__JOBMON__CHANNELS) to "
+    "the report was not sent, since no channel is configured; set [jobmon] channels (AIRFLOW__JOBMON__CHANNELS) to "
     "the connection ids of channels, or name channels for this report"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MadeReport:
-    """A report, and the URI of its page where one was kept."""
+    """A report, and the URI of its page if one was stored."""
 
     report: Report
     kept_at: str | None = None
@@ -38,7 +38,7 @@ class MadeReport:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """By channel: `sent`, `open` (to be tried again) or `dead`; and why those in `failed` will never have it."""
+    """By channel: `sent`, `open` (will be retried) or `dead`; `failed`: channels that will never get it, and why."""
 
     states: dict[str, str]
     failed: dict[str, str]
@@ -52,10 +52,9 @@ class Announced:
 def make_report(
     conninfo: str, settings: Settings, kind: str, *, keep_at: str | None = None, page_url: str | None = None
 ) -> MadeReport:
-    """`daily` or `weekly`; the weekly one's page is kept in the directory `keep_at`, which browsers find at `page_url`.
+    """A `daily` or `weekly` report; the weekly page is stored in the directory `keep_at`, which `page_url` leads to.
 
-    Raises ConnectionProblem or SchemaProblem where the log cannot be read, StorageProblem where the page cannot be
-    kept.
+    Raises ConnectionProblem or SchemaProblem if the log cannot be read, StorageProblem if the page cannot be stored.
     """
     with connect(conninfo) as conn:
         check_schema(conn)
@@ -81,10 +80,10 @@ def make_audit(
     drilled: bool = True,
     key: str | None = None,
 ) -> Report:
-    """Export every monitoring query to a directory of its own below `keep_at`, and report it with what else was done.
+    """Export every monitoring query to a new directory below `keep_at`, and report on the whole audit.
 
-    key: what it will be announced under, so that what an earlier try found is new still.
-    Raises StorageProblem where the export cannot be kept, UnknownJob for a job that nobody knows.
+    key: the key it will be announced under, so that errors found by an earlier try still count as new.
+    Raises StorageProblem if the export cannot be stored, UnknownJob for a job that is neither registered nor logged.
     """
     at = datetime.now(UTC)
     directory = f"{(keep_at or audits_directory()).rstrip('/')}/{at:%Y-%m-%dT%H%M%SZ}"
@@ -103,8 +102,8 @@ def make_audit(
         )
 
 
-def jobs_to_drill(*, job_name: str | None = None, conn_id: str | None = None) -> list[str]:
-    """Jobs whose alert drills together reach every channel, `job_name` among them where one is given."""
+def find_jobs_to_drill(*, job_name: str | None = None, conn_id: str | None = None) -> list[str]:
+    """Jobs whose alert drills together reach every channel; `job_name`, if given, is among them."""
     settings = configuration.load()
     with connect(conninfo_of(conn_id or settings.conn_id)) as conn:
         check_schema(conn)
@@ -119,9 +118,9 @@ def announce(
     *,
     key: str | None = None,
 ) -> Announced:
-    """Send a report on these channels (None: the configured ones); one that cannot be opened stops no other.
+    """Send a report to these channels (None: the configured ones); one that cannot be opened does not stop the others.
 
-    key: under the same key, a channel gets it once.
+    key: a channel gets a report with the same key only once.
     """
     if channels is None:
         names = list(settings.channels)

@@ -1,1 +1,1 @@
-"""Alert drills, step by step."""
+"""Alert drills: plans, steps and results."""

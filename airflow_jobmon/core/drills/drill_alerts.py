@@ -1,4 +1,4 @@
-"""What a drill that simulates no row tells by itself."""
+"""The alert of a drill that simulates no run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from airflow_jobmon.core.rules.alert_factory import job_page
 from airflow_jobmon.core.times import to_the_second
 
 
-def missed_drill_alert(  # noqa: PLR0917 - all that the message says
+def missed_drill_alert(  # noqa: PLR0917 - everything the message contains
     finding: Finding, health: JobHealth, job: MonitoredJob, drill_id: UUID, now: datetime, base_url: str | None
 ) -> Alert:
-    """A missed run that a judge found by looking ahead; told like a real one, marked as a test, counted nowhere."""
+    """Alert a missed run that was found by evaluating ahead: like a real alert, but marked as a test."""
     last = health.last_run
     facts = [("Last run", f"{to_the_second(last.started_at)}, {last.status}" if last else "none")]
     if job.schedule is not None:
@@ -27,7 +27,7 @@ def missed_drill_alert(  # noqa: PLR0917 - all that the message says
         job_name=job.name,
         severity=finding.severity,
         at=now,
-        message=f"should no run come, this is what would be told just after it was due: {finding.message}",
+        message=f"if no run starts, this alert is sent just after the deadline: {finding.message}",
         facts=(*facts, ("Drill", str(drill_id))),
         logs_url=job.logs_url or job_page(base_url, job.name),
         runbook_url=job.runbook_url or runbook_section(base_url, finding.kind),

@@ -1,4 +1,4 @@
-"""An alert drill, step by step: what was expected, what was observed, and whether that proves that alerts arrive."""
+"""The steps of an alert drill: what was expected, what was observed, and whether it proves that alerts arrive."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ FAILURE, MISSED, END_TO_END = "failure", "missed", "end-to-end"
 DRILLS = (FAILURE, MISSED, END_TO_END)
 
 SIMULATED = "TEST ALERT - Please ignore this simulated failure"
-"""What the error of a simulated failure starts with."""
+"""The error of a simulated failure starts with this."""
 
 WITHIN = timedelta(minutes=1)
-"""How long an alert may take to be judged, and to be accepted by a channel that is no mailbox."""
+"""How long the evaluation may take, and each channel but mail to accept the alert."""
 
 WITHIN_BY_MAIL = timedelta(minutes=5)
 
 MAIL_TYPES = frozenset({"smtp", "resend"})
-"""Connection types behind which a mail server waits."""
+"""Connection types that send mail."""
 
 _QUOTED = 300
-"""Characters of somebody else's text that a cell quotes."""
+"""Characters of foreign text that a cell quotes."""
 
 
 def simulated_error(drill_id: UUID) -> str:
-    """The error of this drill's simulated failure; no other drill, and nobody by hand, writes the same."""
+    """The error of this drill's simulated failure; no other drill writes the same."""
     return f"{SIMULATED} (drill {drill_id})"
 
 
 def check_drill(drill: Any, job_name: Any) -> None:
-    """Raise ConfigurationError for a drill there is not, or a name that no job can have."""
+    """Raise ConfigurationError for an unknown drill, or a name that no job can have."""
     if drill not in DRILLS:
         raise ConfigurationError(f"drill is {str(drill)[:60]!r}; use one of {', '.join(DRILLS)}")
     check_job_name(job_name)
@@ -46,21 +46,23 @@ def check_drill(drill: Any, job_name: Any) -> None:
 
 
 def limit_of(conn_type: str | None) -> timedelta:
-    """How long a channel behind this type of connection may take; None is a type that is not known."""
+    """How long a channel with this type of connection may take; None is an unknown type."""
     return WITHIN_BY_MAIL if conn_type in MAIL_TYPES else WITHIN
 
 
 def read_within(value: timedelta | str | None) -> timedelta | None:
-    """How long a drill may wait, as it is given. Raises ConfigurationError for what is no duration up to an hour."""
+    """How long a drill may wait. Raises ConfigurationError unless the value is a duration of at most an hour."""
     within = parse_duration(value) if isinstance(value, str) else value
     if within is not None and not timedelta(0) < within <= timedelta(hours=1):
-        raise ConfigurationError(f"within is {format_duration(within)}, which is no time to wait; give at most 1h")
+        raise ConfigurationError(
+            f"within is {format_duration(within)}, which is out of bounds; give more than 0s and at most 1h"
+        )
     return within
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row of what a drill prints. seconds: from the simulated event on, None where time says nothing."""
+    """One row of a drill's output. seconds: since the simulated event, None for a step that is not timed."""
 
     step: str
     expected: str
@@ -81,7 +83,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class DrillResult:
-    """A drill that was held to its end, whatever that was."""
+    """A drill that ran to its end, passed or not."""
 
     id: UUID
     drill: str
@@ -95,7 +97,7 @@ class DrillResult:
 
     @property
     def failures(self) -> str:
-        """What went wrong, in one line; empty where nothing did."""
+        """The failed steps, in one line; empty if the drill passed."""
         return "; ".join(f"{step.step}: {step.observed}" for step in self.steps if not step.ok)
 
     def as_json(self) -> dict[str, Any]:
@@ -111,7 +113,7 @@ class DrillResult:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How far an alert came on one channel."""
+    """The state of an alert's delivery on one channel."""
 
     channel: str
     state: str
@@ -121,13 +123,13 @@ class Delivery:
 
 
 def is_settled(delivery: Delivery, waited: timedelta, limit: timedelta) -> bool:
-    """Whether waiting longer would change nothing about the verdict."""
+    """Whether waiting longer would not change the outcome."""
     return delivery.state != "pending" or waited > limit
 
 
-def accepted_by(delivery: Delivery, told_from: datetime, limit: timedelta) -> Step:
-    """The verdict on one channel: its server took the message, whole and in time, or what it said instead."""
-    seconds = None if delivery.sent_at is None else (delivery.sent_at - told_from).total_seconds()
+def accepted_by(delivery: Delivery, sent_from: datetime, limit: timedelta) -> Step:
+    """The step for one channel: whether its server accepted the whole message in time, or what it answered instead."""
+    seconds = None if delivery.sent_at is None else (delivery.sent_at - sent_from).total_seconds()
     late = seconds is not None and seconds > limit.total_seconds()
     said = quoted(delivery.last_error) if delivery.last_error else ""
     if delivery.state == "sent":
@@ -137,15 +139,15 @@ def accepted_by(delivery: Delivery, told_from: datetime, limit: timedelta) -> St
     elif delivery.state == "silenced":
         observed = "silenced" + (f": {said}" if said else "")
     elif delivery.attempts:
-        observed = f"not accepted in {format_duration(limit)}: {said or 'no answer yet'}; it goes on being tried"
+        observed = f"not accepted in {format_duration(limit)}: {said or 'no response yet'}; still retrying"
     else:
         observed = (
-            f"nobody tried in {format_duration(limit)}: no deliverer holds this channel; run: airflow jobmon doctor"
+            f"no attempt in {format_duration(limit)}: nothing delivers to this channel; run: airflow jobmon doctor"
         )
     arrived = delivery.state == "sent" and not late and not said
     return Step(f"accepted by {delivery.channel}", f"within {format_duration(limit)}", observed, arrived, seconds)
 
 
 def quoted(text: str) -> str:
-    """Somebody else's text in a cell: one line, secrets masked, not too long."""
+    """Foreign text in a cell: one line, secrets masked, not too long."""
     return fit(one_line(text), _QUOTED)

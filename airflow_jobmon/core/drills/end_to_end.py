@@ -1,4 +1,4 @@
-"""What an end-to-end drill needs to know of a job: its test data, how to call it, and what should come of it."""
+"""The plan of an end-to-end drill: the test data, how to call the job, and the expected result."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from airflow_jobmon.errors import ConfigurationError
 
 
 class EndToEndPlan(BaseModel):
-    """How to try a job from end to end.
+    """How to test a job from end to end.
 
-    What the last statement of `setup_sql` returns (its first row) is known by column name to `trigger_sql`,
-    `check_sql` and `cleanup_sql`, as `%(id)s`; `%(job_name)s` is always known. A literal `%` is written `%%`.
+    The first row that the last statement of `setup_sql` returns is available by column name to `trigger_sql`,
+    `check_sql` and `cleanup_sql`, as `%(id)s`; `%(job_name)s` is always available. Write a literal `%` as `%%`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    setup_sql: str | None = Field(default=None, description="Makes the test data, in one transaction.")
+    setup_sql: str | None = Field(default=None, description="Creates the test data, in one transaction.")
     trigger_sql: str | None = Field(default=None, description="Runs the job, like `CALL my_job()`.")
-    http_conn_id: str | None = Field(default=None, description="Connection (type http) by which the job is called.")
+    http_conn_id: str | None = Field(default=None, description="Connection (type http) to call the job with.")
     endpoint: str = Field(default="", description="Path after the connection's host.")
     method: str = "POST"
     headers: dict[str, str] = Field(default_factory=dict)
-    data: Any = Field(default=None, description="Body: text as it is, anything else as JSON.")
-    check_sql: str | None = Field(default=None, description="One value, to be compared with `expected` as text.")
+    data: Any = Field(default=None, description="Body: text is sent unchanged, anything else as JSON.")
+    check_sql: str | None = Field(default=None, description="Returns one value, compared with `expected` as text.")
     expected: str | None = None
     min_records: int | None = Field(default=1, ge=0, description="Records the run must have updated.")
-    cleanup_sql: str | None = Field(default=None, description="Removes the test data; runs whatever happened.")
+    cleanup_sql: str | None = Field(default=None, description="Removes the test data; always runs.")
     timeout: Duration = Field(default=timedelta(minutes=10), description="How long the run may take to be logged.")
 
     @field_validator("method")
     @classmethod
     def _method_is_known(cls, value: str) -> str:
         if value.upper() not in {"GET", "POST", "PUT", "PATCH"}:
-            raise ValueError(f"{value[:20]!r} calls no job; use POST, PUT, PATCH or GET")
+            raise ValueError(f"method {value[:20]!r} cannot call a job; use POST, PUT, PATCH or GET")
         return value.upper()
 
     @field_validator("expected", mode="before")
@@ -49,29 +49,29 @@ class EndToEndPlan(BaseModel):
     @classmethod
     def _timeout_is_bounded(cls, value: timedelta) -> timedelta:
         if not timedelta(0) < value <= timedelta(days=1):
-            raise ValueError("timeout must be more than nothing and at most a day; write it like 90s or 10m")
+            raise ValueError("timeout must be more than 0s and at most 1d; write it like 90s or 10m")
         return value
 
     @model_validator(mode="after")
-    def _it_can_be_held(self) -> EndToEndPlan:
+    def _plan_is_complete(self) -> EndToEndPlan:
         if (self.trigger_sql is None) == (self.http_conn_id is None):
-            raise ValueError("give either trigger_sql or http_conn_id, which is how the job is called")
+            raise ValueError("give either trigger_sql or http_conn_id, to call the job with")
         if self.http_conn_id is None and {"endpoint", "method", "headers", "data"} & self.model_fields_set:
             raise ValueError("endpoint, method, headers and data are for a call by HTTP; give http_conn_id")
         if (self.check_sql is None) != (self.expected is None):
             raise ValueError("check_sql and expected go together; give both or neither")
         if self.setup_sql is not None and self.cleanup_sql is None:
-            raise ValueError("setup_sql makes test data that nothing removes; give cleanup_sql")
+            raise ValueError("setup_sql creates test data that nothing removes; give cleanup_sql")
         return self
 
 
 def as_text(value: Any) -> str:
-    """A value as it is compared: what is true or false is written in small letters, as in SQL and YAML."""
+    """A value as it is compared; true and false are in lower case, as in SQL and YAML."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def read_plan(fields: Any, *, source: str) -> EndToEndPlan:
-    """A plan from a plain mapping. Raises ConfigurationError with every mistake in it, `source` before each."""
+    """Read a plan from a mapping. Raises ConfigurationError with every mistake, each with `source` in front."""
     if not isinstance(fields, dict):
         raise ConfigurationError(f"{source}: a plan is a mapping of {', '.join(EndToEndPlan.model_fields)}")
     try:

@@ -1,16 +1,17 @@
-"""The report of a drill, for those who are to know that it was held."""
+"""The report of a drill."""
 
 from __future__ import annotations
 
 from airflow_jobmon.core.drills.drills import DrillResult, Step
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.model.report import Report, Section, Table
+from airflow_jobmon.core.text import counted
 
 _COLUMNS = ("step", "expected", "observed", "seconds")
 
 
 def drill_report(result: DrillResult) -> Report:
-    """Every step; those that were not as expected come first."""
+    """Every step, failed ones first."""
     steps = sorted(result.steps, key=lambda step: step.ok)
     failed = sum(not step.ok for step in steps)
     return Report(
@@ -19,9 +20,9 @@ def drill_report(result: DrillResult) -> Report:
         severity=Health.OK if result.passed else Health.CRITICAL,
         at=result.began_at,
         summary=(
-            f"The {result.drill} drill passed in all its {len(steps)} steps."
+            f"The {result.drill} drill passed: {counted(len(steps), 'step')} as expected."
             if result.passed
-            else f"The {result.drill} drill failed in {failed} of {len(steps)} steps: {result.failures}."
+            else f"The {result.drill} drill failed {failed} of {counted(len(steps), 'step')}: {result.failures}."
         ),
         sections=(Section("Steps", table=Table(_COLUMNS, [_cells(step) for step in steps], frozenset({3}))),),
         details=result.as_json(),

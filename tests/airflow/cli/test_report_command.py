@@ -65,5 +65,5 @@ def test_bad_input_is_an_error(jobmon, conn, arguments, expected_error):
 def test_a_report_without_any_channel_warns(jobmon, conn):
     sent = jobmon("report", "daily", "--send")
     assert sent.code == 0
-    assert "warning: the report was sent nowhere" in sent.err
+    assert "warning: the report was not sent" in sent.err
     assert "set [jobmon] channels (AIRFLOW__JOBMON__CHANNELS)" in sent.err

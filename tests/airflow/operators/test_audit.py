@@ -189,7 +189,7 @@ class TestCommand:
         monkeypatch.delenv("AIRFLOW__JOBMON__CHANNELS", raising=False)
         code, _, err = jobmon("--no-drill", "--keep-at", str(tmp_path), "--send")
         assert code == 0, err
-        assert "warning: the report was sent nowhere, since no channel is configured; set [jobmon] channels" in err
+        assert "warning: the report was not sent, since no channel is configured; set [jobmon] channels" in err
 
     @pytest.mark.parametrize(
         ("arguments", "said"),

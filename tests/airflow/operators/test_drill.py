@@ -131,7 +131,7 @@ def test_a_report_that_goes_nowhere_fails_the_task(run_dag, conn, watched):
 def test_where_nobody_watches_it_delivers_by_itself_if_asked_to(run_dag, conn, servers, jobmon_default):
     state, steps = hold(run_dag, deliver=True)
     assert state == "success"
-    assert "judged by this drill itself" in steps["taken by a watcher"]["observed"]
+    assert "evaluated by this drill itself" in steps["picked up by a watcher"]["observed"]
     assert len(servers.mail.mails) == 1
 
 

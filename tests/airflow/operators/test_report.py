@@ -109,7 +109,7 @@ def test_a_channel_that_is_down_for_now_does_not(run_dag, conn, jobmon_default, 
 def test_sent_nowhere_is_a_warning_unless_it_was_meant(run_dag, conn, jobmon_default, capsys, channels, warns):
     state, report = run(run_dag, report="daily", channels=channels)
     assert (state, report["sent"]) == ("success", {})
-    said = [line for line in capsys.readouterr().out.splitlines() if "sent nowhere" in line]
+    said = [line for line in capsys.readouterr().out.splitlines() if "was not sent" in line]
     assert bool(said) == warns
     assert all("[warning" in line and "set [jobmon] channels (AIRFLOW__JOBMON__CHANNELS)" in line for line in said)
 

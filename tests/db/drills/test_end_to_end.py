@@ -84,10 +84,10 @@ def test_the_job_is_called_as_an_edge_function_and_does_its_work(conn, system, e
     result = hold(conn, system, BY_HTTP)
     assert result.passed, result.failures
     assert [(step.step, step.expected, step.observed) for step in result.steps if step.seconds is None] == [
-        ("test data made", "committed", "installment=1"),
+        ("test data created", "committed", "installment=1"),
         ("records_updated", ">= 1", "1"),
         ("job did its work", "overdue", "overdue"),
-        ("test data removed", "nothing is left behind", "it is removed"),
+        ("test data removed", "nothing left behind", "removed"),
     ]
     [request] = edge.requests
     assert (request.method, request.path) == ("POST", "/functions/v1/update-installment-statuses")
@@ -113,7 +113,7 @@ def test_headers_and_a_body_are_sent_as_given(conn, system, edge):
 
 
 @pytest.mark.parametrize("fields", [PLAN, BY_HTTP], ids=["by SQL", "by HTTP"])
-def test_a_job_that_fails_fails_it_and_the_test_data_goes(conn, system, edge, fields):
+def test_a_failing_job_fails_the_drill_and_the_test_data_is_removed(conn, system, edge, fields):
     sample.bank_answers(conn, answers=False)
     result = hold(conn, system, fields)
     assert "Connection timeout after 3 retries" in failed(result)["job called"]
@@ -135,7 +135,7 @@ def test_a_job_that_fails_fails_it_and_the_test_data_goes(conn, system, edge, fi
         pytest.param(
             {"trigger_sql": "SELECT 1", "timeout": "300ms", "check_sql": None, "expected": None},
             "run logged",
-            "has ended in",
+            "ended within",
             id="no run",
         ),
         pytest.param({"trigger_sql": "CALL no_such_job()"}, "job called", "does not exist", id="no such job"),
@@ -144,7 +144,7 @@ def test_a_job_that_fails_fails_it_and_the_test_data_goes(conn, system, edge, fi
         ),
     ],
 )
-def test_what_is_not_as_expected_is_named_and_the_test_data_goes(conn, system, changed, step, said):
+def test_a_failed_check_is_named_and_the_test_data_is_removed(conn, system, changed, step, said):
     result = hold(conn, system, PLAN, **changed)
     assert list(failed(result)) == [step]
     assert said in failed(result)[step]
@@ -159,14 +159,14 @@ def test_what_is_not_as_expected_is_named_and_the_test_data_goes(conn, system, c
         pytest.param(hang, "the call failed", id="no answer"),
     ],
 )
-def test_a_function_that_does_not_take_the_call_is_quoted(conn, system, edge, answer, said):
+def test_an_error_response_to_the_call_is_quoted(conn, system, edge, answer, said):
     edge.otherwise = answer
     result = hold(conn, system, BY_HTTP, timeout="2s")
     assert said in failed(result)["job called"]
     assert nothing_is_left(conn)
 
 
-def test_a_function_that_is_not_there_is_named(conn, system, monkeypatch):
+def test_a_missing_function_is_named(conn, system, monkeypatch):
     connect_to(monkeypatch, f"http://127.0.0.1:{free_port()}")
     assert "connection 'edge_functions'" in failed(hold(conn, system, BY_HTTP))["job called"]
     monkeypatch.delenv("AIRFLOW_CONN_EDGE_FUNCTIONS")
@@ -174,7 +174,7 @@ def test_a_function_that_is_not_there_is_named(conn, system, monkeypatch):
     assert nothing_is_left(conn)
 
 
-def test_test_data_that_cannot_be_made_changes_nothing(conn, system):
+def test_setup_sql_that_fails_changes_nothing(conn, system):
     with pytest.raises(ConfigurationError, match="setup_sql: null value in column"):
         hold(conn, system, PLAN, setup_sql="INSERT INTO installments (amount) VALUES (1) RETURNING id")
     assert count(conn, "public.jobs_log") == 0
@@ -193,11 +193,11 @@ def test_test_data_that_cannot_be_removed_is_left_to_the_next_drill(conn, system
     wait_for_its_session_to_end(conn)
     again = hold(conn, system, PLAN)
     assert again.passed, again.failures
-    assert again.steps[0].observed == f"end-to-end drill of {JOB}: its test data is removed"
+    assert again.steps[0].observed == f"end-to-end drill of {JOB}: its test data was removed"
     assert nothing_is_left(conn)
 
 
-def test_several_statements_make_and_remove_test_data(conn, system):
+def test_several_statements_create_and_remove_test_data(conn, system):
     result = hold(
         conn,
         system,
@@ -235,7 +235,7 @@ with connect(sys.argv[1]) as conn:
 """
 
 
-def test_killed_halfway_the_next_one_removes_its_test_data_and_only_that(conn, system):
+def test_after_a_kill_the_next_drill_removes_only_its_test_data(conn, system):
     command = [sys.executable, "-c", KILLED, system, json.dumps(PLAN), JOB]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as drill:
         assert drill.stdout is not None

@@ -63,12 +63,12 @@ def leftovers(conn) -> dict[str, int]:
     }
 
 
-def test_every_channel_is_told_and_timed_and_nothing_is_left(conn, watched):
+def test_every_channel_gets_the_alert_is_timed_and_nothing_is_left(conn, watched):
     result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
     steps = by_step(result)
     assert list(steps) == [
-        "failed run logged", "taken by a watcher", "told as it is", "counted nowhere",
+        "failed run logged", "picked up by a watcher", "alert names job and error", "no incident opened",
         "accepted by hook", "accepted by mail", "accepted by slack", "cleaned up",
     ]  # fmt: skip
     assert [steps[f"accepted by {name}"].expected for name in ("slack", "mail", "hook")] == [
@@ -83,7 +83,7 @@ def test_every_channel_is_told_and_timed_and_nothing_is_left(conn, watched):
     assert str(result.id) in mail.message.get_body(("plain",)).get_content()
 
 
-def test_it_is_kept_what_a_drill_came_to(conn, watched):
+def test_the_result_of_a_drill_is_stored(conn, watched):
     result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     row = conn.execute(
         "SELECT id, drill, job_name, passed, jsonb_array_length(steps), ended_at FROM airflow_jobmon.drills"
@@ -111,7 +111,7 @@ def test_a_real_job_keeps_its_health_and_its_statistics(conn, watched):
 
 
 @pytest.mark.parametrize("name", ["ein Job; mit <b>Namen</b> & 'Zeichen'", "%(x)s", "a\tb 🚨", "x" * 600])
-def test_any_name_will_do(conn, watched, name):
+def test_a_drill_accepts_any_job_name(conn, watched, name):
     result = run_failure_drill(conn, SETTINGS, name, OPTIONS)
     assert result.passed, result.failures
 
@@ -123,11 +123,11 @@ def test_a_name_that_no_job_can_have_is_refused(conn, name):
     assert count(conn, "airflow_jobmon.drills") == 0
 
 
-def test_where_nobody_watches_it_says_so_and_tells_nobody_later(conn, database, servers):
+def test_without_a_watcher_the_drill_says_so_and_no_one_is_alerted_later(conn, database, servers):
     result = run_failure_drill(conn, SETTINGS, JOB, HASTY)
     assert not result.passed
     assert result.failures == (
-        "taken by a watcher: no watcher took the event in 0.5s: no watcher is alive; "
+        "picked up by a watcher: no watcher picked up the event within 0.5s: no watcher is running; "
         "start airflow jobmon listen, or unpause jobmon_alerts"
     )
     assert leftovers(conn) == {}
@@ -137,7 +137,7 @@ def test_where_nobody_watches_it_says_so_and_tells_nobody_later(conn, database, 
     assert len(servers.slack.requests) == 1
 
 
-def test_a_webhook_that_is_gone_fails_the_drill_and_the_others_are_well(conn, watched):
+def test_a_webhook_that_is_gone_fails_the_drill_and_no_other_channel(conn, watched):
     watched.slack.otherwise = reply(404, "no_service")
     result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     assert not result.passed
@@ -155,7 +155,7 @@ def test_a_mail_server_that_refuses_the_mailbox_fails_the_drill(conn, watched):
     assert "550" in by_step(result)["accepted by mail"].observed
 
 
-def test_a_channel_that_is_down_is_waited_for_as_long_as_it_may_take(conn, watched):
+def test_the_drill_waits_for_a_channel_that_is_down_up_to_its_limit(conn, watched):
     watched.hook.otherwise = reply(503, "busy", Retry_After="60")
     options = DrillOptions(lambda name: timedelta(seconds=1) if name == "hook" else timedelta(minutes=1))
     result = run_failure_drill(conn, SETTINGS, JOB, options)
@@ -165,24 +165,24 @@ def test_a_channel_that_is_down_is_waited_for_as_long_as_it_may_take(conn, watch
     assert "503" in failed.observed
 
 
-def test_a_channel_that_the_watcher_does_not_know_of_is_missed(conn, watched):
+def test_a_channel_that_the_watcher_does_not_know_fails_the_drill(conn, watched):
     more = Settings(channels=(*SETTINGS.channels, "pager"))
     result = run_failure_drill(conn, more, JOB, OPTIONS)
     assert result.failures == (
-        "accepted by pager: the alert was not addressed to it: whoever judged it has other channels configured"
+        "accepted by pager: not addressed: the watcher that evaluated the alert has other channels configured"
     )
 
 
-def test_without_any_channel_nothing_is_proved(conn, database):
+def test_without_any_channel_the_drill_fails(conn, database):
     with watching(database, Settings(), {}):
         result = run_failure_drill(conn, Settings(), JOB, OPTIONS)
-    assert "none is configured for this job" in result.failures
+    assert "no channel is configured for this job" in result.failures
 
 
-def test_a_trigger_that_is_disabled_is_found_out(conn, watched):
+def test_a_disabled_trigger_is_reported(conn, watched):
     conn.execute("ALTER TABLE public.jobs_log DISABLE TRIGGER airflow_jobmon_failed_insert")
     result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
-    assert "noted by the trigger: none: the triggers on public.jobs_log are missing, disabled" in result.failures
+    assert "recorded by the trigger: none: the triggers on public.jobs_log are missing, disabled" in result.failures
     assert leftovers(conn) == {}
 
 
@@ -203,7 +203,7 @@ def test_two_at_once_each_count_their_own(conn, database, watched):
     assert count(conn, "airflow_jobmon.alerts") == 2
 
 
-def test_the_next_drill_removes_what_a_killed_one_left_and_no_row_of_anybody_else(conn, database, watched):
+def test_the_next_drill_removes_what_a_killed_one_left_and_no_other_row(conn, database, watched):
     log_run(conn, JOB, status="failed", error_message=SIMULATED)  # by hand: not ours to delete
     log_run(conn, JOB, status="failed", error_message="disk full")
     killed = uuid4()
@@ -276,7 +276,7 @@ def psql(postgres, conn, text: str) -> str:
     return done.stdout
 
 
-def test_it_is_held_through_a_pooler_too(postgres, conn, watched):
+def test_a_drill_also_runs_through_a_pooler(postgres, conn, watched):
     with pgbouncer(postgres) as pooler, connect(pooler.conninfo(conn.info.dbname)) as pooled:
         result = run_failure_drill(pooled, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures

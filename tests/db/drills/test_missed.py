@@ -1,4 +1,4 @@
-"""Test 2: a missed run is found and told without waiting for one, and the job's real schedule is left alone."""
+"""Test 2: a missed run is found and alerted without waiting for one, and the job's real schedule is left alone."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def observed(result) -> dict[str, str]:
     return {step.step: step.observed for step in result.steps}
 
 
-def test_it_is_found_critical_says_the_hours_and_reaches_every_channel(conn, watched):
+def test_the_finding_is_critical_names_the_hours_and_reaches_every_channel(conn, watched):
     register(conn, schedule="0 2 * * *", timezone="America/New_York", runbook_url="https://wiki.example.com/runbook")
     log_run(conn, JOB, started_at=ago(minutes=1))
     result = run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
-    assert observed(result)["judged a second past that"] == "critical: missed"
+    assert observed(result)["evaluated a second later"] == "critical: missed"
     hours = re.compile(r"\d hours\)?; one was expected at ")  # fewer than two are told in minutes as well
-    assert hours.search(observed(result)["says since when"])
+    assert hours.search(observed(result)["finding says since when"])
     assert [step.step for step in result.steps][-3:] == ["accepted by hook", "accepted by mail", "accepted by slack"]
     [slack], [mail] = watched.slack.requests, watched.mail.mails
     assert f"TEST ALERT - Job Missed: {JOB}" in slack.json["text"]
@@ -67,10 +67,12 @@ def test_it_is_found_critical_says_the_hours_and_reaches_every_channel(conn, wat
 def test_a_day_and_the_grace_are_25_hours(conn, watched):
     register(conn)
     log_run(conn, JOB, started_at=ago(hours=3))
-    assert "no run for 25.0 hours" in observed(run_missed_drill(conn, SETTINGS, JOB, OPTIONS))["says since when"]
+    assert (
+        "no run for 25.0 hours" in observed(run_missed_drill(conn, SETTINGS, JOB, OPTIONS))["finding says since when"]
+    )
 
 
-def test_it_opens_no_incident_and_leaves_the_verdict_as_it_was(conn, watched):
+def test_a_drill_opens_no_incident_and_leaves_health_as_it_was(conn, watched):
     register(conn)
     log_run(conn, JOB, started_at=ago(hours=3))
     check_and_record(conn, SETTINGS)
@@ -91,7 +93,7 @@ def test_it_opens_no_incident_and_leaves_the_verdict_as_it_was(conn, watched):
         pytest.param([("success", 40)], id="really missed already"),
     ],
 )
-def test_it_is_found_whatever_the_log_shows(conn, watched, runs):
+def test_a_missed_run_is_found_whatever_the_log_shows(conn, watched, runs):
     register(conn)
     for status, hours in runs:
         log_run(conn, JOB, status=status, started_at=ago(hours=hours))
@@ -102,11 +104,11 @@ def test_it_is_found_whatever_the_log_shows(conn, watched, runs):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        pytest.param({"enabled": False}, "is disabled, so nobody would miss it", id="disabled"),
-        pytest.param(None, "nothing is expected of job", id="not registered"),
+        pytest.param({"enabled": False}, "is disabled, so no missed run would be noticed", id="disabled"),
+        pytest.param(None, "has no deadline, so no missed run would be noticed", id="not registered"),
     ],
 )
-def test_a_job_that_nobody_would_miss_is_refused_and_nobody_is_told(conn, servers, fields, said):
+def test_a_job_without_a_deadline_is_refused_and_no_one_is_alerted(conn, servers, fields, said):
     log_run(conn, JOB)
     if fields is not None:
         register(conn, **fields)
@@ -115,7 +117,7 @@ def test_a_job_that_nobody_would_miss_is_refused_and_nobody_is_told(conn, server
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.drills").fetchone() == (0,)
 
 
-def test_a_job_that_nobody_registered_is_missed_by_its_own_rhythm(conn, watched):
+def test_an_unregistered_job_is_missed_by_its_learned_schedule(conn, watched):
     for days in range(8):
         log_run(conn, JOB, started_at=ago(days=days, hours=3))
     check_and_record(conn, SETTINGS)
@@ -123,12 +125,12 @@ def test_a_job_that_nobody_registered_is_missed_by_its_own_rhythm(conn, watched)
     assert result.passed, result.failures
 
 
-def test_a_job_that_nobody_knows_is_refused(conn):
+def test_an_unknown_job_is_refused(conn):
     with pytest.raises(UnknownJob):
         run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
 
 
-def test_a_dead_channel_fails_it_and_is_named(conn, watched):
+def test_a_dead_channel_fails_the_drill_and_is_named(conn, watched):
     register(conn)
     log_run(conn, JOB, started_at=ago(hours=3))
     watched.hook.otherwise = reply(404)
@@ -143,10 +145,10 @@ def test_without_a_deliverer_every_channel_is_named(conn, servers):
     assert [step.step for step in result.steps if not step.ok] == [
         f"accepted by {name}" for name in ("hook", "mail", "slack")
     ]
-    assert "nobody tried in 0.2s: no deliverer holds this channel" in result.failures
+    assert "no attempt in 0.2s: nothing delivers to this channel" in result.failures
 
 
-def test_the_channels_of_the_job_itself_are_those_that_are_tested(conn, watched):
+def test_the_drill_uses_the_channels_of_the_job(conn, watched):
     register(conn, channels=("hook",))
     log_run(conn, JOB, started_at=ago(hours=3))
     result = run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
@@ -154,7 +156,7 @@ def test_the_channels_of_the_job_itself_are_those_that_are_tested(conn, watched)
     assert (len(watched.hook.requests), len(watched.slack.requests), len(watched.mail.mails)) == (1, 0, 0)
 
 
-def test_where_pg_cron_is_not_there_is_nothing_to_unschedule(conn, watched):
+def test_without_pg_cron_there_is_nothing_to_unschedule(conn, watched):
     register(conn)
     log_run(conn, JOB, started_at=ago(hours=3))
     with pytest.raises(ConfigurationError, match=r"has no table cron.job, so pg_cron is not installed in it"):

@@ -29,7 +29,7 @@ AS_IT_WAS = (
     "SELECT jobname, schedule, command, nodename, nodeport, database, username, active FROM cron.job ORDER BY 1, 2"
 )
 UNDELIVERED = "accepted by pager"
-"""Nobody delivers here: the only step that is not as expected."""
+"""Nothing delivers to this channel, so this is the only step that fails."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def conn(server):
         found.execute(
             "DELETE FROM cron.job; TRUNCATE airflow_jobmon.drills, public.jobs_log, airflow_jobmon.jobs CASCADE"
         )
-        # A channel that nobody delivers on, so that the drill waits for a moment.
+        # Nothing delivers to this channel, so the drill waits for a moment.
         apply_jobs(found, [MonitoredJob(name=JOB, channels=("pager",))], source="test")
         log_run(found, JOB)
         yield found
@@ -88,7 +88,7 @@ def listed(conn):
         ),
     ],
 )
-def test_it_is_off_while_the_drill_lasts_and_back_as_it_was(conn, scheduled):
+def test_the_schedule_is_removed_during_the_drill_and_restored_unchanged(conn, scheduled):
     schedule(conn, scheduled.format(daily=DAILY, job=JOB))
     schedule(conn, "schedule('somebody-else', '5 * * * *', 'SELECT 2')")
     before = listed(conn)
@@ -97,8 +97,8 @@ def test_it_is_off_while_the_drill_lasts_and_back_as_it_was(conn, scheduled):
     assert meanwhile[0] == [job for job in before if job[0] == "somebody-else"]
     assert listed(conn) == before
     steps = {step.step: step for step in result.steps}
-    assert steps["schedule taken off pg_cron"].ok
-    assert steps["schedule put back"].observed.endswith("is back as it was")
+    assert steps["schedule removed from pg_cron"].ok
+    assert steps["schedule restored"].observed.endswith("is back as it was")
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.drill_leftovers").fetchone() == (0,)
 
 
@@ -137,7 +137,7 @@ def wait_for_its_session_to_end(conn) -> None:
 
 
 @pytest.mark.parametrize("next_one", ["missed", "failure"])
-def test_killed_halfway_the_next_drill_puts_it_back(conn, server, next_one):
+def test_after_a_kill_the_next_drill_restores_the_schedule(conn, server, next_one):
     schedule(conn, "schedule(%s, '0 2 * * *', 'CALL update_installment_statuses()')", DAILY)
     before = listed(conn)
     kill_one_halfway(server)
@@ -153,10 +153,10 @@ def test_killed_halfway_the_next_drill_puts_it_back(conn, server, next_one):
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.drills WHERE ended_at IS NULL").fetchone() == (0,)
 
 
-def test_what_somebody_put_back_by_hand_is_left_alone(conn):
+def test_a_schedule_restored_by_hand_is_left_alone(conn):
     schedule(conn, "schedule(%s, '0 2 * * *', 'SELECT 1')", DAILY)
     result = hold(conn, lambda: schedule(conn, "schedule(%s, '0 3 * * *', 'SELECT 1')", DAILY))
-    assert failed(result)[-1] == "schedule put back"
+    assert failed(result)[-1] == "schedule restored"
     assert [job[1] for job in listed(conn)] == ["0 3 * * *"]
 
 

@@ -1,4 +1,4 @@
-"""What a channel's delivery proves, and what is refused before anything is tried."""
+"""What a channel's delivery proves, and which drills are refused before they start."""
 
 from __future__ import annotations
 
@@ -44,19 +44,17 @@ def delivery(state: str, after: float | None = None, *, attempts: int = 1, error
             delivery("sent", 1, error="refused: b@x: 550"), False, "accepted, but refused: b@x: 550", id="not by all"
         ),
         pytest.param(delivery("dead", error="404 gone"), False, "refused for good: 404 gone", id="dead"),
-        pytest.param(
-            delivery("pending", error="503"), False, "not accepted in 1m: 503; it goes on being tried", id="down"
-        ),
+        pytest.param(delivery("pending", error="503"), False, "not accepted in 1m: 503; still retrying", id="down"),
         pytest.param(
             delivery("pending", attempts=0),
             False,
-            "nobody tried in 1m: no deliverer holds this channel; run: airflow jobmon doctor",
-            id="nobody",
+            "no attempt in 1m: nothing delivers to this channel; run: airflow jobmon doctor",
+            id="no deliverer",
         ),
         pytest.param(delivery("silenced", error="until noon"), False, "silenced: until noon", id="silenced"),
     ],
 )
-def test_a_channel_has_accepted_it_whole_and_in_time_or_says_why_not(found, ok, observed):
+def test_a_channel_accepted_the_whole_message_in_time_or_the_step_says_why_not(found, ok, observed):
     step = accepted_by(found, NOW, LIMIT)
     assert (step.ok, step.observed) == (ok, observed)
 
@@ -68,7 +66,7 @@ def test_a_channel_has_accepted_it_whole_and_in_time_or_says_why_not(found, ok, 
     st.none() | texts,
     st.floats(0, 600),
 )
-def test_only_what_was_sent_passes_and_what_passed_was_settled(state, after, attempts, error, seconds):
+def test_only_a_settled_delivery_that_was_sent_passes(state, after, attempts, error, seconds):
     found = delivery(state, after, attempts=attempts, error=error)
     step = accepted_by(found, NOW, timedelta(seconds=seconds))
     assert step.observed.isprintable()
@@ -78,11 +76,11 @@ def test_only_what_was_sent_passes_and_what_passed_was_settled(state, after, att
 
 
 @pytest.mark.parametrize(("kind", "minutes"), [("smtp", 5), ("resend", 5), ("slackwebhook", 1), ("http", 1), (None, 1)])
-def test_mail_may_take_five_minutes_and_all_else_one(kind, minutes):
+def test_mail_may_take_five_minutes_and_other_channels_one(kind, minutes):
     assert limit_of(kind) == timedelta(minutes=minutes)
 
 
-def test_the_error_of_a_drill_is_its_own_and_marks_it():
+def test_the_simulated_error_is_unique_and_marks_a_drill():
     one, other = simulated_error(uuid4()), simulated_error(uuid4())
     assert one != other
     assert one.startswith(f"{DRILL_PREFIX} - Please ignore this simulated failure")
@@ -99,23 +97,23 @@ def test_the_error_of_a_drill_is_its_own_and_marks_it():
         ("failure", "a\0", "cannot store"),
     ],
 )
-def test_a_drill_that_there_is_not_is_refused(drill, job_name, said):
+def test_an_unknown_drill_or_an_impossible_name_is_refused(drill, job_name, said):
     with pytest.raises(ConfigurationError, match=said):
         check_drill(drill, job_name)
 
 
 @pytest.mark.parametrize("within", ["0s", timedelta(0), "61m", timedelta(seconds=-1), "1"])
-def test_how_long_it_may_wait_is_bounded(within):
+def test_the_time_a_drill_may_wait_is_bounded(within):
     with pytest.raises(ConfigurationError):
         read_within(within)
 
 
-def test_the_report_names_first_what_was_not_as_expected():
+def test_the_report_lists_failed_steps_first():
     steps = (Step("a", "x", "x", ok=True), Step("b", "x", "y", ok=False, seconds=1.5))
     report = drill_report(DrillResult(uuid4(), "failure", "nightly", NOW, steps))
     assert (report.title, report.severity) == ("Alert Drill Failed: nightly", Health.CRITICAL)
-    assert report.summary == "The failure drill failed in 1 of 2 steps: b: y."
+    assert report.summary == "The failure drill failed 1 of 2 steps: b: y."
     assert report.sections[0].table is not None
     assert report.sections[0].table.rows[0] == ("✗ b", "x", "y", "1.50")
     good = drill_report(DrillResult(uuid4(), "failure", "nightly", NOW, steps[:1]))
-    assert (good.severity, good.summary) == (Health.OK, "The failure drill passed in all its 1 steps.")
+    assert (good.severity, good.summary) == (Health.OK, "The failure drill passed: 1 step as expected.")
