@@ -1,9 +1,9 @@
-"""Proves that alerts arrive: trigger it by hand after each change to channels or connections, and each month.
+"""Verifies that alerts arrive. Trigger it after each change to channels or connections, and once a month.
 
-`failure` logs a simulated failed run and follows it to every channel of the job; `missed` tells what would be told if
-the job's next run did not come. Both say TEST ALERT, open no incident and leave nothing behind. The task's log shows
-each step, what was expected and observed, and how long it took; its XCom holds them. It fails where an alert did not
-arrive.
+`failure` logs a simulated failed run and follows its alert to every channel of the job; `missed` sends the alert that
+would be sent if the job's next run did not start. Both say TEST ALERT, open no incident and leave nothing behind. The
+task's log and XCom show each step: what was expected, what was observed, and how long it took. The task fails if an
+alert does not arrive.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow_jobmon.operators import AlertDrillOperator
 
 with DAG(
     dag_id="jobmon_alert_test",
-    description="Proves that alerts arrive, by one that says TEST ALERT",
+    description="Verifies that alerts arrive, with a TEST ALERT",
     schedule=None,
     is_paused_upon_creation=False,
     params={
@@ -22,7 +22,7 @@ with DAG(
             "failure",
             enum=["failure", "missed"],
             title="Drill",
-            description="failure: a simulated failed run. missed: a run that does not come.",
+            description="failure: a simulated failed run. missed: a run that does not start.",
         ),
         "job_name": Param(
             "update-installment-statuses",
@@ -31,7 +31,7 @@ with DAG(
             maxLength=500,
             pattern=r"\S",
             title="Job",
-            description="The name that the job logs its runs under; any name for failure.",
+            description="The job's name in the log; for failure, any name.",
         ),
     },
     tags=["jobmon"],

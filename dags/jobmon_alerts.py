@@ -1,7 +1,7 @@
-"""Delivers alerts within seconds: woken whenever the watcher in the triggerer finds one that is due.
+"""Delivers alerts within seconds. The watcher in the triggerer starts it whenever an alert is due.
 
-Keep this DAG on: a paused one has no watcher. `airflow jobmon listen` does the same as a process of its own; both may
-run at once.
+Keep this DAG unpaused: while it is paused, no watcher runs in the triggerer. `airflow jobmon listen` does the same as a
+process of its own; both can run at once.
 """
 
 from __future__ import annotations

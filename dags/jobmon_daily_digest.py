@@ -1,6 +1,6 @@
-"""The morning check: health of all jobs, failures of the last 24 hours, what did not run, what is open; short.
+"""The morning check: the health of all jobs, failures of the last 24 hours, missed runs and open incidents.
 
-When all is well it is one line. `CHANNELS` says who gets it: each team may have a DAG of its own.
+If all jobs are healthy, the digest is one line. `CHANNELS` selects the recipients; each team can have a DAG of its own.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from airflow.sdk import DAG
 from airflow_jobmon.operators import JobReportOperator
 
 CHANNELS = None
-"""Connection ids, like ["oncall_slack", "oncall_mail"]; None: those of [jobmon] channels."""
+"""Connection ids, like ["oncall_slack", "oncall_mail"]; None: [jobmon] channels."""
 
 with DAG(
     dag_id="jobmon_daily_digest",
-    description="Tells on-call each morning how the jobs are",
+    description="Sends on-call the health of all jobs each morning",
     schedule="0 7 * * *",
     start_date=datetime(2025, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own zone
     catchup=False,

@@ -1,8 +1,8 @@
-"""Tries the real job from end to end: makes an installment that is past due, calls the job, looks what became of it.
+"""Tests the real job from end to end: creates an overdue installment, runs the job, and checks the result.
 
-Trigger it by hand. The job is called over HTTP, as an edge function is, by the connection (type http) that the form
-asks for; its extras are sent as headers, so the key belongs there: {"Authorization": "Bearer ..."}. Left empty, the job
-is called by SQL. The run is a real one. The test data is removed at the end, whatever happened.
+Trigger it by hand. The form asks for an HTTP connection that calls the job, as an edge function is called; its extras
+are sent as headers, so put a key there: {"Authorization": "Bearer ..."}. If the field is empty, the job is called by
+SQL. The run is a real one. The test data is always removed at the end.
 
 Adapt the statements below to your own tables.
 """
@@ -44,7 +44,7 @@ def database() -> Any:
 
 with DAG(
     dag_id="jobmon_end_to_end_test",
-    description="Tries the real job on test data",
+    description="Tests the real job on test data",
     schedule=None,
     is_paused_upon_creation=False,
     max_active_runs=1,
@@ -55,7 +55,7 @@ with DAG(
             pattern=r"^[\w.-]*$",
             maxLength=200,
             title="HTTP connection",
-            description="Connection (type http) by which the job is called; empty: by SQL, in the job log's database.",
+            description="Connection (type http) that calls the job. Empty: call it by SQL, in the job log's database.",
         )
     },
     tags=["jobmon"],
@@ -68,7 +68,7 @@ with DAG(
 
     @task
     def call_job(params: dict[str, Any] | None = None) -> str:
-        """Returns the moment before the call, by the database's clock: the run to wait for starts after it."""
+        """Returns the time before the call, by the database's clock: the run to wait for starts after it."""
         before: str = database().get_first("SELECT clock_timestamp()")[0].isoformat()
         if conn_id := (params or {}).get("http_conn_id"):
             from airflow.providers.http.hooks.http import HttpHook  # noqa: PLC0415
@@ -82,7 +82,7 @@ with DAG(
     def look(installment: int) -> str:
         status: str = database().get_first(CHECK, parameters={"installment": installment})[0]
         if status != "overdue":
-            raise AirflowFailException(f"installment {installment} is {status!r}, and should be 'overdue'")
+            raise AirflowFailException(f"installment {installment} is {status!r}; it should be 'overdue'")
         return status
 
     @teardown

@@ -1,7 +1,7 @@
-"""Checks every job each hour: failed, missed, stuck, slow, success rate; records incidents and delivers alerts.
+"""Evaluates every job each hour: failed, missed, stuck, slow, success rate. Records incidents and delivers alerts.
 
-The list below is the registry of this DAG: what is expected of which job. It is applied at each run, and a job taken
-off the list is taken off the registry. Jobs may as well be registered by `airflow jobmon jobs apply FILE.yaml`.
+The list below is this DAG's job registry: the expectations of each job. Each run applies it, and a job that you remove
+from the list leaves the registry. To register jobs from a file instead: `airflow jobmon jobs apply FILE.yaml`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow_jobmon.notifiers import JobSlackNotifier
 from airflow_jobmon.operators import JobHealthOperator
 
 SLACK = "slackwebhook_default"
-"""The connection that is told when the check itself fails or does not end in time."""
+"""The connection that is notified if the check itself fails or does not finish in time."""
 
 with DAG(
     dag_id="jobmon_hourly_health_check",

@@ -1,8 +1,8 @@
-"""The monthly audit: exports all queries, archives old runs, proves that alerts still arrive, and reports it.
+"""The monthly audit: exports all queries, archives old runs, verifies that alerts arrive, and reports the results.
 
-The drills reach every channel that alerts go to. The report names what was exported (with row counts and checksums),
-what was archived, how long each channel took, and the error texts that are new since the last audit, for the review of
-the runbook. The last task fails where something was not done or not proven.
+The drills reach every channel that alerts go to. The report lists what was exported (with row counts and checksums),
+what was archived, how long each channel took, and the error texts that are new since the last audit, for a review of
+the runbook. The last task fails if a step was not completed or verified.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from airflow.sdk import DAG, Param, task
 from airflow_jobmon.operators import AlertDrillOperator, ArchiveJobsLogOperator, JobReportOperator
 
 CHANNELS = None
-"""Who gets the report, like ["sysadmin_mail"]; None: those of [jobmon] channels."""
+"""Connection ids of the recipients, like ["sysadmin_mail"]; None: [jobmon] channels."""
 
 with DAG(
     dag_id="jobmon_monthly_audit",
-    description="Exports, archives and proves that alerts still arrive",
+    description="Exports, archives and verifies that alerts arrive",
     schedule="0 9 1 * *",
     start_date=datetime(2025, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own zone
     catchup=False,
@@ -41,7 +41,7 @@ with DAG(
             minLength=1,
             pattern=r"\S",
             title="Keep at",
-            description="Directory for the export, like s3://aws_default@audits/jobmon; empty: one in AIRFLOW_HOME.",
+            description="Directory for the export, like s3://aws_default@audits/jobmon. Empty: one in AIRFLOW_HOME.",
         ),
     },
     tags=["jobmon"],
@@ -56,7 +56,7 @@ with DAG(
 
     @task
     def jobs_to_drill(params: dict[str, str | None] | None = None) -> list[str]:
-        """As few as it takes to reach every channel."""
+        """The fewest jobs whose drills reach every channel."""
         from airflow_jobmon.runtime.report import find_jobs_to_drill  # noqa: PLC0415 - only when it runs
 
         return find_jobs_to_drill(job_name=(params or {}).get("job_name"))

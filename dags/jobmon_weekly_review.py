@@ -1,7 +1,7 @@
-"""The weekly review: success against 95 and 98 %, durations and records of each job beside the week before.
+"""The weekly review: each job's success rate (against 95 and 98 %), durations and records, beside the week before.
 
-It names what to act on and which clock changes of the coming week touch a schedule. `KEEP_AT` keeps it as a page with
-charts too; where a browser can open that directory, give its address as `PAGE_URL`, and messages link to it.
+It lists action items, and the clock changes of the coming week that affect a schedule. Set `KEEP_AT` to also keep it as
+a page with charts; if a browser can open that directory, set its address as `PAGE_URL`, and messages link to the page.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow.sdk import DAG
 from airflow_jobmon.operators import JobReportOperator
 
 CHANNELS = None
-"""Connection ids, like ["devops_slack"]; None: those of [jobmon] channels."""
+"""Connection ids, like ["devops_slack"]; None: [jobmon] channels."""
 
 KEEP_AT = None
 """Where to keep the page, like "s3://aws_default@reports/jobmon" or "file:///srv/reports"; None: nowhere."""
@@ -22,7 +22,7 @@ PAGE_URL = None
 
 with DAG(
     dag_id="jobmon_weekly_review",
-    description="Tells DevOps each Monday how the week of each job was",
+    description="Sends DevOps a review of each job's week on Mondays",
     schedule="0 8 * * 1",
     start_date=datetime(2025, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own zone
     catchup=False,

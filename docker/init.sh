@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What has to be there before anything else starts; run again at each start, and safe then.
+# Prepares both databases before anything else starts. Runs at each start, and is safe to repeat.
 set -euo pipefail
 airflow db migrate
 airflow users create --username admin --role Admin --firstname Admin --lastname Admin --email admin@example.com \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The jobs, as a cron would run them: reminders each minute, installments each hour. A failed one is in the log; go on.
+# Runs the jobs as cron would: reminders every minute, installments every hour. A failed run is in the log; continue.
 set -uo pipefail
 for ((minute = 0; ; minute++)); do
   psql -X -q -c 'CALL public.send_payment_reminders()'

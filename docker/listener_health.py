@@ -1,4 +1,4 @@
-"""Exits with 0 while the `airflow jobmon listen` of this host has given a sign of life within a minute."""
+"""Exits with 0 if `airflow jobmon listen` on this host has sent a heartbeat within the last minute."""
 
 from __future__ import annotations
 

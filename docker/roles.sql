@@ -1,4 +1,4 @@
--- Logins with the least rights, after each migration; passwords come from the environment.
+-- Creates logins with the least privileges, after each migration. Passwords come from the environment.
 \set ON_ERROR_STOP on
 \getenv jobmon_password JOBMON_DB_PASSWORD
 \getenv grafana_password GRAFANA_DB_PASSWORD
@@ -12,5 +12,5 @@ ALTER ROLE jobmon PASSWORD :'jobmon_password';
 ALTER ROLE grafana PASSWORD :'grafana_password';
 GRANT jobmon_operator TO jobmon;
 GRANT jobmon_reader TO grafana;
--- Drills write a run and take it away again; archiving moves runs.
+-- Drills insert a run and delete it again; archiving moves runs.
 GRANT SELECT, INSERT, UPDATE, DELETE ON public.jobs_log TO jobmon;

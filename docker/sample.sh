@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fills the empty database of the jobs with the demo's sample system: tables, procedures, and 90 days of runs.
+# Fills the empty jobs database with the demo's sample system: tables, procedures, and 90 days of runs.
 set -euo pipefail
 sample=${SAMPLE:-/sample}
 psql -X -q -v ON_ERROR_STOP=1 --single-transaction -o /dev/null \

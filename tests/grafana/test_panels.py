@@ -136,13 +136,13 @@ def test_the_worst_job_stands_first_and_its_incident_says_who_was_told(full):
     assert [row["Job"] for row in panel(full, "Jobs")] == ["sync", "load"]
     (incident,) = panel(full, "Open incidents")
     assert (incident["Job"], incident["Kind"]) == ("sync", "failed")
-    assert incident["Told"] in {"nobody", "mail: dead, slack: sent"}
+    assert incident["Notified"] in {"no one", "mail: dead, slack: sent"}
 
 
 def test_drills_are_not_among_the_runs_and_running_ones_are(full):
     since_yesterday = (datetime.now(UTC) - YESTERDAY) / timedelta(days=1)
     runs = panel(full, "Recent runs", View(["load"], days=since_yesterday + 0.25))
-    assert [row["Ended"] for row in runs] == ["running", "success"]
+    assert [row["Status"] for row in runs] == ["running", "success"]
     assert len(panel(full, "Recent runs")) == 22
 
 
