@@ -109,7 +109,7 @@ def evaluate(
                 state.job, facts, health, open_ones, failures, name in noted, failures_in_a_row.get(name, {})
             )
             evaluation = evaluate_incidents(inputs, context)
-            late = _late_runs(asked.facts.passed(name), state, settings, inputs, context)
+            late = _late_runs(asked.facts.passed_deadline(name), state, settings, inputs, context)
         except BEYOND_RECKONING:
             log.exception("job %.200r cannot be judged; the others are", name)
             evaluations.append(not_evaluated(state.job, facts))
@@ -177,7 +177,7 @@ def _new_failures(
     more = repository.uncounted([run for key, run in newest.items() if key not in from_events])
     uncounted = asked.uncounted() | more()
     found = {key: run for key, run in (from_events | newest).items() if (run.job_name, run.id) in uncounted}
-    found |= {_key(run): run for facts in gathered for run in asked.facts.overlooked(facts.job_name)}
+    found |= {_key(run): run for facts in gathered for run in asked.facts.uncounted_failures(facts.job_name)}
     by_job: dict[str, list[Run]] = defaultdict(list)
     for run in found.values():
         by_job[run.job_name].append(run)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -17,6 +17,7 @@ from airflow_jobmon.core.rules.lateness import PassedDeadline
 from airflow_jobmon.core.schedule.learned import LearnedSchedule
 from airflow_jobmon.core.times import parse_moment
 from airflow_jobmon.postgres.queries import load_queries
+from airflow_jobmon.postgres.rows import tuple_row
 
 Connection = psycopg.Connection[Any]
 
@@ -39,21 +40,104 @@ def known_names(conn: Connection, names: Sequence[str]) -> set[str]:
     return {name for (name,) in conn.execute(load_queries("facts")["known_names"], {"names": list(names)})}
 
 
-class PendingFacts:
-    """Facts that were asked for; the first use waits for them."""
+class FactsRow(NamedTuple):
+    """One row of the query `facts`, or of `facts_at`, which leaves out the last four."""
 
-    def __init__(self, asked: psycopg.Cursor[Any], *, windows: bool) -> None:
-        self._asked = asked
-        self._windows = windows
+    name: str
+    newest_id: str | None
+    newest_started_at: datetime
+    newest_completed_at: datetime | None
+    newest_status: str
+    newest_records_updated: int | None
+    newest_error_message: str | None
+    newest_is_finished: bool | None
+    finished_id: str | None
+    finished_started_at: datetime
+    finished_completed_at: datetime | None
+    finished_status: str
+    finished_records_updated: int | None
+    finished_error_message: str | None
+    success_id: str | None
+    success_started_at: datetime
+    success_completed_at: datetime | None
+    success_status: str
+    success_records_updated: int | None
+    success_error_message: str | None
+    failed_in_a_row: int
+    failing_since: datetime | None
+    newest_run: str
+    longest_success: timedelta | None
+    finished: int | None
+    succeeded: int | None
+    requested_at: datetime | None = None
+    uncounted: Sequence[dict[str, Any]] | None = None
+    due_at: datetime | None = None
+    starts: Sequence[datetime] | None = None
+
+    def newest(self) -> Run | None:
+        if self.newest_id is None:
+            return None
+        return Run(
+            id=self.newest_id,
+            job_name=self.name,
+            started_at=self.newest_started_at,
+            completed_at=self.newest_completed_at,
+            status=self.newest_status,
+            records_updated=self.newest_records_updated,
+            error_message=self.newest_error_message,
+        )
+
+    def newest_finished(self) -> Run | None:
+        """Where the newest run is not finished."""
+        if self.finished_id is None:
+            return None
+        return Run(
+            id=self.finished_id,
+            job_name=self.name,
+            started_at=self.finished_started_at,
+            completed_at=self.finished_completed_at,
+            status=self.finished_status,
+            records_updated=self.finished_records_updated,
+            error_message=self.finished_error_message,
+        )
+
+    def newest_success(self) -> Run | None:
+        """Where the last finished run failed."""
+        if self.success_id is None:
+            return None
+        return Run(
+            id=self.success_id,
+            job_name=self.name,
+            started_at=self.success_started_at,
+            completed_at=self.success_completed_at,
+            status=self.success_status,
+            records_updated=self.success_records_updated,
+            error_message=self.success_error_message,
+        )
+
+    def came_at(self) -> datetime | None:
+        """When the first run started after the stored deadline, where that passed before the newest run started."""
+        if self.due_at is None or not self.starts:
+            return None
+        return next((start for start in self.starts if start > self.due_at), None)
+
+
+class PendingFacts:
+    """Facts that were requested; the first use waits for them."""
+
+    def __init__(self, cursor: psycopg.Cursor[FactsRow], *, window_counted: bool) -> None:
+        self._cursor = cursor
+        self._window_counted = window_counted
 
     @cached_property
-    def _rows(self) -> dict[str, Sequence[Any]]:
-        return {row[0]: row for row in self._asked.fetchall()}
+    def _rows(self) -> dict[str, FactsRow]:
+        return {row.name: row for row in self._cursor.fetchall()}
 
     @cached_property
     def requested_at(self) -> datetime:
-        """When they were asked for, by the database's clock, which all watchers share."""
-        return max((row[1] for row in self._rows.values()), default=datetime.now(UTC))
+        """When they were requested, by the database's clock, which all watchers share."""
+        moments = [row.requested_at for row in self._rows.values() if row.requested_at is not None]
+        return max(moments, default=datetime.now(UTC))
 
     def of(
         self,
@@ -63,79 +147,64 @@ class PendingFacts:
         learned_schedule: LearnedSchedule | None = None,
         window: Window | None = None,
     ) -> JobFacts:
-        """Of a job that was registered or first seen at `known_since`, and got its schedule at `scheduled_since`.
+        """The facts of a job that was registered or first seen at `known_since`, and scheduled at `scheduled_since`.
 
-        `learned_schedule` was learned before, `window` what was counted before, where it was not counted now.
+        `learned_schedule` was learned before; `window` was counted before, and is used where it was not counted now.
         """
         row = self._rows[job.name]
-        if self._windows:
-            window = Window(job.window_days, *row[25:27])
-        return _facts(row, known_since, scheduled_since, learned_schedule, window)
+        newest = row.newest()
+        last_finished = newest if row.newest_is_finished else row.newest_finished()
+        succeeded = last_finished is not None and last_finished.status == SUCCESS
+        if self._window_counted:
+            window = Window(job.window_days, row.finished or 0, row.succeeded or 0)
+        return JobFacts(
+            job_name=row.name,
+            registered_at=known_since,
+            scheduled_since=scheduled_since,
+            learned_schedule=learned_schedule,
+            newest=newest,
+            last_finished=last_finished,
+            last_success=last_finished if succeeded else row.newest_success(),
+            failed_in_a_row=row.failed_in_a_row,
+            failing_since=row.failing_since,
+            longest_success=row.longest_success,
+            window=window,
+            came_at=row.came_at(),
+            newest_run=row.newest_run,
+        )
 
-    def overlooked(self, job_name: str) -> list[Run]:
-        """Recent failed runs that nobody counted, where the stored verdict stood on other runs than there are now."""
+    def uncounted_failures(self, job_name: str) -> list[Run]:
+        """Recent failed runs that no incident counted, where the stored health was evaluated from other runs."""
         return [
-            Run(run_id, job_name, parse_moment(started), completed and parse_moment(completed), FAILED, None, error)
-            for run_id, started, completed, error in self._rows[job_name][27] or ()
+            Run(
+                failure["id"],
+                job_name,
+                parse_moment(failure["started_at"]),
+                failure["completed_at"] and parse_moment(failure["completed_at"]),
+                FAILED,
+                error_message=failure["error_message"],
+            )
+            for failure in self._rows[job_name].uncounted or ()
         ]
 
-    def passed(self, job_name: str) -> PassedDeadline | None:
+    def passed_deadline(self, job_name: str) -> PassedDeadline | None:
         """The stored deadline, where it passed before the newest run started."""
-        due_at, starts = self._rows[job_name][28:30]
-        return PassedDeadline(due_at, tuple(starts)) if starts else None
+        row = self._rows[job_name]
+        return PassedDeadline(row.due_at, tuple(row.starts)) if row.due_at is not None and row.starts else None
 
 
 def request_facts(
     conn: Connection, names: Sequence[str], *, at: datetime | None = None, count_window: bool = True
 ) -> PendingFacts:
-    """Ask for the facts of these jobs, in one query.
+    """Request the facts of these jobs, in one query.
 
-    `at` shows the log as it stood then, so with what was archived since. Without `count_window` the success rate is not
-    counted: its cost grows with the history, and an alert must not wait for it.
+    `at` shows the log as it stood then, archived runs included. Without `count_window` the success rate is not counted:
+    its cost grows with the history, and an alert must not wait for it. With `at` it always is.
     """
-    query = load_queries("facts")["facts"]
+    queries = load_queries("facts")
+    given = {"names": list(names), "window_days": _WINDOW_DAYS}
+    cursor = conn.cursor(row_factory=tuple_row(FactsRow))
     if at is not None:
-        query = query.replace("airflow_jobmon.runs", "airflow_jobmon.history")
-    given = {
-        "names": list(names),
-        "at": at,
-        "count_window": count_window,
-        "window_days": _WINDOW_DAYS,
-        "news": RECENT,
-    }
-    return PendingFacts(conn.execute(query, given), windows=count_window)
-
-
-def _facts(
-    row: Sequence[Any],
-    registered_at: datetime,
-    scheduled_since: datetime | None,
-    learned_schedule: LearnedSchedule | None,
-    window: Window | None,
-) -> JobFacts:
-    name = row[0]
-    newest = _run(name, row[2:8])
-    last_finished = newest if row[8] else _run(name, row[9:15])
-    succeeded = last_finished is not None and last_finished.status == SUCCESS
-    return JobFacts(
-        job_name=name,
-        registered_at=registered_at,
-        scheduled_since=scheduled_since,
-        learned_schedule=learned_schedule,
-        newest=newest,
-        last_finished=last_finished,
-        last_success=last_finished if succeeded else _run(name, row[15:21]),
-        failed_in_a_row=row[21],
-        failing_since=row[22],
-        longest_success=row[23],
-        window=window,
-        came_at=next((start for start in row[29] or () if start > row[28]), None),
-        newest_run=row[24],
-    )
-
-
-def _run(name: str, columns: Sequence[Any]) -> Run | None:
-    if columns[0] is None:
-        return None
-    run_id, started_at, completed_at, status, records_updated, error_message = columns
-    return Run(run_id, name, started_at, completed_at, status, records_updated, error_message)
+        return PendingFacts(cursor.execute(queries["facts_at"], {**given, "at": at}), window_counted=True)
+    cursor.execute(queries["facts"], {**given, "count_window": count_window, "recent": RECENT})
+    return PendingFacts(cursor, window_counted=count_window)

@@ -23,3 +23,9 @@ def test_queries_are_read_once():
 def test_a_file_that_is_not_there_is_an_error():
     with pytest.raises(FileNotFoundError):
         load_queries("nowhere")
+
+
+def test_queries_share_a_fragment():
+    fragment = (sql_directory() / "fragments" / "newest_runs.sql").read_text(encoding="utf-8").strip()
+    sharing = [load_queries("facts")["facts"], load_queries("facts")["facts_at"], load_queries("sweep")["changed_jobs"]]
+    assert all(fragment in query and "-- include:" not in query for query in sharing)
