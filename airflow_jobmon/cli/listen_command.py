@@ -15,7 +15,8 @@ import psycopg
 from airflow_jobmon.channels import Channel
 from airflow_jobmon.cli.command import command, migrated_target, read_target
 from airflow_jobmon.cli.output import CommandResult, printable
-from airflow_jobmon.delivery.sender import SEND_TIMEOUT, DeliveryService
+from airflow_jobmon.delivery.channel_sender import SEND_TIMEOUT
+from airflow_jobmon.delivery.service import DeliveryService
 from airflow_jobmon.errors import ConfigurationError, JobmonError
 from airflow_jobmon.monitoring.watcher import ReadTarget, Watcher
 from airflow_jobmon.postgres.connect import connect

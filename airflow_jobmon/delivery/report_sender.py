@@ -1,4 +1,4 @@
-"""Sends a report: stored as one message per channel, then delivered as alerts are, with the same retries."""
+"""Sends a report: stores one message per channel, and delivers them like alerts, with the same retries."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """Where a report went. unrendered: channels that could make no message of it, and why."""
+class SentReport:
+    """A report and its messages. unrendered: the channels that could not render it, and why."""
 
     report_id: int
     messages: tuple[ReportMessage, ...]
@@ -26,30 +26,32 @@ class Published:
 
     @property
     def failed(self) -> dict[str, str]:
-        """Channels that will never get it, and why; one that is only down for now gets it later."""
+        """The channels that will never get the report, and why; one that is only down now gets it later."""
         dead = {
             message.channel: message.last_error or "refused" for message in self.messages if message.state == "dead"
         }
         return {**self.unrendered, **dead}
 
 
-def publish(conninfo: str, report: Report, channels: Mapping[str, Channel], *, key: str | None = None) -> Published:
-    """Store the report, send it on these channels, and say how far it came.
+def send_report(
+    conninfo: str, report: Report, channels: Mapping[str, Channel], *, key: str | None = None
+) -> SentReport:
+    """Store the report, send it on these channels, and return the state of its messages.
 
-    What a channel does not take for now stays in the outbox: whoever delivers alerts sends it when its time comes.
-    key: names what asks for it, so that asking again sends nothing to a channel that took it, or will get it.
+    A message that a channel does not take now stays in the outbox and is delivered with the alerts, later.
+    key: identifies the report when it is sent again; a channel that took it, or will get it, is not sent it twice.
     """
     bodies, unrendered = {}, {}
     for name, channel in channels.items():
-        message = uuid4()
+        message_id = uuid4()
         try:
-            bodies[name] = (message, channel.render_report(report, key=message))
+            bodies[name] = (message_id, channel.render_report(report, key=message_id))
         except Exception as error:
-            log.exception("channel %s can make no message of the %s report", name, report.kind)
+            log.exception("channel %s cannot render the %s report", name, report.kind)
             unrendered[name] = f"cannot be rendered: {type(error).__name__}: {error}"
     with connect(conninfo) as conn:
         report_id = store_report(conn, report, bodies, key=key)
     deliver_due(conninfo, {name: channels[name] for name in bodies})
     with connect(conninfo) as conn:
         messages = tuple(message for message in messages_of(conn, report_id) if message.channel in bodies)
-    return Published(report_id, messages, unrendered)
+    return SentReport(report_id, messages, unrendered)

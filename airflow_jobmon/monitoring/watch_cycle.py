@@ -35,8 +35,8 @@ _DELIVERY_HEAD_START = 0.05
 
 
 @dataclass(slots=True)
-class WatcherStatus:
-    """What a watcher is doing.
+class LiveWatcherStatus:
+    """What a watcher in this process is doing.
 
     listens: NOTIFY arrives, so it need not poll. events, alerts: how many it has evaluated and made since its start.
     """
@@ -54,7 +54,7 @@ class WatchCycle:
     Call `connect` and `start`, then `run_once` again and again; `disconnect` to connect anew, `close` at the end.
     """
 
-    def __init__(self, status: WatcherStatus, *, kind: str, delivers: bool) -> None:
+    def __init__(self, status: LiveWatcherStatus, *, kind: str, delivers: bool) -> None:
         self._status = status
         self._watcher = WatcherIdentity(uuid4(), kind, socket.gethostname(), os.getpid(), delivers)
         self._settings = Settings()

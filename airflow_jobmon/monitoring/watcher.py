@@ -20,7 +20,7 @@ import psycopg
 
 from airflow_jobmon.core.rules.backoff import backoff
 from airflow_jobmon.errors import JobmonError
-from airflow_jobmon.monitoring.watch_cycle import WatchCycle, WatcherStatus
+from airflow_jobmon.monitoring.watch_cycle import LiveWatcherStatus, WatchCycle
 from airflow_jobmon.postgres.connect import aconnect
 from airflow_jobmon.settings import Settings
 
@@ -44,7 +44,7 @@ class Watcher:
     def __init__(self, read_target: ReadTarget, *, kind: str, delivers: bool) -> None:
         self._read_target = read_target
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jobmon-watcher")
-        self.status = WatcherStatus()
+        self.status = LiveWatcherStatus()
         self._cycle = WatchCycle(self.status, kind=kind, delivers=delivers)  # used in that thread only
 
     async def alerts_due(self) -> AsyncGenerator[None]:

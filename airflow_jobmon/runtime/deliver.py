@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_jobmon.channels import Channel
-from airflow_jobmon.delivery.sender import DeliveryReport, deliver_due
+from airflow_jobmon.delivery.channel_sender import DeliveryResult
+from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.outbox import addressed_channels, notifier_channels
 from airflow_jobmon.runtime.connections import open_channels
@@ -25,9 +26,9 @@ def channels_to_serve(
     return {**held, **opened}, {name: why for name, why in problems.items() if name not in elsewhere}
 
 
-def deliver(conninfo: str, settings: Settings, given: Mapping[str, Channel] | None = None) -> DeliveryReport:
-    """Send everything that is due; the report's `unopened` holds the channels that could not be opened."""
+def deliver(conninfo: str, settings: Settings, given: Mapping[str, Channel] | None = None) -> DeliveryResult:
+    """Send everything that is due; the result's `unopened` holds the channels that could not be opened."""
     channels, problems = channels_to_serve(conninfo, settings, given)
-    report = deliver_due(conninfo, channels)
-    report.unopened = problems
-    return report
+    result = deliver_due(conninfo, channels)
+    result.unopened = problems
+    return result

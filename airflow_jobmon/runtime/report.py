@@ -12,7 +12,7 @@ from airflow_jobmon import settings as configuration
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.rendering.messages import is_link
 from airflow_jobmon.core.reports.review_page import page_name
-from airflow_jobmon.delivery.report_sender import publish
+from airflow_jobmon.delivery.report_sender import send_report
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import check_schema
 from airflow_jobmon.reports.audit import audit, drill_targets
@@ -128,7 +128,5 @@ def announce(
         listed = channels.split(",") if isinstance(channels, str) else channels
         names = [name.strip() for name in listed if name.strip()]
     opened, problems = open_channels(dict.fromkeys(names))
-    published = publish(conninfo, report, opened, key=key)
-    return Announced(
-        {message.channel: message.state for message in published.messages}, {**problems, **published.failed}
-    )
+    sent = send_report(conninfo, report, opened, key=key)
+    return Announced({message.channel: message.state for message in sent.messages}, {**problems, **sent.failed})

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_jobmon.channels import Channel
-from airflow_jobmon.delivery.sender import DeliveryService
+from airflow_jobmon.delivery.service import DeliveryService
 from airflow_jobmon.monitoring.watcher import Watcher
 from airflow_jobmon.settings import Settings
 from tests.support.running_watchers import at

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from airflow_jobmon.delivery.sender import SEND_TIMEOUT, deliver_due
+from airflow_jobmon.delivery.channel_sender import SEND_TIMEOUT
+from airflow_jobmon.delivery.sender import deliver_due
 from demo.ports import free_port
 from tests.support.delivery_faults import (
     ACCEPTED,

@@ -1,4 +1,4 @@
-"""Reports on their way: stored before they are sent, tried again like alerts, and never regrouped."""
+"""Reports are stored before they are sent, retried like alerts, and never regrouped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.delivery.report_sender import publish
+from airflow_jobmon.delivery.report_sender import send_report
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
 from airflow_jobmon.postgres.outbox import addressed_channels, newest_due
@@ -18,14 +18,14 @@ from tests.support.sample_reports import a_report
 from tests.support.servers import http_server, reply, smtp_server
 
 
-def test_a_report_reaches_every_channel_and_is_kept(conn, database, monkeypatch):
+def test_a_report_reaches_every_channel_and_is_stored(conn, database, monkeypatch):
     with http_server(reply(200, '{"ok": true, "id": "1"}')) as server, smtp_server() as mailbox:
         kinds = ("slackwebhook", "slack", "resend", "http")
         named = {kind: connection(kind, server.url) for kind in kinds}
         channels = opened(monkeypatch, mail=mail_connection(mailbox.port), **named)
-        published = publish(database, a_report(), channels)
-        assert published.failed == {}
-        assert [(message.channel, message.state) for message in published.messages] == [
+        sent = send_report(database, a_report(), channels)
+        assert sent.failed == {}
+        assert [(message.channel, message.state) for message in sent.messages] == [
             (name, "sent") for name in sorted(["mail", *kinds])
         ]
         assert len(server.requests) == 4
@@ -42,63 +42,65 @@ def test_a_report_reaches_every_channel_and_is_kept(conn, database, monkeypatch)
         pytest.param(DeliveryError("broke off", retry_after=60), id="perhaps taken"),
     ],
 )
-def test_a_channel_that_is_down_gets_the_same_bytes_later_from_whoever_delivers(conn, database, error):
+def test_a_channel_that_is_down_gets_the_same_bytes_with_a_later_delivery(conn, database, error):
     slack = Recorder("slack", lambda attempt: error if attempt == 1 else Accepted())
-    published = publish(database, a_report(), {"slack": slack})
-    assert [message.state for message in published.messages] == ["open"]
-    assert published.failed == {}
+    sent = send_report(database, a_report(), {"slack": slack})
+    assert [message.state for message in sent.messages] == ["open"]
+    assert sent.failed == {}
     assert addressed_channels(conn) == {"slack"}
     let_time_pass(conn, "slack")
     assert newest_due(conn) == 0
     deliver_due(database, {"slack": slack})
-    [message] = messages_of(conn, published.report_id)
+    [message] = messages_of(conn, sent.report_id)
     assert (message.state, message.attempts) == ("sent", 2)
     assert slack.bodies[0] == slack.bodies[1]
     assert slack.sent[0][0] == slack.sent[1][0]
     assert newest_due(conn) is None
 
 
-def test_a_channel_that_refuses_for_good_is_named_and_the_others_have_it(conn, database):
+def test_a_channel_that_refuses_for_good_is_named_and_the_others_get_the_report(conn, database):
     dead = Recorder("dead", lambda _: PermanentDeliveryError("404 no_team"))
     good = Recorder("good")
-    published = publish(database, a_report(), {"dead": dead, "good": good})
-    assert published.failed == {"dead": "404 no_team"}
+    sent = send_report(database, a_report(), {"dead": dead, "good": good})
+    assert sent.failed == {"dead": "404 no_team"}
     assert len(good.sent) == 1
 
 
-def test_a_report_that_a_channel_cannot_render_is_named_and_the_others_have_it(database):
+def test_a_channel_that_cannot_render_a_report_is_named_and_the_others_get_it(database):
     class Broken(Recorder):
         def render_report(self, report, *, key):
             raise ValueError("no such block")
 
     good = Recorder("good")
-    published = publish(database, a_report(), {"broken": Broken("broken"), "good": good})
-    assert published.failed == {"broken": "cannot be rendered: ValueError: no such block"}
+    sent = send_report(database, a_report(), {"broken": Broken("broken"), "good": good})
+    assert sent.failed == {"broken": "cannot be rendered: ValueError: no such block"}
     assert len(good.sent) == 1
 
 
-def test_alerts_that_wait_beside_a_report_go_in_messages_of_their_own(conn, database):
+def test_pending_alerts_are_not_put_into_the_message_of_a_report(conn, database):
     slack = Recorder("slack")
     for number in range(8):
         tell(conn, f"job-{number}", "slack")
-    publish(database, a_report(), {"slack": slack})
+    send_report(database, a_report(), {"slack": slack})
     assert sorted(len(lines) for _, lines, _ in slack.sent) == [1, 8]
 
 
-def test_without_channels_a_report_is_kept_all_the_same(conn, database):
-    assert publish(database, a_report(), {}).messages == ()
+def test_a_report_without_channels_is_stored_too(conn, database):
+    assert send_report(database, a_report(), {}).messages == ()
     assert latest_report(conn, "daily") is not None
     assert latest_report(conn, "weekly") is None
 
 
-def test_a_report_that_is_made_again_goes_only_where_it_was_not_taken(conn, database):
+def test_a_report_that_is_sent_again_goes_only_to_channels_that_did_not_take_it(conn, database):
     taken, refusing = Recorder("taken"), Recorder("refusing", lambda _: PermanentDeliveryError("404 no_team"))
     down = Recorder("down", lambda _: DeliveryError("429", rejected=True, retry_after=60))
-    first = publish(database, a_report(), {"taken": taken, "refusing": refusing, "down": down}, key="digest of today")
+    first = send_report(
+        database, a_report(), {"taken": taken, "refusing": refusing, "down": down}, key="digest of today"
+    )
     assert set(first.failed) == {"refusing"}
     mended, added = Recorder("refusing"), Recorder("added")
     channels = {"taken": taken, "refusing": mended, "down": down, "added": added}
-    again = publish(database, a_report(title="Made again"), channels, key="digest of today")
+    again = send_report(database, a_report(title="Made again"), channels, key="digest of today")
     assert again.report_id == first.report_id
     assert {message.channel: message.state for message in again.messages} == {
         "added": "sent", "down": "open", "refusing": "sent", "taken": "sent",
@@ -106,20 +108,20 @@ def test_a_report_that_is_made_again_goes_only_where_it_was_not_taken(conn, data
     assert again.failed == {}
     assert [len(channel.sent) for channel in (taken, mended, added)] == [1, 1, 1]
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.messages WHERE channel = 'down'").fetchone() == (1,)
-    publish(database, a_report(), {"taken": taken}, key="digest of tomorrow")
-    publish(database, a_report(), {"taken": taken})
-    publish(database, a_report(), {"taken": taken})
+    send_report(database, a_report(), {"taken": taken}, key="digest of tomorrow")
+    send_report(database, a_report(), {"taken": taken})
+    send_report(database, a_report(), {"taken": taken})
     assert len(taken.sent) == 4
 
 
-def test_a_channel_that_is_no_longer_asked_for_is_no_failure(database):
+def test_a_channel_that_is_no_longer_given_is_not_a_failure(database):
     refusing = Recorder("refusing", lambda _: PermanentDeliveryError("404 no_team"))
-    publish(database, a_report(), {"refusing": refusing}, key="digest")
-    assert publish(database, a_report(), {"other": Recorder("other")}, key="digest").failed == {}
+    send_report(database, a_report(), {"refusing": refusing}, key="digest")
+    assert send_report(database, a_report(), {"other": Recorder("other")}, key="digest").failed == {}
 
 
-def test_tries_at_the_same_moment_send_it_once(database):
+def test_simultaneous_attempts_send_it_once(database):
     slack = Recorder("slack")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: publish(database, a_report(), {"slack": slack}, key="digest"), range(4)))
+        list(pool.map(lambda _: send_report(database, a_report(), {"slack": slack}, key="digest"), range(4)))
     assert len(slack.sent) == 1

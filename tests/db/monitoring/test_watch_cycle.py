@@ -15,7 +15,7 @@ from airflow_jobmon.monitoring.checks import (
     evaluate_jobs,
     sweep,
 )
-from airflow_jobmon.monitoring.watch_cycle import WatchCycle, WatcherStatus
+from airflow_jobmon.monitoring.watch_cycle import LiveWatcherStatus, WatchCycle
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -82,7 +82,7 @@ def test_jobs_that_are_due_are_evaluated_without_a_sweep(conn):
 
 
 def test_a_cycle_evaluates_the_jobs_that_are_due_between_two_sweeps(conn, database):
-    cycle = WatchCycle(WatcherStatus(), kind="trigger", delivers=False)
+    cycle = WatchCycle(LiveWatcherStatus(), kind="trigger", delivers=False)
     cycle.connect(database, PATIENT)
     try:
         cycle.start()
@@ -101,7 +101,7 @@ def test_a_cycle_that_delivers_ends_at_the_first_alerts_of_a_sweep_and_the_next_
         [2 * BATCH],
     )
     conn.execute("DELETE FROM airflow_jobmon.events")
-    status = WatcherStatus()
+    status = LiveWatcherStatus()
     cycle = WatchCycle(status, kind="listen", delivers=True)
     cycle.connect(database, PATIENT)
     try:
