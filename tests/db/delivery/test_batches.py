@@ -1,4 +1,4 @@
-"""An outage of two hundred jobs is one or two messages on each channel, and so is its end."""
+"""An outage of two hundred jobs makes one or two messages on each channel, and so does its end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Sinks:
         self._seen = dict.fromkeys(self.channels, 0)
 
     def messages(self, channel: str) -> list:
-        """What arrived since the last time."""
+        """The messages that arrived since the last call."""
         if channel == "mail":
             arrived = [mail.message for mail in self.mail.mails]
         else:
@@ -70,7 +70,7 @@ def log_all(conn, status: str, *, minutes_ago: float, error: str | None = None) 
 
 
 def deliver(conn, database, sinks) -> None:
-    """What is due, and what comes due after the breath that follows a burst."""
+    """Deliver what is due, and what is due after the pause that follows a burst."""
     deliver_due(database, sinks.channels, patience=0)
     for channel in sinks.channels:
         let_time_pass(conn, channel)
@@ -80,7 +80,7 @@ def deliver(conn, database, sinks) -> None:
 
 
 def arrived(sinks, heading: str) -> None:
-    """One or two messages on each channel, that name at least 150 jobs, and count the others."""
+    """Each channel got one or two messages, which name at least 150 jobs and count the others."""
     for channel in sinks.channels:
         messages = sinks.messages(channel)
         assert 1 <= len(messages) <= 2, channel
@@ -92,7 +92,7 @@ def arrived(sinks, heading: str) -> None:
 
 
 def read(channel: str, message) -> str:
-    """All that a person sees of it, held to the limits of where they see it."""
+    """The text that a person sees of it, checked against the limits of the program that shows it."""
     if channel == "mail":
         html = message.get_body(("html",)).get_content()
         assert len(html.encode()) < 102_000, "Gmail cuts it"
@@ -146,15 +146,15 @@ def test_the_end_of_a_silence_over_200_open_incidents(conn, database, sinks):
     ("oldest", "newest", "waits"),
     [
         pytest.param(-HOUR, -HOUR, True, id="it still grows"),
-        pytest.param(HOUR, HOUR, False, id="nothing came lately"),
+        pytest.param(HOUR, HOUR, False, id="no alert came lately"),
         pytest.param(HOUR, -HOUR, False, id="it has grown for long enough"),
     ],
 )
-def test_a_burst_that_still_grows_is_waited_for_by_who_stays_there(conn, oldest, newest, waits):
+def test_a_service_waits_for_a_burst_that_still_grows(conn, oldest, newest, waits):
     register_channels(conn, ["slack"])
     for age in (oldest, *[newest] * 5):
         tell_one(conn, "load", "slack")
-        # Ahead of the clock is as young as can be, however slow this test runs.
+        # Dated ahead of the clock, it counts as new however slowly this test runs.
         conn.execute(
             "UPDATE airflow_jobmon.alerts SET created_at = clock_timestamp() - %s"
             " WHERE id = (SELECT max(id) FROM airflow_jobmon.alerts)",
@@ -169,7 +169,7 @@ def test_a_burst_that_still_grows_is_waited_for_by_who_stays_there(conn, oldest,
         assert leased.alerts == 6
 
 
-def test_who_delivers_once_does_not_wait_for_a_burst_to_grow(conn):
+def test_a_one_off_delivery_does_not_wait_for_a_burst_to_grow(conn):
     register_channels(conn, ["slack"])
     for n in range(6):
         tell_one(conn, f"job {n}", "slack")

@@ -1,4 +1,4 @@
-"""What becomes of alerts that do not arrive, or not everywhere, and of those that wait behind them."""
+"""Alerts that do not arrive, or not everywhere, and the alerts that wait behind them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def deliver(database, *channels: Recorder, patience: float = 0):
     return deliver_due(database, {channel.name: channel for channel in channels}, patience=patience)
 
 
-def test_who_refuses_for_good_what_others_have_does_not_make_it_dead(conn, database):
+def test_a_message_that_one_recipient_refuses_for_good_and_others_have_is_not_dead(conn, database):
     answers = {1: PARTLY, 2: PermanentDeliveryError("550 no such user")}
     mail = Recorder("mail", lambda n: answers.get(n, Accepted()))
     fail(conn)
@@ -53,7 +53,7 @@ def test_who_refuses_for_good_what_others_have_does_not_make_it_dead(conn, datab
     assert mail.told[-1] == "resolved:load"
 
 
-def test_a_recipient_who_is_refused_for_now_holds_up_no_other_alert(conn, database):
+def test_a_recipient_who_is_refused_for_now_delays_no_other_alert(conn, database):
     mail = Recorder("mail", lambda n: PARTLY if n == 1 else Accepted())
     fail(conn)
     deliver(database, mail)
@@ -62,8 +62,8 @@ def test_a_recipient_who_is_refused_for_now_holds_up_no_other_alert(conn, databa
     assert mail.told == ["opened:load", "resolved:load"]
 
 
-@pytest.mark.parametrize("way", ["waiting for its retry", "held by somebody who died"])
-def test_an_alert_behind_one_that_cannot_be_sent_yet_wakes_nobody_and_is_not_spun_for(conn, database, way):
+@pytest.mark.parametrize("way", ["waiting for its retry", "leased by a dead process"])
+def test_an_alert_behind_one_that_cannot_be_sent_yet_wakes_no_process_and_causes_no_busy_loop(conn, database, way):
     fail(conn)
     if way == "waiting for its retry":
         deliver(database, Recorder("slack", lambda _: DeliveryError("timed out", retry_after=60)))
@@ -77,10 +77,10 @@ def test_an_alert_behind_one_that_cannot_be_sent_yet_wakes_nobody_and_is_not_spu
     assert Outbox(conn, "slack", uuid4()).next_moment() > 10
     slack = Recorder("slack")
     deliver(database, slack, patience=3)
-    assert slack.told == [], "it stayed until that alert could be sent"
+    assert slack.told == [], "it waits until the first alert can be sent"
 
 
-def test_who_was_never_told_is_not_told_that_it_is_over(conn, database):
+def test_a_channel_that_was_not_notified_of_an_incident_is_not_notified_of_its_end(conn, database):
     slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404")), Recorder("mail")
     fail(conn)
     recover(conn)
@@ -91,7 +91,7 @@ def test_who_was_never_told_is_not_told_that_it_is_over(conn, database):
 
 
 @pytest.mark.parametrize("order", ["resolved while it was dead", "resolved before it died"])
-def test_what_is_retried_after_it_was_resolved_is_followed_by_its_resolution(conn, database, order):
+def test_an_alert_retried_after_its_incident_was_resolved_is_followed_by_the_resolution(conn, database, order):
     mended = []
     slack = Recorder("slack", lambda _: Accepted() if mended else PermanentDeliveryError("404"))
     fail(conn)
@@ -107,7 +107,7 @@ def test_what_is_retried_after_it_was_resolved_is_followed_by_its_resolution(con
     assert slack.told == ["opened:load", "opened:load", "resolved:load"]
 
 
-def test_one_alert_that_cannot_be_rendered_leaves_the_rest_of_its_batch_alone_and_is_told_elsewhere(conn, database):
+def test_an_alert_that_cannot_be_rendered_does_not_stop_its_batch_and_other_channels_are_notified(conn, database):
     class Picky(Recorder):
         def render(self, alerts, *, key):
             if any(alert.job_name == "job 3" for alert in alerts):
@@ -124,7 +124,7 @@ def test_one_alert_that_cannot_be_rendered_leaves_the_rest_of_its_batch_alone_an
     assert mail.told == ["opened:job 3"]
 
 
-def test_a_dead_channel_is_told_on_channels_that_another_deliverer_holds(conn, database):
+def test_a_dead_channel_is_reported_on_channels_that_another_process_delivers_on(conn, database):
     mail = Recorder("mail")
     tell(conn, "other", "mail")
     deliver(database, mail)
@@ -134,7 +134,7 @@ def test_a_dead_channel_is_told_on_channels_that_another_deliverer_holds(conn, d
     assert mail.told == ["opened:other", "opened:load"]
 
 
-def test_a_dead_channel_with_nobody_else_to_tell_is_told_once_there_is_somebody(conn, database):
+def test_a_dead_channel_without_other_channels_is_reported_once_there_is_one(conn, database):
     slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404")), Recorder("mail")
     tell(conn, "load", "slack")
     deliver(database, slack)
@@ -144,7 +144,7 @@ def test_a_dead_channel_with_nobody_else_to_tell_is_told_once_there_is_somebody(
     assert len(mail.told) == 1
 
 
-def test_a_repetition_waits_for_what_it_repeats(conn, database):
+def test_a_repeated_alert_waits_for_its_opened_alert(conn, database):
     slack = Recorder("slack", lambda n: DeliveryError("timed out", retry_after=60) if n == 1 else Accepted())
     tell(conn, "load", "slack")
     deliver(database, slack)

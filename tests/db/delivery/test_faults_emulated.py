@@ -1,4 +1,4 @@
-"""Slack and Resend as somebody else plays them: what the outbox sends is taken, shown and, by Resend, told apart."""
+"""Slack and Resend, emulated by a third party: they accept and show what the outbox sends; Resend drops duplicates."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_an_alert_is_taken_by_slack_and_resend(conn, database, channels, peers):
     assert len(posts_about(peers, name)) == 2  # by webhook and by bot, both into #general
 
 
-def test_a_burst_is_one_message_each(conn, database, channels, peers):
+def test_a_burst_is_one_message_per_channel(conn, database, channels, peers):
     prefix = f"burst-{uuid4().hex[:8]}"
     with conn.transaction():
         for number in range(300):
@@ -71,20 +71,22 @@ def test_a_burst_is_one_message_each(conn, database, channels, peers):
     assert all(json.dumps(post).count(prefix) >= 150 for post in posts)
 
 
-def test_what_a_killed_deliverer_had_sent_already_reaches_resends_readers_once(conn, database, channels, peers):
+def test_a_message_sent_just_before_its_process_was_killed_reaches_readers_of_resend_once(
+    conn, database, channels, peers
+):
     name = f"load-{uuid4()}"
     tell(conn, name, "resend")
     channel = channels["resend"]
     register_channels(conn, ["resend"])
     taken = Outbox(conn, "resend", uuid4()).lease(lambda alerts, key: channel.render(alerts, key=key))
-    channel.send(taken.body, key=taken.id, timeout=10)  # and killed, before it could mark it
+    channel.send(taken.body, key=taken.id, timeout=10)  # and killed before it could mark it as sent
     let_time_pass(conn, "resend")
     deliver_due(database, {"resend": channel})
     assert message_states(conn, "resend") == [("sent", 2)]
     assert len(emails_about(peers, name)) == 1
 
 
-def test_what_slack_does_not_know_is_dead_and_told_by_email(conn, database, channels, peers, monkeypatch):
+def test_an_unknown_slack_channel_is_dead_and_reported_by_email(conn, database, channels, peers, monkeypatch):
     unknown = opened(
         monkeypatch,
         lost={

@@ -1,4 +1,4 @@
-"""Hostile names and errors on the whole way: from a row of the log, through every table, to what each sink was sent."""
+"""Hostile names and errors, followed from a row of the log through every table to the message in each sink."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SETTINGS = Settings(channels=CHANNELS, base_url="https://airflow.example.com")
 
 
 def storable(text: str) -> str:
-    """What of it a Postgres in UTF-8 can hold."""
+    """The part of the text that a UTF-8 database can store."""
     return text.replace("\x00", "").encode("utf-8", "ignore").decode()
 
 
@@ -38,7 +38,7 @@ failures = st.dictionaries(names, errors, min_size=1, max_size=9)
 
 
 class Sinks:
-    """One server of each kind, and what each of them got since it was last asked."""
+    """One server of each kind, and the messages it got since the last call."""
 
     def __init__(self, http, mailbox):
         self.http, self.mailbox = http, mailbox
@@ -72,7 +72,7 @@ def channels(monkeypatch, sinks):
 
 
 def forget_everything(conn):
-    """And watch as if installed long ago."""
+    """Empty the tables, and date the installation back."""
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = now() - interval '1 day'")
     conn.execute(
         "TRUNCATE public.jobs_log, airflow_jobmon.events, airflow_jobmon.job_state, airflow_jobmon.occurrences,"
@@ -90,17 +90,17 @@ def check_page(html):
 
 
 def check_what_arrived(sinks, jobs):
-    """Every job told on every channel, in whole messages that hold nothing but text of theirs."""
+    """Each channel was notified of each job, in intact messages in which the job's text is only text."""
     got, mails = sinks.taken()
     assert {len(messages) for messages in got.values()} == {len(mails)}
     for message in (*got["slackwebhook"], *got["slack"]):
         check_limits(message)
         check_harmless(message)
-    told = [alert["job_name"] for message in got["http"] for alert in message["alerts"]]
-    assert sorted(told) == sorted(mask_secrets(job) for job in jobs)
+    notified = [alert["job_name"] for message in got["http"] for alert in message["alerts"]]
+    assert sorted(notified) == sorted(mask_secrets(job) for job in jobs)
     for message in got["http"]:
         assert all(str(alert["logs_url"] or PAGE).startswith(PAGE) for alert in message["alerts"])
-        # A link needs the whole name to lead anywhere.
+        # Only a link holds the unmasked name: it needs it.
         assert "hunter2" not in re.sub(re.escape(PAGE) + r"[^\s\"]*", "", json.dumps(message))
     for mail in got["resend"]:
         assert mail["to"] == ["oncall@example.com", "backup@example.com"]
@@ -123,7 +123,7 @@ def check_outbox(conn):
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(failures)
-def test_what_a_job_logs_is_only_ever_text(conn, database, sinks, channels, failed):
+def test_text_from_a_job_is_always_only_text(conn, database, sinks, channels, failed):
     forget_everything(conn)
     for name, error in failed.items():
         log_run(conn, name, status="failed", error_message=error, started_at=datetime.now(UTC) - timedelta(minutes=5))
@@ -144,7 +144,7 @@ def test_what_a_job_logs_is_only_ever_text(conn, database, sinks, channels, fail
     check_what_arrived(sinks, failed.keys() - drills)
 
 
-def test_every_nasty_text_as_a_name_and_as_an_error_in_one_batch(conn, database, sinks, channels):
+def test_every_nasty_text_is_harmless_as_a_name_and_as_an_error_in_one_batch(conn, database, sinks, channels):
     jobs = {storable(text)[:400] for text in NASTY} - {""}
     for name in jobs:
         log_run(conn, name, status="failed", error_message="\n".join(storable(text) for text in NASTY))

@@ -1,4 +1,4 @@
-"""Every HTTP channel against servers that refuse, stall and break off: what the outbox holds, and what arrived."""
+"""Every HTTP channel with servers that refuse, hang and disconnect: the state of the outbox, and what arrived."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def kind(request):
 
 @pytest.fixture
 def servers():
-    """The server of the channel under test, and that of another, which nothing is wrong with."""
+    """The server of the channel under test, and a healthy server of another channel."""
     with http_server(reply(200, ACCEPTED)) as bad, http_server(reply(200, ACCEPTED)) as good:
         yield bad, good
 
@@ -55,12 +55,12 @@ def bodies(server):
     ("answer", "at_least", "at_most"),
     [
         pytest.param(reply(429, "slow down", Retry_After="120"), 120, 120, id="429 with Retry-After"),
-        pytest.param(reply(429, "slow down"), 1, 1.25, id="429 without"),
-        pytest.param(reply(429, "slow down", Retry_After="soon"), 1, 1.25, id="429 with a Retry-After of no sense"),
+        pytest.param(reply(429, "slow down"), 1, 1.25, id="429 without Retry-After"),
+        pytest.param(reply(429, "slow down", Retry_After="soon"), 1, 1.25, id="429 with an invalid Retry-After"),
         pytest.param(reply(503, "busy", Retry_After="60"), 60, 60, id="503 with Retry-After"),
     ],
 )
-def test_what_was_not_taken_waits_as_told_and_is_grouped_anew(
+def test_a_rejected_message_waits_as_the_server_asks_and_is_regrouped(
     conn, database, servers, channels, answer, at_least, at_most
 ):
     bad, good = servers
@@ -75,7 +75,7 @@ def test_what_was_not_taken_waits_as_told_and_is_grouped_anew(
 
     tell(conn, "other", "bad")
     deliver_due(database, channels, patience=0)
-    assert len(bad.requests) == 1, "a paused channel is left alone"
+    assert len(bad.requests) == 1, "nothing is sent to a paused channel"
     let_time_pass(conn, "bad")
     deliver_due(database, channels, patience=0)
     assert [(job, state) for job, state, _ in deliveries(conn, "bad")] == [("load", "sent"), ("other", "sent")]
@@ -89,11 +89,13 @@ def test_what_was_not_taken_waits_as_told_and_is_grouped_anew(
         pytest.param(reply(500, "oops"), id="500"),
         pytest.param(reply(502, "<html>bad gateway</html>"), id="502"),
         pytest.param(drop, id="drops the connection"),
-        pytest.param(cut_short, id="breaks off in its answer"),
-        pytest.param(garbage, id="speaks no HTTP"),
+        pytest.param(cut_short, id="disconnects in the middle of its response"),
+        pytest.param(garbage, id="does not speak HTTP"),
     ],
 )
-def test_what_may_have_been_taken_is_sent_again_with_the_same_bytes_and_key(conn, database, servers, channels, answer):
+def test_a_message_that_may_have_been_accepted_is_sent_again_with_the_same_bytes_and_key(
+    conn, database, servers, channels, answer
+):
     bad, good = servers
     bad.script = [answer, answer]
     tell(conn, "load", "bad", "good")
@@ -119,7 +121,7 @@ def test_the_waits_between_attempts_double(conn, database, servers, channels):
         let_time_pass(conn, "bad")
 
 
-def test_a_404_is_dead_at_once_and_told_on_the_other_channel(conn, database, servers, channels):
+def test_a_404_is_dead_at_once_and_reported_on_the_other_channel(conn, database, servers, channels):
     bad, good = servers
     bad.otherwise = reply(404, "no_service")
     tell(conn, "load", "bad", "good")
@@ -132,12 +134,12 @@ def test_a_404_is_dead_at_once_and_told_on_the_other_channel(conn, database, ser
     assert message_states(conn, "bad") == [("dead", 1)]
     assert len(bad.requests) == 1
     assert [request.json["alerts"][0]["kind"] for request in good.requests] == ["failed", "undelivered"]
-    told = good.requests[1].json
-    assert "bad" in told["text"]
-    assert "load" in told["text"]
+    notice = good.requests[1].json
+    assert "bad" in notice["text"]
+    assert "load" in notice["text"]
 
 
-def test_a_server_that_is_away_was_never_reached_so_its_alerts_are_grouped_anew(conn, database, monkeypatch, kind):
+def test_alerts_for_a_server_that_cannot_be_reached_are_regrouped(conn, database, monkeypatch, kind):
     with http_server(reply(200, ACCEPTED)) as good:
         channels = opened(
             monkeypatch, bad=connection(kind, f"http://127.0.0.1:{free_port()}"), good=connection("http", good.url)
@@ -156,8 +158,8 @@ def test_a_server_that_is_away_was_never_reached_so_its_alerts_are_grouped_anew(
     assert {state for _, state, _ in deliveries(conn, "good")} == {"sent"}
 
 
-def test_servers_that_hang_are_given_up_together_and_delay_no_other_channel(conn, database, monkeypatch):
-    """All kinds at once, since each takes as long as a sending may: the channels do not wait for one another."""
+def test_servers_that_hang_time_out_at_the_same_time_and_delay_no_other_channel(conn, database, monkeypatch):
+    """All kinds at once, each until its timeout: the channels do not wait for one another."""
     with ExitStack() as running:
         stuck = {kind: running.enter_context(http_server(hang)) for kind in HTTP_KINDS}
         good = running.enter_context(http_server(reply(200, ACCEPTED)))
@@ -174,7 +176,7 @@ def test_servers_that_hang_are_given_up_together_and_delay_no_other_channel(conn
         began = time.monotonic()
         report = deliver_due(database, channels, patience=0)
         took = time.monotonic() - began
-        assert SEND_TIMEOUT <= took < 2 * SEND_TIMEOUT, "one was given up after the other"
+        assert SEND_TIMEOUT <= took < 2 * SEND_TIMEOUT, "they timed out one after the other"
         sent_after = conn.execute(
             "SELECT extract(epoch FROM d.sent_at - a.created_at) FROM airflow_jobmon.deliveries d "
             "JOIN airflow_jobmon.alerts a ON a.id = d.alert_id WHERE d.channel = 'good'"
@@ -183,7 +185,7 @@ def test_servers_that_hang_are_given_up_together_and_delay_no_other_channel(conn
         assert report.failed == dict.fromkeys(names, 1)
         for name in names:
             ((_, state, error),) = deliveries(conn, name)
-            assert (state, "did not answer" in error) == ("pending", True)
+            assert (state, "did not respond" in error) == ("pending", True)
             let_time_pass(conn, name)
 
         for server in stuck.values():
@@ -197,7 +199,7 @@ def test_servers_that_hang_are_given_up_together_and_delay_no_other_channel(conn
         assert [message_states(conn, name) for name in names] == [[("sent", 2)]] * len(names)
 
 
-def test_slacks_refusals_come_with_status_200(conn, database, monkeypatch):
+def test_slack_refuses_with_status_200(conn, database, monkeypatch):
     with http_server(reply(200, ACCEPTED)) as slack, http_server(reply(200)) as good:
         slack.script = [reply(200, '{"ok": false, "error": "ratelimited"}', Retry_After="30")]
         channels = opened(monkeypatch, bad=connection("slack", slack.url), good=connection("http", good.url))

@@ -1,4 +1,4 @@
-"""Email against mail servers that want STARTTLS and AUTH, refuse some or all, now or for good, and break off."""
+"""Email with mail servers that need STARTTLS and AUTH, refuse recipients for now or for good, and disconnect."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def test_starttls_and_auth(conn, database, monkeypatch, tmp_path):
         assert mail.message["Message-ID"] == f"<{message_id}@example.com>"
 
 
-def test_a_wrong_password_is_dead_at_once_and_told_on_the_other_channel(conn, database, monkeypatch, tmp_path, good):
+def test_a_wrong_password_is_dead_at_once_and_reported_on_the_other_channel(
+    conn, database, monkeypatch, tmp_path, good
+):
     pem = make_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     with smtp_server(tls=server_tls(pem), login=("alerts", "s3cret")) as server:
@@ -76,12 +78,12 @@ def test_a_wrong_password_is_dead_at_once_and_told_on_the_other_channel(conn, da
         deliver_due(database, channels, patience=0)
         ((_, state, error),) = deliveries(conn, "mail")
         assert (state, "535" in error, "hunter2" in error) == ("dead", True, False)
-        (told,) = undelivered(good)
-        assert "535" in told
+        (notice,) = undelivered(good)
+        assert "535" in notice
         assert server.mails == []
 
 
-def test_a_server_without_starttls_is_not_told_the_password(conn, database, monkeypatch, mailbox):
+def test_a_server_without_starttls_is_not_sent_the_password(conn, database, monkeypatch, mailbox):
     channels = opened(
         monkeypatch, mail=mail_connection(mailbox.port, disable_tls=False, login="alerts", password="s3cret")
     )
@@ -92,7 +94,7 @@ def test_a_server_without_starttls_is_not_told_the_password(conn, database, monk
     assert mailbox.mails == []
 
 
-def test_refused_for_now_it_is_tried_again(conn, database, channels, mailbox, good):
+def test_a_mail_refused_for_now_is_sent_again(conn, database, channels, mailbox, good):
     mailbox.data = ["451 try later", "452 no space"]
     tell(conn, "load", "mail", "good")
     for _ in range(3):
@@ -112,7 +114,9 @@ def test_refused_for_now_it_is_tried_again(conn, database, channels, mailbox, go
         pytest.param({"recipients": {ONCALL: "550 unknown", BACKUP: "550 unknown"}}, id="every recipient"),
     ],
 )
-def test_refused_for_good_it_is_dead_and_told_on_the_other_channel(conn, database, channels, mailbox, good, refuse):
+def test_a_mail_refused_for_good_is_dead_and_reported_on_the_other_channel(
+    conn, database, channels, mailbox, good, refuse
+):
     for name, value in refuse.items():
         setattr(mailbox, name, value)
     tell(conn, "load", "mail", "good")
@@ -125,7 +129,7 @@ def test_refused_for_good_it_is_dead_and_told_on_the_other_channel(conn, databas
     assert mailbox.mails == []
 
 
-def test_one_refused_recipient_of_two_costs_the_other_nothing(conn, database, channels, mailbox, good):
+def test_a_refused_recipient_does_not_keep_the_mail_from_the_other(conn, database, channels, mailbox, good):
     mailbox.recipients = {BACKUP: "550 no such mailbox"}
     tell(conn, "load", "mail", "good")
     deliver_due(database, channels, patience=1)
@@ -155,9 +159,7 @@ def test_a_recipient_refused_for_now_gets_the_same_mail_later_and_the_other_does
     assert [state for _, state, _ in deliveries(conn, "mail")] == ["sent"]
 
 
-def test_a_connection_lost_after_the_mail_was_sent_costs_a_repeat_with_the_same_message_id(
-    conn, database, channels, mailbox
-):
+def test_a_connection_lost_after_sending_causes_one_repeat_with_the_same_message_id(conn, database, channels, mailbox):
     mailbox.data = ["drop"]
     tell(conn, "load", "mail")
     began = time.monotonic()

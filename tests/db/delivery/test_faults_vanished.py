@@ -1,4 +1,4 @@
-"""A machine that loses its power in a transaction leaves a session behind, with its locks, for hours."""
+"""A machine that loses power in a transaction; without a limit, its session would keep its locks for hours."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tests.support.logged_runs import log_run
 
 @pytest.fixture
 def session(database):
-    """The one whose machine may vanish."""
+    """The session whose machine vanishes."""
     with connect(database) as found:
         yield found
 
 
 def seen_by_the_server(conn, session) -> str:
-    """What the server takes this session for; only an idle one is ended by its time limit."""
+    """The state of the session for the server, which ends only idle ones at the time limit."""
     query = "SELECT state FROM pg_stat_activity WHERE pid = %s"
     return str(conn.execute(query, [session.info.backend_pid]).fetchone()[0])
 
 
 def limit_of(session) -> str:
-    """How long the server lets this session idle in its transaction."""
+    """How long the session may be idle in its transaction."""
     return str(session.execute("SHOW idle_in_transaction_session_timeout").fetchone()[0])
 
 
-def test_the_server_ends_a_lease_that_was_left_half_way(conn, session):
+def test_the_server_ends_a_lease_that_was_left_unfinished(conn, session):
     register_channels(conn, ["slack"])
     alert = Alert(AlertEvent.OPENED, "failed", "load", Health.CRITICAL, datetime.now(UTC), "it failed")
     IncidentRepository(conn).insert_alerts([(alert, None, ["slack"])])
@@ -57,7 +57,7 @@ def test_the_server_ends_a_lease_that_was_left_half_way(conn, session):
         pytest.param(lambda book: (book.claim_events(10), book.lock_states(["load"])()), id="claiming, then locking"),
     ],
 )
-def test_the_server_ends_a_judging_that_was_left_half_way(conn, session, step):
+def test_the_server_ends_an_evaluation_that_was_left_unfinished(conn, session, step):
     log_run(conn, "load", status="failed")
     with transaction(session) as sync:
         assert step(IncidentRepository(session, sync))

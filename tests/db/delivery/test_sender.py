@@ -24,7 +24,7 @@ from tests.support.recording_channel import Recorder, states, tell
 SETTINGS = Settings(channels=("slack", "mail"))
 
 
-def test_what_is_due_is_sent_once_on_each_channel(conn, database):
+def test_an_alert_that_is_due_is_sent_once_on_each_channel(conn, database):
     slack, mail = Recorder("slack"), Recorder("mail")
     tell(conn, "load", "slack", "mail")
     report = deliver_due(database, {"slack": slack, "mail": mail})
@@ -34,7 +34,7 @@ def test_what_is_due_is_sent_once_on_each_channel(conn, database):
     assert newest_due(conn) is None
 
 
-def test_a_channel_that_nobody_holds_keeps_its_alerts(conn, database):
+def test_alerts_of_a_channel_that_no_process_delivers_on_stay_pending(conn, database):
     tell(conn, "load", "pager")
     deliver_due(database, {"slack": Recorder("slack")})
     assert states(conn, "pager") == [("pending", 0)]
@@ -43,7 +43,7 @@ def test_a_channel_that_nobody_holds_keeps_its_alerts(conn, database):
 
 @pytest.mark.parametrize(
     ("count", "messages"),
-    [pytest.param(5, 5, id="five are told one by one"), pytest.param(6, 1, id="six at once are a burst")],
+    [pytest.param(5, 5, id="five are sent one by one"), pytest.param(6, 1, id="six at once are a burst")],
 )
 def test_a_burst_becomes_one_message(conn, database, count, messages):
     slack = Recorder("slack")
@@ -55,7 +55,7 @@ def test_a_burst_becomes_one_message(conn, database, count, messages):
     assert slack.told == [f"opened:job {n}" for n in range(count)]
 
 
-def test_a_failing_channel_delays_no_other_and_is_tried_again_with_the_same_bytes_and_key(conn, database):
+def test_a_failing_channel_delays_no_other_and_gets_the_same_bytes_and_key_again(conn, database):
     slack = Recorder("slack", lambda n: DeliveryError("timed out") if n < 3 else Accepted())
     mail = Recorder("mail")
     tell(conn, "load", "slack", "mail")
@@ -66,7 +66,7 @@ def test_a_failing_channel_delays_no_other_and_is_tried_again_with_the_same_byte
     assert states(conn, "slack") == [("sent", 3)]
 
 
-def test_what_was_certainly_not_taken_is_grouped_anew_with_what_came_meanwhile(conn, database):
+def test_rejected_alerts_are_regrouped_with_newer_ones(conn, database):
     tell(conn, "job 0", "slack")
     slack = Recorder("slack", lambda n: DeliveryError("429", rejected=True, retry_after=60) if n == 1 else Accepted())
     deliver_due(database, {"slack": slack}, patience=0)
@@ -79,7 +79,7 @@ def test_what_was_certainly_not_taken_is_grouped_anew_with_what_came_meanwhile(c
     assert slack.sent[0][0] != slack.sent[1][0]
 
 
-def test_retry_after_is_waited_for(conn, database):
+def test_the_next_attempt_waits_for_retry_after(conn, database):
     answers = {1: DeliveryError("429", rejected=True, retry_after=120.0)}
     slack = Recorder("slack", lambda n: answers.get(n, Accepted()))
     tell(conn, "load", "slack")
@@ -90,7 +90,7 @@ def test_retry_after_is_waited_for(conn, database):
     assert len(slack.sent) == 1
 
 
-def test_a_refusal_for_good_is_dead_at_once_and_told_on_the_other_channels(conn, database):
+def test_a_refusal_for_good_is_dead_at_once_and_reported_on_the_other_channels(conn, database):
     slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404 no_service")), Recorder("mail")
     tell(conn, "load", "slack", "mail")
     deliver_due(database, {"slack": slack, "mail": mail}, patience=1)
@@ -102,7 +102,7 @@ def test_a_refusal_for_good_is_dead_at_once_and_told_on_the_other_channels(conn,
     assert kinds == [("failed", None), ("undelivered", "404 no_service")]
 
 
-def test_a_dead_channel_is_told_once_however_many_alerts_it_refuses(conn, database):
+def test_a_dead_channel_is_reported_once_however_many_alerts_it_refuses(conn, database):
     slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404 no_service")), Recorder("mail")
     for n in range(4):
         tell(conn, f"job {n}", "slack", "mail")
@@ -112,7 +112,7 @@ def test_a_dead_channel_is_told_once_however_many_alerts_it_refuses(conn, databa
     assert undelivered == (1,)
 
 
-def test_two_channels_that_are_both_dead_do_not_tell_each_other_for_ever(conn, database):
+def test_two_dead_channels_do_not_report_each_other_again_and_again(conn, database):
     dead = [Recorder(name, lambda _: PermanentDeliveryError("gone")) for name in ("slack", "mail")]
     tell(conn, "load", "slack", "mail")
     for _ in range(5):
@@ -158,7 +158,7 @@ def test_the_lease_of_a_dead_holder_is_taken_over_with_the_same_bytes(conn, data
     assert slack.sent == [(taken.id, ["kept bytes"], None)]
 
 
-def test_who_finds_a_channel_held_by_another_neither_waits_nor_leases(conn, database):
+def test_a_process_neither_waits_for_nor_leases_from_a_channel_that_another_holds(conn, database):
     tell(conn, "load", "slack")
     register_channels(conn, ["slack"])
     with connect(database) as other, other.transaction():
@@ -169,7 +169,7 @@ def test_who_finds_a_channel_held_by_another_neither_waits_nor_leases(conn, data
     assert Outbox(conn, "slack", uuid4()).lease(lambda *_: b"{}") is not None
 
 
-def test_who_lost_its_lease_marks_nothing(conn, database):
+def test_a_process_that_lost_its_lease_marks_nothing(conn, database):
     tell(conn, "load", "slack")
     register_channels(conn, ["slack"])
     late = Outbox(conn, "slack", uuid4())
@@ -179,7 +179,7 @@ def test_who_lost_its_lease_marks_nothing(conn, database):
     assert states(conn, "slack") == [("pending", 1)]
 
 
-def test_an_alert_that_cannot_be_rendered_is_dead_and_blocks_nothing(conn, database):
+def test_an_alert_that_cannot_be_rendered_is_dead_and_blocks_no_other(conn, database):
     class Picky(Recorder):
         def render(self, alerts, *, key):
             if any(alert.job_name == "bad" for alert in alerts):
@@ -195,7 +195,7 @@ def test_an_alert_that_cannot_be_rendered_is_dead_and_blocks_nothing(conn, datab
     assert "no such template" in report.errors["slack"]
 
 
-def test_many_deliverers_at_once_send_everything_once_and_in_order(conn, database):
+def test_many_processes_at_once_send_everything_once_and_in_order(conn, database):
     slack = Recorder("slack")
     for n in range(40):
         tell(conn, f"job {n % 8}", "slack", event=AlertEvent.OPENED if n % 2 == 0 else AlertEvent.RESOLVED)
@@ -211,7 +211,7 @@ def test_many_deliverers_at_once_send_everything_once_and_in_order(conn, databas
     assert {state for state, _ in states(conn, "slack")} == {"sent"}
 
 
-def test_a_database_that_goes_away_is_an_error_and_loses_nothing(conn, database):
+def test_a_database_that_becomes_unreachable_raises_an_error_and_loses_nothing(conn, database):
     tell(conn, "load", "slack")
 
     class Cutter(Recorder):
