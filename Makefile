@@ -14,6 +14,8 @@ DISTRIBUTED := $(CACHE)/distributed
 # An airflow.cfg of whoever runs the tests must not decide them.
 PYTEST := AIRFLOW_HOME=$(CURDIR)/$(CACHE)/airflow-home $(BIN)/pytest
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Container images set it; each `airflow` command would then compile Airflow anew, which takes 5 s.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test lint unit distributed bench extras lock clean
 

@@ -51,9 +51,11 @@ def test_a_setting_that_does_not_exist_is_named(tmp_path):
         Postgres(tmp_path / "wrong", {**FAST, "no_such_setting": "1"}).start()
 
 
-ORPHAN = """
-import sys, time
+OWNER = """
+import signal, sys, time
 from pathlib import Path
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)  # a shell starts what runs in its background with SIGINT ignored
 from tests.support.postgres_server import FAST, Postgres
 server = Postgres(Path(sys.argv[1]), FAST)
 server.start()
@@ -65,14 +67,14 @@ time.sleep(600)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_the_server_ends_with_whoever_started_it(tmp_path, number):
     owner = subprocess.Popen(
-        [sys.executable, "-c", ORPHAN, str(tmp_path / "cluster")],
+        [sys.executable, "-c", OWNER, str(tmp_path / "cluster")],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert owner.stdout is not None
     pid = int(owner.stdout.readline())
     assert alive(pid)
     owner.send_signal(number)
-    owner.wait()
+    owner.wait(30)
     owner.stdout.close()
     deadline = time.monotonic() + 30
     while alive(pid) and time.monotonic() < deadline:

@@ -73,7 +73,9 @@ def test_what_ignores_sigterm_is_killed_after_a_while(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_programs_end_when_their_starter_dies(tmp_path: Path, number: signal.Signals) -> None:
     code = (
-        "import os, sys, time; from pathlib import Path; from demo.programs import Program\n"
+        "import os, signal, sys, time; from pathlib import Path; from demo.programs import Program\n"
+        "for number in (signal.SIGTERM, signal.SIGHUP):\n"
+        "    signal.signal(number, signal.SIG_DFL)  # nohup starts a program with SIGHUP ignored\n"
         f"Program('family', [sys.executable, '-c', {FAMILY.format(stubborn=False)!r}], env=os.environ,"
         f" log=Path({str(tmp_path / 'log')!r}))\n"
         "time.sleep(600)"
