@@ -84,5 +84,5 @@ def test_code_and_documentation_agree_on_what_is_not_used_yet(name, description)
 
 @pytest.mark.parametrize("field", MonitoredJob.model_fields)
 def test_every_field_of_a_job_is_documented(field):
-    text = (DOCS / "configuration.md").read_text().split("## What is expected of a job")[1]
+    text = (DOCS / "configuration.md").read_text().split("## Fields of a job")[1]
     assert f"`{field}`" in text
