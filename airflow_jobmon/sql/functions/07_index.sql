@@ -1,8 +1,7 @@
--- The index on (job_name, started_at DESC) that every question about a job is answered from.
--- Created again by every migrate; nothing in here holds data.
+-- The index on (job_name, started_at DESC) that answers every question about a job.
 
 -- A btree that can serve: its first two columns are the job's name and its start, in an order that a scan in one
--- direction reads newest first. Expressions are compared as the server writes them, casts and brackets aside.
+-- direction reads newest first. Expressions are compared as the server writes them, without casts and parentheses.
 CREATE OR REPLACE FUNCTION airflow_jobmon.serving_index(
     relation regclass, job_key text, start_key text, unfinished boolean DEFAULT false
 ) RETURNS regclass
@@ -26,66 +25,72 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     LIMIT 1
 $$;
 
--- The statements that are still needed until an index serves, in order; none if one does. CONCURRENTLY, so that the
--- jobs go on writing; therefore not to be run inside a transaction. An index that an interrupted build left is dropped.
+-- The job log and, above the tables in it, the partitioned tables that it consists of.
+CREATE OR REPLACE FUNCTION airflow_jobmon.indexed_tables(jobs_log regclass)
+RETURNS TABLE (relation regclass, schema_name text, table_name text, partitioned boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT c.oid::regclass, n.nspname::text, c.relname::text, c.relkind = 'p'
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_partition_tree(jobs_log) t ON t.relid = c.oid
+    WHERE (c.oid = jobs_log OR t.relid IS NOT NULL) AND c.relkind IN ('r', 'p')
+    ORDER BY coalesce(t.level, 0), c.oid
+$$;
+
+-- The statements that are still needed until an index serves, in order; none if one does. CONCURRENTLY, so that the jobs
+-- go on writing; so do not run them inside a transaction. Drops an index that an interrupted build left.
 CREATE OR REPLACE FUNCTION airflow_jobmon.index_statements() RETURNS SETOF text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
 DECLARE
     jobs_log regclass;
-    mapped jsonb;
-    columns text;
+    job_key text;
+    start_key text;
     part record;
-    own text;
-    found regclass;
-    names jsonb := '{}';
+    serving regclass;
+    own_name text;
+    concurrent text;
+    index_names jsonb := '{}';  -- by the oid of the table
 BEGIN
-    SELECT i.jobs_log_table::regclass,
-        airflow_jobmon.mapping(i.jobs_log_table::regclass, i.jobs_log_columns, i.status_words)
-    INTO jobs_log, mapped
-    FROM airflow_jobmon.installation i;
-    IF mapped ->> 'job_key' IS NULL
-        OR airflow_jobmon.serving_index(jobs_log, mapped ->> 'job_key', mapped ->> 'start_key') IS NOT NULL
-    THEN
+    SELECT i.jobs_log, i.mapped ->> 'job_key', i.mapped ->> 'start_key' INTO jobs_log, job_key, start_key
+    FROM airflow_jobmon.installed_mapping() i;
+    IF job_key IS NULL OR airflow_jobmon.serving_index(jobs_log, job_key, start_key) IS NOT NULL THEN
         RETURN;
     END IF;
-    columns := format('(%s, %s DESC)', mapped ->> 'job_key', mapped ->> 'start_key');
-    FOR part IN
-        SELECT c.oid, c.relkind, n.nspname, c.relname, coalesce(t.level, 0) AS level
-        FROM pg_class c
-        JOIN pg_namespace n ON n.oid = c.relnamespace
-        LEFT JOIN pg_partition_tree(jobs_log) t ON t.relid = c.oid
-        WHERE (c.oid = jobs_log OR t.relid IS NOT NULL) AND c.relkind IN ('r', 'p')
-        ORDER BY coalesce(t.level, 0), c.oid
-    LOOP
-        -- Parents first get an index of their own only, invalid until every partition's is attached to it.
-        found := airflow_jobmon.serving_index(
-            part.oid, mapped ->> 'job_key', mapped ->> 'start_key', unfinished => part.relkind = 'p');
-        IF found IS NOT NULL THEN
-            names := names || jsonb_build_object(part.oid::text, found::text);
+    FOR part IN SELECT * FROM airflow_jobmon.indexed_tables(jobs_log) LOOP
+        -- The index of a partitioned table is invalid until those of all partitions are attached to it.
+        serving := airflow_jobmon.serving_index(part.relation, job_key, start_key, unfinished => part.partitioned);
+        IF serving IS NOT NULL THEN
+            index_names := index_names || jsonb_build_object(part.relation::oid::text, serving::text);
             CONTINUE;
         END IF;
-        own := left(part.relname, 40) || '_jobmon_' || left(md5(part.nspname || '.' || part.relname), 8);
-        names := names || jsonb_build_object(part.oid::text, format('%I.%I', part.nspname, own));
-        IF to_regclass(format('%I.%I', part.nspname, own)) IS NOT NULL THEN
-            RETURN NEXT format('DROP INDEX %s%I.%I',
-                CASE part.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END, part.nspname, own);
+        own_name := left(part.table_name, 40) || '_jobmon_'
+            || left(md5(part.schema_name || '.' || part.table_name), 8);
+        index_names := index_names
+            || jsonb_build_object(part.relation::oid::text, format('%I.%I', part.schema_name, own_name));
+        concurrent := CASE WHEN part.partitioned THEN '' ELSE 'CONCURRENTLY ' END;
+        IF to_regclass(format('%I.%I', part.schema_name, own_name)) IS NOT NULL THEN
+            RETURN NEXT format('DROP INDEX %s%I.%I', concurrent, part.schema_name, own_name);
         END IF;
-        RETURN NEXT format('CREATE INDEX %s%I ON %s%I.%I %s',
-            CASE part.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END, own,
-            CASE part.relkind WHEN 'p' THEN 'ONLY ' ELSE '' END, part.nspname, part.relname, columns);
+        RETURN NEXT format('CREATE INDEX %s%I ON %s%I.%I (%s, %s DESC)', concurrent, own_name,
+            CASE WHEN part.partitioned THEN 'ONLY ' ELSE '' END, part.schema_name, part.table_name, job_key, start_key);
     END LOOP;
-    FOR part IN
-        SELECT names ->> t.parentrelid::oid::text AS above, names ->> t.relid::oid::text AS below
-        FROM pg_partition_tree(jobs_log) t
-        WHERE t.parentrelid IS NOT NULL AND names ? t.relid::oid::text AND names ? t.parentrelid::oid::text
-        ORDER BY t.level DESC, t.relid
-    LOOP
-        IF NOT EXISTS (
-            SELECT FROM pg_inherits h
-            WHERE h.inhrelid = to_regclass(part.below) AND h.inhparent = to_regclass(part.above))
-        THEN
-            RETURN NEXT format('ALTER INDEX %s ATTACH PARTITION %s', part.above, part.below);
-        END IF;
-    END LOOP;
+    RETURN QUERY SELECT airflow_jobmon.index_attachments(jobs_log, index_names);
 END $$;
+
+-- The statements that attach the index of each partition to that of its parent, the deepest first.
+CREATE OR REPLACE FUNCTION airflow_jobmon.index_attachments(jobs_log regclass, index_names jsonb) RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('ALTER INDEX %s ATTACH PARTITION %s', parent_index, partition_index)
+    FROM (
+        SELECT index_names ->> t.parentrelid::oid::text AS parent_index,
+            index_names ->> t.relid::oid::text AS partition_index,
+            t.level, t.relid
+        FROM pg_partition_tree(jobs_log) t
+    ) pair
+    WHERE parent_index IS NOT NULL AND partition_index IS NOT NULL
+        AND NOT EXISTS (
+            SELECT FROM pg_inherits h
+            WHERE h.inhrelid = to_regclass(partition_index) AND h.inhparent = to_regclass(parent_index))
+    ORDER BY level DESC, relid
+$$;

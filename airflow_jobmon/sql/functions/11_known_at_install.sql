@@ -1,5 +1,5 @@
--- At the first migration, once: which jobs the log shows already. What is wrong with them by then is no news; a job that
--- the log did not show, or a run that it did not, is watched from the first on. Created again by every migrate.
+-- Once, at the first migration: records the jobs that the log shows already. What is wrong with those runs is not news;
+-- a job or a run that the log did not show then is monitored from the start.
 CREATE OR REPLACE FUNCTION airflow_jobmon.note_jobs() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -8,7 +8,7 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO airflow_jobmon.job_state (job_name, first_seen_at, found_started_at)
-    WITH RECURSIVE name AS (
+    WITH RECURSIVE name AS (  -- from one name to the next by the index, however many runs each has
         (SELECT r.job_name FROM airflow_jobmon.runs r ORDER BY r.job_name LIMIT 1)
         UNION ALL
         SELECT (SELECT r.job_name FROM airflow_jobmon.runs r WHERE r.job_name > name.job_name ORDER BY r.job_name LIMIT 1)

@@ -1,4 +1,4 @@
--- UTC days and the moments they begin. Created again by every migrate; nothing in here holds data.
+-- UTC days, and the moments they begin.
 
 CREATE OR REPLACE FUNCTION airflow_jobmon.day_of(moment timestamptz) RETURNS date
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT (moment AT TIME ZONE 'UTC')::date $$;
