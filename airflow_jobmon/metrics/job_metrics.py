@@ -1,4 +1,4 @@
-"""One job's figures for dashboards: gathered once for the API and the page."""
+"""One job's metrics for dashboards, as JSON."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _COUNTED = (
 def job_metrics(
     conn: psycopg.Connection[Any], settings: Settings, job_name: str, *, days: int, now: datetime
 ) -> dict[str, Any]:
-    """The metrics shape, JSON-native; health is judged now and recorded nowhere.
+    """The metrics as JSON-native values; health is evaluated now and not recorded.
 
-    Raises UnknownJob for a name that neither the registry nor the log knows.
+    Raises UnknownJob for a name that is neither registered nor in the log.
     """
     queries = load_queries("job_metrics")
     health = next(iter(assess_jobs(conn, settings, [job_name])), None)  # none: disabled in the registry

@@ -1,6 +1,6 @@
-"""What Prometheus scrapes: gauges over the stored verdicts, incidents, deliveries and watchers.
+"""The gauges that Prometheus scrapes: stored health, incidents, deliveries and watchers.
 
-Series: up to twelve per watched job, one per open incident, up to six per channel, five of the monitor itself.
+Series: up to twelve per watched job, one per open incident, up to six per channel, five for the monitor itself.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from airflow_jobmon.core.rendering.prometheus_text import Family, label_set
 from airflow_jobmon.postgres.queries import load_queries
 
 _OF_JOBS = (
-    ("jobmon_job_health", "How the job is: 0 ok, 1 unknown, 2 warning, 3 critical.", ""),
-    ("jobmon_job_last_run_timestamp_seconds", "When the newest run started.", "seconds"),
-    ("jobmon_job_last_success_timestamp_seconds", "When the newest successful run started.", "seconds"),
-    ("jobmon_job_last_run_duration_seconds", "How long the newest run took, once it has ended.", "seconds"),
+    ("jobmon_job_health", "Health of the job: 0 ok, 1 unknown, 2 warning, 3 critical.", ""),
+    ("jobmon_job_last_run_timestamp_seconds", "Start of the newest run.", "seconds"),
+    ("jobmon_job_last_success_timestamp_seconds", "Start of the newest successful run.", "seconds"),
+    ("jobmon_job_last_run_duration_seconds", "Duration of the newest run, once it has finished.", "seconds"),
     ("jobmon_job_last_run_records", "Records that the newest run updated.", ""),
     (
         "jobmon_job_success_ratio",
@@ -26,7 +26,7 @@ _OF_JOBS = (
         "ratio",
     ),
     ("jobmon_job_consecutive_failures", "Finished runs that failed since the last success.", ""),
-    ("jobmon_job_next_due_timestamp_seconds", "Past this the next run is missed.", "seconds"),
+    ("jobmon_job_next_due_timestamp_seconds", "After this the next run is missed.", "seconds"),
     (
         "jobmon_job_duration_median_seconds",
         "Durations of 30 days: the median of each day's median.",
@@ -37,14 +37,14 @@ _OF_JOBS = (
 _RUNS = Family("jobmon_job_runs", "Finished runs in the job's window, by outcome.", ())
 _WATCH = (
     ("jobmon_watchers", "Watchers alive in the last minute.", ""),
-    ("jobmon_watcher_heartbeat_age_seconds", "Since the youngest sign of life of any watcher.", "seconds"),
-    ("jobmon_sweep_lag_seconds", "How far judging is behind what happened and fell due.", "seconds"),
-    ("jobmon_check_age_seconds", "Since all jobs were last checked in full.", "seconds"),
+    ("jobmon_watcher_heartbeat_age_seconds", "Time since the newest heartbeat of any watcher.", "seconds"),
+    ("jobmon_sweep_lag_seconds", "How far evaluation is behind events and deadlines.", "seconds"),
+    ("jobmon_check_age_seconds", "Time since the last full check of all jobs.", "seconds"),
 )
 
 
 def gauges(conn: psycopg.Connection[Any]) -> list[Family]:
-    """Every family, as it is now."""
+    """Every metric family with its current values."""
     queries = load_queries("metrics")
     jobs = conn.execute(queries["job_gauges"]).fetchall()
     incidents = conn.execute(queries["incident_gauges"]).fetchall()
@@ -55,7 +55,7 @@ def gauges(conn: psycopg.Connection[Any]) -> list[Family]:
         *_of_jobs(jobs),
         Family(
             "jobmon_open_incidents",
-            "Problems that are open now.",
+            "Incidents that are open now.",
             [
                 (label_set({"job_name": name, "kind": kind, "severity": severity}), 1.0)
                 for name, kind, severity in incidents
@@ -87,12 +87,12 @@ def _of_jobs(rows: Sequence[Sequence[Any]]) -> Iterator[Family]:
 def _of_deliveries(rows: Sequence[Sequence[Any]]) -> Iterator[Family]:
     counted = [(label_set({"channel": channel, "state": state}), count) for channel, state, count, *_ in rows]
     yield Family(
-        "jobmon_deliveries", "Deliveries of the last 24 hours' alerts, and all that is pending, by state.", counted
+        "jobmon_deliveries", "Deliveries of the last 24 hours' alerts and all pending ones, by state.", counted
     )
     arrived = [(label_set({"channel": channel}), *times) for channel, state, _, *times in rows if state == "sent"]
     yield Family(
         "jobmon_delivery_latency_median_seconds",
-        "From an alert's making to its acceptance by the channel's server, last 24 hours.",
+        "Time from creating an alert to its acceptance by the channel's server, last 24 hours.",
         [(labels, median) for labels, median, _ in arrived],
         "seconds",
     )

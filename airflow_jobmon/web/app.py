@@ -1,4 +1,4 @@
-"""The app that Airflow's API server mounts at /jobmon: routes, and how each kind of trouble is answered."""
+"""The app that Airflow's API server mounts at /jobmon: its routes and error handlers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from airflow_jobmon.errors import JobmonError, UnknownJob
 from airflow_jobmon.web.cached_settings import current_settings
-from airflow_jobmon.web.check_runner import Checks
+from airflow_jobmon.web.check_runner import CheckRunner
 from airflow_jobmon.web.database import Database
-from airflow_jobmon.web.page.error_page import refuse, refuse_parameters, say_trouble, unknown_job
+from airflow_jobmon.web.page.error_page import answer_error, refuse, refuse_parameters, unknown_job
 from airflow_jobmon.web.page.job import job_page
 from airflow_jobmon.web.page.overview import Wanted, overview
 from airflow_jobmon.web.page.rendering import serve_static
@@ -25,20 +25,20 @@ from airflow_jobmon.web.routes.schemas import NO_NUL
 from airflow_jobmon.web.security import page_reader
 
 DESCRIPTION = """\
-The health and the figures of jobs that run outside Airflow. Every route needs an Airflow user's token, or, for data,
-the machine token of the option `api_token` in section `[jobmon]`, as `Authorization: Bearer ...`. What goes wrong is
-told as JSON, and as a page to whoever sends an `Accept` with text/html.
+Health and metrics of jobs that run outside Airflow. Every route needs an Airflow user's token or, for data, the machine
+token `[jobmon] api_token`, sent as `Authorization: Bearer ...`. Errors are JSON, or a page if `Accept` includes
+text/html.
 """
 
 
 def make_app() -> FastAPI:
     app = FastAPI(title="airflow_jobmon", description=DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=None)
-    database, checks = Database(), Checks()
+    database, checks = Database(), CheckRunner()
     app.state.database = database
     app.add_exception_handler(HTTPException, refuse)
     app.add_exception_handler(RequestValidationError, refuse_parameters)
-    for trouble in (JobmonError, psycopg.Error):
-        app.add_exception_handler(trouble, say_trouble)
+    for error in (JobmonError, psycopg.Error):
+        app.add_exception_handler(error, answer_error)
     app.include_router(health_routes(database, checks))
     app.include_router(metrics_routes(database))
 

@@ -1,4 +1,4 @@
-"""The settings as the API server uses them: read again every half minute, since a request should not wait for them."""
+"""The API server's settings, read again every 30 seconds, so that requests do not wait for them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _SECONDS = 30
 
 
 def current_settings() -> Settings:
-    """Raises ConfigurationError for an option that cannot be read."""
+    """Raises ConfigurationError for an invalid option."""
     return _settings(int(time.monotonic() // _SECONDS))
 
 
 def current_conninfo() -> str:
-    """Where the job log lives; raises ConnectionProblem where its connection is missing or cannot be used."""
+    """The conninfo of the job log; raises ConnectionProblem if its connection is missing or unusable."""
     return _conninfo(current_settings().conn_id, int(time.monotonic() // _SECONDS))
 
 
 def forget() -> None:
-    """Read everything anew at the next request."""
+    """Read everything again at the next request."""
     _settings.cache_clear()
     _conninfo.cache_clear()
 

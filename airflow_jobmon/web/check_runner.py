@@ -1,4 +1,4 @@
-"""The hourly check, called from outside: one at a time, in a thread of its own."""
+"""Runs the hourly check for a caller over HTTP: one at a time, in its own thread."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from airflow_jobmon.runtime.deliver import deliver
 from airflow_jobmon.web.cached_settings import current_conninfo, current_settings
 
 _PATIENCE = 25
-"""Seconds until a caller is answered, whatever goes on: cron services give up after 30."""
+"""Seconds until the caller gets a response, finished or not: cron services give up after 30."""
 
 
-class Checks:
-    """Whoever calls while another check runs waits for his turn."""
+class CheckRunner:
+    """Runs one check at a time; a caller waits for its turn."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobmon-check")
 
-    async def check_and_tell(self, job_name: str | None) -> dict[str, Any]:
-        """Check, record, deliver what is due; the shape of health.
+    async def check(self, job_name: str | None) -> dict[str, Any]:
+        """Check, record, deliver due alerts; return the health as JSON.
 
-        A delivery that takes longer than the caller has patience goes on without him. Raises UnknownJob for a name
-        nobody knows, JobNotEvaluated for a disabled job, BusyProblem where other checks took all the time,
-        ConnectionProblem where nothing can be checked.
+        A delivery that outlasts the caller continues in the background. Raises UnknownJob for a name that is neither
+        registered nor in the log, JobNotEvaluated for a disabled job, BusyProblem if other checks took all the time,
+        ConnectionProblem if the database is unreachable.
         """
         loop = asyncio.get_running_loop()
         checked: asyncio.Future[dict[str, Any]] = loop.create_future()
 
-        def tell(report: dict[str, Any]) -> None:
+        def report_health(report: dict[str, Any]) -> None:
             loop.call_soon_threadsafe(checked.set_result, report)
 
-        done = loop.run_in_executor(self._thread, _check, job_name, tell)
+        done = loop.run_in_executor(self._thread, _check, job_name, report_health)
         await asyncio.wait({done}, timeout=_PATIENCE)
         if done.done():
             await done
         elif not checked.done():
-            done.cancel()  # takes back what has not begun; a check that has goes on
-            raise BusyProblem(f"the check was not done within {_PATIENCE} s, this one or one before it; it goes on")
+            done.cancel()  # cancels a check that has not started; a running one continues
+            raise BusyProblem(f"this check, or the one before it, did not finish within {_PATIENCE} s; it continues")
         return await checked
 
 
-def _check(job_name: str | None, tell: Callable[[dict[str, Any]], None]) -> None:
+def _check(job_name: str | None, report_health: Callable[[dict[str, Any]], None]) -> None:
     settings, where = current_settings(), current_conninfo()
     with connect(where) as conn:
         healths = check_and_record(conn, settings, [job_name] if job_name else None)
         if job_name and not healths:
             raise unjudged(conn, job_name)
         checked_at = datetime.now(UTC)
-    tell(health_report(healths, checked_at))
+    report_health(health_report(healths, checked_at))
     deliver(where, settings)

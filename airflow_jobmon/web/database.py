@@ -1,4 +1,4 @@
-"""The API server's way to the job log: a few connections and threads of our own, so that a slow log slows us only."""
+"""The API server's connections to the job log: a few, with threads of their own, so that a slow log slows only us."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from airflow_jobmon.web.cached_settings import current_conninfo
 T = TypeVar("T")
 
 _AT_ONCE = 4
-"""Requests answered at the same time; the rest wait without taking up a thread of the API server's own."""
+"""Requests served at the same time; others wait without occupying a thread of the API server."""
 
 _PATIENCE = 0.8
-"""Seconds without any movement after which who waits is told that nothing can be told: within a second, all in all."""
+"""Seconds without progress until a waiting request is refused: a second in total."""
 
 _QUEUE = 10
-"""Seconds that a request waits for its turn while others are being answered."""
+"""Seconds that a request waits for its turn while others are served."""
 
 _LONGEST = 20
-"""Seconds that one statement may take; an answer has five more."""
+"""Seconds that one statement may take; the whole request gets five more."""
 
-_AWAY = "the job log's database does not answer; it is tried again all the time"
-_BUSY = "too many others are being answered; try again in a moment"
-_SLOW = f"the job log's database took more than {_LONGEST} s; see what it is busy with, or what holds a lock"
+_AWAY = "the job log's database does not respond; the connection is retried in the background"
+_BUSY = "too many requests are in progress; try again in a moment"
+_SLOW = f"the job log's database took more than {_LONGEST} s; check its load and whether something holds a lock"
 
 
 class Database:
-    """Connections to the log, made when asked for and kept; a changed Airflow connection is noticed within 30 s.
+    """A pool of connections to the log, opened on demand; a changed Airflow connection takes effect within 30 s.
 
-    A server that hangs keeps at most four threads, which go on by themselves once it answers or the network gives up.
+    A server that hangs holds at most four threads, which continue once it responds or the network gives up.
     """
 
     def __init__(self) -> None:
@@ -50,20 +50,20 @@ class Database:
         self._pool: ConnectionPool[psycopg.Connection[Any]] | None = None
         self._conninfo = ""
         self._held: list[psycopg.Connection[Any]] = []
-        self._movements = 0
+        self._progress = 0
 
     async def run(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
-        """Run `work` in a thread, on a connection whose schema is the one that this package knows.
+        """Run `work` in a thread, on a connection whose schema matches this package.
 
-        Raises DatabaseAway within a second where the database is away or hangs, BusyProblem where it or other
-        requests took too long, SchemaProblem where it is another schema.
+        Raises DatabaseAway within a second if the database is unavailable or hangs, BusyProblem if it or other requests
+        take too long, SchemaProblem if the schema does not match.
         """
         loop = asyncio.get_running_loop()
         reached = loop.create_future()
 
         def in_thread() -> T:
             with self._connection() as conn:
-                loop.call_soon_threadsafe(_tell, reached)
+                loop.call_soon_threadsafe(_mark_reached, reached)
                 check_schema(conn)
                 return work(conn)
 
@@ -75,10 +75,10 @@ class Database:
             raise BusyProblem(_SLOW) from None
         finally:
             reached.cancel()
-            answer.cancel()  # takes back what has not begun; what hangs is left to itself
+            answer.cancel()  # cancels work that has not started; a hanging thread is left alone
 
     def close(self) -> None:
-        """Let go of the connections; the next request makes new ones."""
+        """Close the connections; the next request opens new ones."""
         with self._lock:
             old, self._pool = self._pool, None
         if old is not None:
@@ -88,16 +88,16 @@ class Database:
         loop = asyncio.get_running_loop()
         until = loop.time() + _QUEUE
         while True:
-            before = self._movements
+            before = self._progress
             if (await asyncio.wait({answer, reached}, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED))[0]:
                 return
-            if self._movements == before and self._waits_for_the_server():
+            if self._progress == before and self._waits_for_the_server():
                 raise DatabaseAway(_AWAY)
             if loop.time() > until:
                 raise BusyProblem(_BUSY)
 
     def _waits_for_the_server(self) -> bool:
-        """Every connection that is held has been asked something and has not been answered."""
+        """Whether every connection in use has sent a statement and awaits the result."""
         return all(conn.info.transaction_status is TransactionStatus.ACTIVE for conn in tuple(self._held))
 
     @contextmanager
@@ -108,12 +108,12 @@ class Database:
         except (PoolTimeout, PoolClosed):
             raise DatabaseAway(_AWAY) from None
         self._held.append(conn)
-        self._movements += 1
+        self._progress += 1
         try:
             yield conn
         finally:
             self._held.remove(conn)
-            self._movements += 1
+            self._progress += 1
             with suppress(psycopg.Error):
                 pool.putconn(conn)
 
@@ -129,15 +129,15 @@ class Database:
         return pool
 
 
-def _tell(reached: asyncio.Future[None]) -> None:
+def _mark_reached(reached: asyncio.Future[None]) -> None:
     if not reached.done():
         reached.set_result(None)
 
 
 def _live(pool: ConnectionPool[psycopg.Connection[Any]]) -> psycopg.Connection[Any]:
-    """A connection that the server still answers on.
+    """A connection that is still alive.
 
-    The pool's own check waits a second after the second dead one, and after a restart of the server all are dead.
+    The pool's own check waits a second after the second dead one, and after a server restart all are dead.
     """
     until = monotonic() + _PATIENCE
     while True:
@@ -154,7 +154,7 @@ def _live(pool: ConnectionPool[psycopg.Connection[Any]]) -> psycopg.Connection[A
 def _make_pool(conninfo: str) -> ConnectionPool[psycopg.Connection[Any]]:
     return ConnectionPool(
         prepared_conninfo(conninfo),
-        min_size=1,  # a far server takes its second to connect, which a call once an hour should not wait for
+        min_size=1,  # connecting to a distant server takes a second, which an hourly call should not wait for
         max_size=_AT_ONCE,
         kwargs={"autocommit": True, "prepare_threshold": None},
         configure=_configure,

@@ -1,8 +1,8 @@
-"""Who may see what: the one module that decides, since Airflow mounts a plugin's app without any authentication.
+"""Authentication and authorization, all in this module, since Airflow mounts a plugin's app without either.
 
 There are two kinds of routes. A page is for people: an Airflow user, by the login's cookie or a bearer token. Data is
-for programs too: an Airflow user, or whoever sends `[jobmon] api_token` as bearer; that token opens no page. What
-changes something is never done for a cookie alone, since another site could make a browser send it.
+for programs too: an Airflow user, or the machine token `[jobmon] api_token` as bearer; that token opens no page. A
+cookie alone never changes anything, since another site could make a browser send it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ page_reader = Depends(requires_access_view(AccessView.WEBSITE))
 
 _bearer = HTTPBearer(
     auto_error=False,
-    description="An Airflow user's token (`POST /auth/token`), or the machine token `[jobmon] api_token`. What only "
-    "reads takes the cookie `_token` of Airflow's login too.",
+    description="An Airflow user's token (`POST /auth/token`), or the machine token `[jobmon] api_token`. Read-only "
+    "routes also accept the cookie `_token` of Airflow's login.",
 )
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
@@ -36,7 +36,7 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 async def _read_data(request: Request, bearer: Bearer) -> None:
     if bearer is not None and _is_machine_token(bearer.credentials):
         return
-    # Airflow before 3.3 takes the cookie's user even where a token is sent.
+    # Airflow before 3.3 uses the cookie's user even if a token is sent.
     user = await (resolve_user_from_token(bearer.credentials) if bearer else get_user(request, None, None))
     requires_access_view(AccessView.WEBSITE)(request, user)
 
@@ -45,38 +45,38 @@ async def _change_data(request: Request, bearer: Bearer) -> None:
     if bearer is None:
         raise HTTPException(
             status.HTTP_403_FORBIDDEN if request.cookies else status.HTTP_401_UNAUTHORIZED,
-            "what changes something needs a token, sent as Authorization: Bearer ...; a cookie does not do",
+            "this request needs a token, sent as Authorization: Bearer ...; a cookie is not enough",
         )
     await _read_data(request, bearer)
 
 
 data_reader = Depends(_read_data)
-"""The machine token, or an Airflow user as for a page."""
+"""The machine token, or an Airflow user who may see the website."""
 
 data_changer = Depends(_change_data)
 """The same, but by the Authorization header only."""
 
 
 def _is_machine_token(given: str) -> bool:
-    """In constant time; false for everybody where no token is configured, or none can be read."""
+    """Compare in constant time; false if no token is configured or the settings cannot be read."""
     try:
         configured = current_settings().api_token
     except ConfigurationError:
-        return False  # what is wrong is told to those who are let in
+        return False  # only authenticated callers may see the mistake
     if not configured:
         return False
     return hmac.compare_digest(sha256(given.encode()).digest(), sha256(configured.encode()).digest())
 
 
 def of_airflow(request: Request, path: str) -> str:
-    """Where something of Airflow's own is, from what was asked for: relative, since Airflow may live under a path."""
+    """The relative URL of a route of Airflow's own, seen from the requested one: Airflow may live under a path."""
     return "../" * request.url.path.removeprefix(request.scope["root_path"]).count("/") + path
 
 
 async def show_the_login(request: Request, error: Exception) -> Response:
-    """A person who follows a link from Slack is led to the login and back; a program gets its 401.
+    """Redirect a browser to the login, and from there back; a program gets its 401.
 
-    Back by the path alone: behind a proxy the address that we see is not the one that the browser asked for.
+    The way back is a path only: behind a proxy, the browser's address differs from the one seen here.
     """
     if not isinstance(error, HTTPException):
         raise error
@@ -96,4 +96,4 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""On every page: script and style from our own files only, nothing from elsewhere, framed by Airflow's own pages."""
+"""On every page: scripts and styles from our own files only, framing by Airflow's own pages only."""

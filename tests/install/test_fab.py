@@ -198,7 +198,7 @@ def test_a_viewer_has_no_entry_in_the_menu_and_signs_in_at_the_address(tab, serv
     assert tab.see(f"!{MENU_ENTRY}")
 
 
-def test_who_has_no_right_is_told_so_and_can_sign_in_as_somebody_else(tab, server):
+def test_a_user_without_permission_sees_it_and_can_sign_in_as_another(tab, server):
     tab.prefer("light")
     tab.open(f"{server.url}/jobmon/?job_name=load")
     sign_in(tab, "stranger")

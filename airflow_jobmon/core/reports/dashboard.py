@@ -1,4 +1,4 @@
-"""What the page says at first sight: whether all is right, and the jobs in the order in which they need a person."""
+"""The overview's contents: a headline, warnings, and the jobs, those that need a person first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_jobmon.core.times import parse_moment, roughly
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelDelivery:
+class LatestDelivery:
     """The newest delivery of an incident's alerts on one channel; state is pending, sent, dead or silenced."""
 
     channel: str
@@ -41,7 +41,7 @@ class Incident:
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     acknowledged_note: str | None
-    deliveries: tuple[ChannelDelivery, ...] = ()
+    notified: tuple[LatestDelivery, ...] = ()
 
     @property
     def state(self) -> IncidentState:
@@ -49,13 +49,13 @@ class Incident:
 
     @property
     def is_handled(self) -> bool:
-        """Somebody knows of it, or wants to hear nothing of it for now."""
+        """Whether it is acknowledged or silenced."""
         return self.state in {IncidentState.ACKNOWLEDGED, IncidentState.SILENCED}
 
 
 @dataclass(frozen=True, slots=True)
-class WatcherStatus:
-    """Who watches: live watchers, the last sign of life of any, and when a verdict was last stored."""
+class MonitorStatus:
+    """The live watchers, the last heartbeat of any, and when health was last stored."""
 
     watchers: int
     seen_at: datetime | None
@@ -63,8 +63,8 @@ class WatcherStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class JobLine:
-    """One job's line. `problem` is its worst finding, `more` how many others there are; `calm`: known to somebody."""
+class JobRow:
+    """One job's row. problem: its worst finding; more: how many others it has; handled: acknowledged or silenced."""
 
     name: str
     health: Health
@@ -74,7 +74,7 @@ class JobLine:
     last_status: str | None
     next_due_at: datetime | None
     success_rate: float | None
-    calm: bool
+    handled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +86,19 @@ class Notice:
     detail: str = ""
 
 
-def job_lines(verdicts: Sequence[Mapping[str, Any]], known: Collection[str]) -> list[JobLine]:
+def job_rows(verdicts: Sequence[Mapping[str, Any]], known: Collection[str]) -> list[JobRow]:
     """The jobs in the order in which they need a person: the worst first, and of these what nobody knows of yet.
 
     verdicts: entries of the shape of health. known: names whose open incidents are all acknowledged or silenced.
     """
     lines = [_line(verdict, known) for verdict in verdicts]
-    return sorted(lines, key=lambda line: (-line.health.rank, line.calm, line.name))
+    return sorted(lines, key=lambda line: (-line.health.rank, line.handled, line.name))
 
 
-def _line(verdict: Mapping[str, Any], known: Collection[str]) -> JobLine:
+def _line(verdict: Mapping[str, Any], known: Collection[str]) -> JobRow:
     findings = sorted(verdict["findings"], key=lambda found: -Health(found["severity"]).rank)
     last, due = verdict["last_run"] or {}, verdict["next_due_at"]
-    return JobLine(
+    return JobRow(
         name=verdict["job_name"],
         health=Health(verdict["status"]),
         problem=findings[0]["message"] if findings else None,
@@ -107,85 +107,85 @@ def _line(verdict: Mapping[str, Any], known: Collection[str]) -> JobLine:
         last_status=last.get("status"),
         next_due_at=parse_moment(due) if due else None,
         success_rate=verdict["success_rate"],
-        calm=verdict["job_name"] in known,
+        handled=verdict["job_name"] in known,
     )
 
 
-def known_jobs(open_incidents: Sequence[Incident]) -> set[str]:
+def handled_jobs(open_incidents: Sequence[Incident]) -> set[str]:
     """Names of the jobs whose every open incident is acknowledged or silenced."""
-    restless = {incident.job_name for incident in open_incidents if not incident.is_handled}
-    return {incident.job_name for incident in open_incidents} - restless
+    unhandled = {incident.job_name for incident in open_incidents if not incident.is_handled}
+    return {incident.job_name for incident in open_incidents} - unhandled
 
 
-def overall_status(lines: Sequence[JobLine], watch: WatcherStatus, *, stale: bool, now: datetime) -> Notice:
-    """Is everything all right? stale: nobody has checked lately, so that nothing can be told."""
+def headline(lines: Sequence[JobRow], monitor: MonitorStatus, *, stale: bool, now: datetime) -> Notice:
+    """The state of all jobs in one sentence. stale: there was no recent check, so their health is unknown."""
     if not lines:
         return Notice(
             Health.UNKNOWN,
-            "No job is known yet",
-            "A job appears when it logs its first run and a watcher or the hourly check sees it, or when it is "
-            "registered: airflow jobmon jobs apply FILE",
+            "No jobs yet",
+            "A job appears when a watcher or the hourly check sees its first run, or when you register it: "
+            "airflow jobmon jobs apply FILE",
         )
     if stale:
-        since = f"for {roughly(now - watch.checked_at)}" if watch.checked_at else "yet"
+        since = f"{roughly(now - monitor.checked_at)} ago" if monitor.checked_at else "never"
         return Notice(
             Health.UNKNOWN,
-            "It cannot be told how the jobs are",
-            f"Nobody has checked them {since}. Unpause the DAGs jobmon_hourly_health_check and jobmon_alerts, or "
+            "Job health is unknown",
+            f"The last check was {since}. Unpause the DAGs jobmon_hourly_health_check and jobmon_alerts, or "
             "start: airflow jobmon listen",
         )
     counts = count_healths(lines)
     for health in (Health.CRITICAL, Health.WARNING, Health.UNKNOWN):
         if counts[health]:
             return Notice(health, _how_many(counts[health], len(lines), health), _known(lines, health))
-    return Notice(Health.OK, "The one job is fine" if len(lines) == 1 else f"All {len(lines)} jobs are fine")
+    return Notice(Health.OK, "The job is healthy" if len(lines) == 1 else f"All {len(lines)} jobs are healthy")
 
 
-def count_healths(lines: Sequence[JobLine]) -> Mapping[Health, int]:
-    """How many jobs are how, the worst first."""
+def count_healths(lines: Sequence[JobRow]) -> Mapping[Health, int]:
+    """The number of jobs by health, worst first."""
     counted = Counter(line.health for line in lines)
     return {health: counted[health] for health in reversed(Health)}
 
 
-def watcher_problem(watch: WatcherStatus, *, now: datetime) -> Notice | None:
-    """None while some watcher is alive: without one, alerts wait for the hourly check."""
-    if watch.watchers:
+def watcher_warning(monitor: MonitorStatus, *, now: datetime) -> Notice | None:
+    """None while a watcher is alive; without one, alerts wait for the hourly check."""
+    if monitor.watchers:
         return None
-    seen = f"The last one was seen {roughly(now - watch.seen_at)} ago" if watch.seen_at else "There has never been one"
+    ago = f"{roughly(now - monitor.seen_at)} ago" if monitor.seen_at else "never"
     return Notice(
         Health.WARNING,
         "No watcher is running",
-        f"{seen}. Failures and missed runs are noticed by the hourly check only. Unpause the DAG jobmon_alerts, or "
-        "start: airflow jobmon listen. What is wrong says: airflow jobmon doctor",
+        f"Last heartbeat: {ago}. Only the hourly check finds failures and missed runs. Unpause the DAG "
+        "jobmon_alerts, or start: airflow jobmon listen. To find the cause, run: airflow jobmon doctor",
     )
 
 
-def undelivered_problem(channels: Sequence[tuple[str, int, str | None]], over: timedelta) -> Notice | None:
-    """channels: where alerts of the last while did not arrive, how many, and the newest error."""
+def undelivered_warning(channels: Sequence[tuple[str, int, str | None]], over: timedelta) -> Notice | None:
+    """channels: name, number of alerts not delivered in the period, and newest error of each failing channel."""
     if not channels:
         return None
-    told = "; ".join(f"{name}: {count} ({error or 'waiting'})" for name, count, error in channels)
+    failing = "; ".join(f"{name}: {count} ({error or 'waiting'})" for name, count, error in channels)
     hours = over // timedelta(hours=1)
     return Notice(
         Health.CRITICAL,
-        "Alerts do not arrive",
-        f"Not delivered in the last {hours} hours: {told}. Once it is mended: airflow jobmon alerts --retry",
+        "Alerts are not delivered",
+        f"Not delivered in the last {hours} hours: {failing}. After fixing it, run: airflow jobmon alerts --retry",
     )
 
 
 def _how_many(count: int, total: int, health: Health) -> str:
-    jobs = f"{count} of {total} jobs" if total > 1 else "The one job"
+    jobs = f"{count} of {total} jobs" if total > 1 else "The job"
     be = "is" if count == 1 else "are"
     return {
         Health.CRITICAL: f"{jobs} {be} critical",
         Health.WARNING: f"{jobs} {'has' if count == 1 else 'have'} a warning",
-        Health.UNKNOWN: f"{jobs} cannot be judged",
+        Health.UNKNOWN: f"{jobs} {be} in unknown health",
     }[health]
 
 
-def _known(lines: Sequence[JobLine], health: Health) -> str:
-    calm = [line.calm for line in lines if line.health is health]
-    if not any(calm):
+def _known(lines: Sequence[JobRow], health: Health) -> str:
+    handled = [line.handled for line in lines if line.health is health]
+    if not any(handled):
         return ""
-    whose = f"{sum(calm)} of them" if not all(calm) else "All of them" if len(calm) > 1 else "It"
-    return f"{whose} {'is' if sum(calm) == 1 else 'are'} acknowledged or silenced."
+    whose = f"{sum(handled)} of them" if not all(handled) else "All of them" if len(handled) > 1 else "It"
+    return f"{whose} {'is' if sum(handled) == 1 else 'are'} acknowledged or silenced."

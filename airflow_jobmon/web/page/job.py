@@ -1,4 +1,4 @@
-"""A job's own page, where an alert's View Logs leads: how it is, its month in charts, runs, incidents and alerts."""
+"""A job's page, the target of View Logs in alerts: its health, last month in charts, runs, incidents, alerts."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from airflow_jobmon.web.page.rendering import NOTHING, render
 _RUNS, _INCIDENTS, _ALERTS = 25, 30, 25
 
 _UNREGISTERED = {
-    "learn": "no: its failures, stuck and missing runs are told, by the rhythm of its own",
-    "defaults": "no: it is judged by the defaults",
-    "ignore": "no: unregistered jobs are ignored, so nobody is told of it",
+    "learn": "no: alerts on failed, stuck and missed runs, by its learned schedule",
+    "defaults": "no: evaluated by the defaults",
+    "ignore": "no: unregistered jobs are ignored, so no one is notified",
 }
 
 
 def job_page(conn: psycopg.Connection[Any], settings: Settings, job_name: str) -> HTMLResponse:
-    """Evaluated now, recording nothing.
+    """Render the page from an evaluation made now; record nothing.
 
-    Raises UnknownJob for a job nobody knows.
+    Raises UnknownJob for a name that is neither registered nor in the log.
     """
     now = datetime.now(UTC)
     health = next(iter(assess_jobs(conn, settings, [job_name])), None)  # none: disabled in the registry
     incidents = reading.incidents(conn, job_name, limit=_INCIDENTS)
-    told = {one.kind for one in incidents if one.resolved_at is None}
+    incident_kinds = {one.kind for one in incidents if one.resolved_at is None}
     silence = in_force(reading.silences(conn), job_name, now)
     registered = reading.registration(conn, job_name)
     source, job = registered or (None, job_by_defaults(job_name))
@@ -51,8 +51,8 @@ def job_page(conn: psycopg.Connection[Any], settings: Settings, job_name: str) -
         job=job,
         job_name=job_name,
         health=health,
-        findings=[found for found in health.findings if found.kind not in told] if health else [],
-        watch=reading.watcher_status(conn),
+        findings=[found for found in health.findings if found.kind not in incident_kinds] if health else [],
+        monitor=reading.monitor_status(conn),
         expectations=_expectations(source, job, settings.unregistered_jobs),
         silence=silence,
         silencing=silence_command(job_name),
@@ -68,7 +68,7 @@ def job_page(conn: psycopg.Connection[Any], settings: Settings, job_name: str) -
 
 
 def _expectations(source: str | None, job: MonitoredJob, unregistered: str) -> list[tuple[str, str]]:
-    """What is expected of it, as label and value."""
+    """What the job is expected to do, as label and value."""
     registered = ("Registered by", source) if source else ("Registered", _UNREGISTERED[unregistered])
     if source is None and unregistered != "defaults":
         return [registered]
@@ -111,7 +111,7 @@ def _charts(stats: Sequence[DayStats | None], month: Sequence[date], job: Monito
     yield {
         "title": "Duration",
         "figure": _seconds(next((value for value in reversed(durations) if value is not None), None)),
-        "note": f"usually {_seconds(usual[0])} to {_seconds(usual[1])}" if usual else "mean of each day's successes",
+        "note": f"usually {_span(*usual)}" if usual else "mean of each day's successes",
         "top": _seconds(max((value for value in durations if value is not None), default=None)),
         "drawing": band_chart(durations, usual=usual, hints=_hints(month, [_seconds(value) for value in durations])),
     }
@@ -130,6 +130,12 @@ def _hints(month: Sequence[date], values: Sequence[str]) -> list[str]:
 
 def _seconds(value: float | None) -> str:
     return NOTHING if value is None else roughly(timedelta(seconds=value))
+
+
+def _span(low: float, high: float) -> str:
+    """`9 s to 14 s`, or one value if both read alike."""
+    shortest, longest = _seconds(low), _seconds(high)
+    return shortest if shortest == longest else f"{shortest} to {longest}"
 
 
 def _count(value: float | None) -> str:

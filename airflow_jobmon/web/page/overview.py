@@ -1,4 +1,4 @@
-"""The first page: is everything all right, what is open and who knows of it, and every job in a line."""
+"""The overview: a headline, the open incidents and who handles them, and a row per job."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from fastapi.responses import HTMLResponse
 from airflow_jobmon.core.model.silences import in_force
 from airflow_jobmon.core.rendering.charts import strip_chart
 from airflow_jobmon.core.reports.dashboard import (
-    JobLine,
+    JobRow,
     count_healths,
-    job_lines,
-    known_jobs,
-    overall_status,
-    undelivered_problem,
-    watcher_problem,
+    handled_jobs,
+    headline,
+    job_rows,
+    undelivered_warning,
+    watcher_warning,
 )
 from airflow_jobmon.postgres import dashboard as reading
 from airflow_jobmon.postgres.stored_health import stored_health
 from airflow_jobmon.web.page.rendering import render
 
 DAYS = 30
-"""UTC days that a strip shows, today the last of them."""
+"""UTC days that a strip shows, up to today."""
 
 _JOBS, _INCIDENTS = 500, 2000
-"""Jobs on one page, and open incidents that are looked at."""
+"""Jobs on one page, and open incidents that are read."""
 
 _SHOWN, _FOLDED = 8, 200
-"""Open incidents that are shown at once, and after unfolding."""
+"""Open incidents shown right away, and after unfolding."""
 
 _UNDELIVERED = timedelta(days=1)
 
 HINTED = 60
-"""Strips of so many jobs at most say each day's runs to a pointer; with more the page would weigh too much."""
+"""Up to this many jobs, strips show each day's runs on hover; with more the page would be too large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for: names that hold `text`, in whatever case, jobs of one health (empty: of any), which page."""
+    """The filter: names that contain `text`, in any case; jobs of one health (empty: any); the page."""
 
     text: str = ""
     health: str = ""
@@ -53,33 +53,33 @@ class Wanted:
 
 
 def overview(conn: psycopg.Connection[Any], wanted: Wanted) -> HTMLResponse:
-    """From the stored verdicts; records nothing."""
+    """Render the overview from stored health; record nothing."""
     now = datetime.now(UTC)
     stored = stored_health(conn, now=now)
-    opened, watch = reading.incidents(conn, limit=_INCIDENTS), reading.watcher_status(conn)
+    opened, monitor = reading.incidents(conn, limit=_INCIDENTS), reading.monitor_status(conn)
     silences = reading.silences(conn)
     silenced = {
         job["job_name"]: silence
         for job in (stored.report["jobs"] if silences else ())
         if (silence := in_force(silences, job["job_name"], now))
     }
-    every = job_lines(stored.report["jobs"], known_jobs(opened) | silenced.keys())
+    every = job_rows(stored.report["jobs"], handled_jobs(opened) | silenced.keys())
     named = [line for line in every if wanted.names(line.name)]
     matching = [line for line in named if wanted.health in {"", line.health.value}]
     pages = max(-(-len(matching) // _JOBS), 1)
     page = min(wanted.page, pages)
     shown = matching[(page - 1) * _JOBS : page * _JOBS]
-    troubles = (
-        watcher_problem(watch, now=now) if every and not stored.stale else None,
-        undelivered_problem(reading.undelivered(conn, now, _UNDELIVERED), _UNDELIVERED),
+    warnings = (
+        watcher_warning(monitor, now=now) if every and not stored.stale else None,
+        undelivered_warning(reading.undelivered(conn, now, _UNDELIVERED), _UNDELIVERED),
     )
     incidents = [incident for incident in opened if wanted.names(incident.job_name)]
     return render(
         "overview",
         now=now,
-        watch=watch,
-        saying=overall_status(every, watch, stale=stored.stale, now=now),
-        troubles=[trouble for trouble in troubles if trouble],
+        monitor=monitor,
+        headline=headline(every, monitor, stale=stored.stale, now=now),
+        warnings=[warning for warning in warnings if warning],
         wanted=wanted,
         counts=count_healths(named),
         named=len(named),
@@ -97,8 +97,8 @@ def overview(conn: psycopg.Connection[Any], wanted: Wanted) -> HTMLResponse:
     )
 
 
-def _strips(conn: psycopg.Connection[Any], shown: Sequence[JobLine], today: date) -> Mapping[str, str]:
-    """Each job's month as a drawing."""
+def _strips(conn: psycopg.Connection[Any], shown: Sequence[JobRow], today: date) -> Mapping[str, str]:
+    """Each job's last month as an SVG strip."""
     month = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     found = reading.finished_days(conn, [line.name for line in shown], month[0])
     return {name: _strip(by_day, month, hinted=len(shown) <= HINTED) for name, by_day in found.items()}
@@ -117,8 +117,8 @@ def _tone(succeeded: int, failed: int) -> str:
 
 
 def day_hint(day: date, succeeded: int, failed: int) -> str:
-    """What a pointer on a day is told of the runs that ended."""
+    """The text shown when hovering over a day."""
     if not succeeded + failed:
-        return f"{day}: no run ended"
-    told = f", {failed} failed" if failed else ""
-    return f"{day}: {succeeded} of {succeeded + failed} succeeded{told}"
+        return f"{day}: no finished run"
+    failures = f", {failed} failed" if failed else ""
+    return f"{day}: {succeeded} of {succeeded + failed} succeeded{failures}"

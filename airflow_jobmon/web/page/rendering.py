@@ -1,4 +1,4 @@
-"""The page's templates, its two static files, and the headers that keep everything else out of it."""
+"""The page's templates, its two static files, and the headers that block everything else."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from airflow_jobmon.core.times import iso, relative, roughly, to_the_second
 from airflow_jobmon.web.security import HEADERS
 
 NOTHING = "\u2013"
-"""Where there is no figure."""
+"""Shown in place of a missing figure."""
 
 STATIC = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"}
 """Our own files by name, with their types."""
 
 
 def render(template: str, *, status: int = 200, **given: Any) -> HTMLResponse:
-    """A page whose style and script are our own two files."""
+    """A page whose style and script are our two static files."""
     return HTMLResponse(_render(template, style=None, **given), status_code=status, headers=HEADERS)
 
 
 def render_alone(template: str, *, status: int, **given: Any) -> HTMLResponse:
-    """A page that holds its style, for those who may not read our files; it has no script."""
+    """A page with inline style and no script, for users who lack permission to load our files."""
     style = static_file("page.css").decode()
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'self'"
@@ -42,7 +42,7 @@ def render_alone(template: str, *, status: int, **given: Any) -> HTMLResponse:
 
 
 def serve_static(name: str) -> Response:
-    """One of STATIC, kept by the browser for good: pages ask for it by its content's hash."""
+    """One of STATIC, cached by the browser for good: pages request it by the hash of its content."""
     headers = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
     return Response(static_file(name), media_type=STATIC[name], headers=headers)
 
@@ -86,6 +86,6 @@ def _name(job_name: str) -> str:
 
 
 def _query(parameters: dict[str, Any]) -> str:
-    """What follows the page's address; empty parameters are left out."""
+    """The query part of the page's address, without empty parameters."""
     given = {name: value for name, value in parameters.items() if value not in {None, ""}}
     return f"?{urlencode(given)}" if given else "./"

@@ -1,4 +1,4 @@
-"""The runbook as a page of Airflow's, where alerts lead: the same text as docs/runbook.md."""
+"""The runbook as a page in Airflow, the target of links in alerts: the same text as docs/runbook.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from airflow_jobmon.web.page.rendering import render
 
 _ELSEWHERE = re.compile(r'<a href="[\w-]+\.md">(.*?)</a>')
-"""Links to other pages of the documentation, which are not served here."""
+"""Links to other pages of the documentation, which this app does not serve."""
 
 
 def runbook_page() -> HTMLResponse:
@@ -21,6 +21,6 @@ def runbook_page() -> HTMLResponse:
 
 @cache
 def _content() -> str:
-    """Our own text, so it may hold markup; made once."""
+    """Rendered once; our own text, so it may hold markup."""
     text = (files("airflow_jobmon.web.page") / "runbook.md").read_text(encoding="utf-8")
     return _ELSEWHERE.sub(r"\1", MarkdownIt("commonmark", {"html": True}).enable("table").render(text))

@@ -1,6 +1,6 @@
-"""One story that every example tells: a daily job that failed on its second day, and did not run on its fifth.
+"""The examples in OpenAPI: a daily job that failed on its second day and did not run on its fifth.
 
-What the routes answer with, were this the log: its numbers add up.
+The examples are what the routes would return for this log: their numbers add up.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _run(run_id: str, day: int, seconds: int, records: int | None = None, error:
 
 
 def _day(run: dict[str, Any]) -> dict[str, Any]:
-    """The one run of a day, counted."""
+    """The counts of a day with one run."""
     succeeded = run["status"] == "success"
     return {
         "date": run["started_at"][:10],

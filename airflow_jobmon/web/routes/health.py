@@ -1,4 +1,4 @@
-"""Is everything all right? For people, load balancers, and cron services that call each hour."""
+"""check-job-health: the health of jobs, for people, load balancers, uptime checks and cron services."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.monitoring.checks import require_known
 from airflow_jobmon.postgres.stored_health import StoredHealth, stored_health, unjudged
 from airflow_jobmon.web.cached_settings import current_settings
-from airflow_jobmon.web.check_runner import Checks
+from airflow_jobmon.web.check_runner import CheckRunner
 from airflow_jobmon.web.database import Database
 from airflow_jobmon.web.routes.responses import OF_HEALTH
 from airflow_jobmon.web.routes.schemas import NO_NUL
@@ -24,17 +24,17 @@ JobName = Annotated[
 ]
 
 
-def health_routes(database: Database, checks: Checks) -> APIRouter:
+def health_routes(database: Database, checks: CheckRunner) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.head("/check-job-health", dependencies=[data_reader], include_in_schema=False)  # as uptime services ask
     @router.get("/check-job-health", dependencies=[data_reader], responses=OF_HEALTH)
     async def check_job_health(job_name: JobName = None) -> JSONResponse:
-        """The verdicts as they were stored last; changes nothing.
+        """The health stored by the last check; changes nothing.
 
-        503 where something is critical or it cannot be told (the database is away, nobody has checked for two hours,
-        nobody judges that job, there are no jobs), so that `curl -f` fails when it should; else 200. `checked_at` says
-        when the verdicts were made.
+        503 if a job is critical or the health is unknown (the database is unavailable, the last check is over two hours
+        old, the job is not evaluated, there are no jobs), so that `curl -f` fails when it should; else 200.
+        `checked_at` is the time of the check.
         """
 
         def read(conn: psycopg.Connection[Any]) -> StoredHealth:
@@ -45,21 +45,21 @@ def health_routes(database: Database, checks: Checks) -> APIRouter:
             return stored
 
         stored = await database.run(read)
-        return _answer(stored.report, told=stored.complete)
+        return _respond(stored.report, known=stored.complete)
 
     @router.post("/check-job-health", dependencies=[data_changer], responses=OF_HEALTH)
     async def check_job_health_now(job_name: JobName = None) -> JSONResponse:
-        """Check now as the hourly DAG does: incidents are opened and closed, and alerts go out. Safe to call often."""
-        await database.run(_reach)  # within a second, where a check would wait longer
-        return _answer(await checks.check_and_tell(job_name), told=True)
+        """Check now, as the hourly DAG does: open and resolve incidents, and send alerts. Safe to call often."""
+        await database.run(_reach)  # fails within a second; the check itself would wait longer
+        return _respond(await checks.check(job_name), known=True)
 
     return router
 
 
 def _reach(_conn: psycopg.Connection[Any]) -> None:
-    """Nothing but to be connected to the right schema."""
+    """Do nothing: being connected to the right schema is enough."""
 
 
-def _answer(report: dict[str, Any], *, told: bool) -> JSONResponse:
-    bad = not told or Health(report["status"]) is Health.CRITICAL or not report["jobs"]
+def _respond(report: dict[str, Any], *, known: bool) -> JSONResponse:
+    bad = not known or Health(report["status"]) is Health.CRITICAL or not report["jobs"]
     return JSONResponse(report, status_code=503 if bad else 200, headers={"Cache-Control": "no-store"})

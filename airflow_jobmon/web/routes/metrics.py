@@ -1,4 +1,4 @@
-"""Figures for dashboards: one job's as JSON, all jobs' for Prometheus."""
+"""Metrics for dashboards: of one job as JSON, of all jobs for Prometheus."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def metrics_routes(database: Database) -> APIRouter:
         job_name: Annotated[str, Query(min_length=1, max_length=2000, pattern=NO_NUL, examples=["nightly-invoices"])],
         days: Annotated[int, Query(ge=1, le=400, description="How far back, in days")] = 30,
     ) -> JSONResponse:
-        """One job's health, summary, days and recent runs, for Grafana, Metabase and the like."""
+        """One job's health, summary, days and recent runs, for Grafana, Metabase and similar tools."""
 
         def read(conn: psycopg.Connection[Any]) -> dict[str, Any]:
             return job_metrics(conn, current_settings(), job_name, days=days, now=datetime.now(UTC))
@@ -45,7 +45,7 @@ def metrics_routes(database: Database) -> APIRouter:
         responses=OF_METRICS,
     )
     async def metrics(request: Request) -> Response:
-        """All jobs, incidents, deliveries and watchers for Prometheus; OpenMetrics where Accept asks for it."""
+        """All jobs, incidents, deliveries and watchers for Prometheus; OpenMetrics if Accept prefers it."""
         openmetrics = wants_openmetrics(",".join(request.headers.getlist("Accept")))
 
         def read(conn: psycopg.Connection[Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""The JSON that the data routes answer with, as types: what OpenAPI shows, with examples."""
+"""The JSON of the data routes as types, which OpenAPI shows with examples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FindingKind = Literal[
 ]
 
 NO_NUL = r"^[^\x00]+$"
-"""What a job name may be made of: Postgres holds every other character."""
+"""A job name: any text without a NUL character, which Postgres cannot store."""
 
 
 class Run(BaseModel):
@@ -35,7 +35,7 @@ class Run(BaseModel):
     started_at: datetime
     completed_at: datetime | None
     duration_seconds: float | None
-    status: str = Field(description="running, success, failed, or the log's own word where nothing maps it")
+    status: str = Field(description="running, success, failed, or the log's own word if it is not mapped")
     records_updated: int | None
     error_message: str | None
 
@@ -47,26 +47,26 @@ class Finding(BaseModel):
     severity: Status
     message: str
     observed: float | str | None = Field(
-        description="what was seen, in the kind's own unit: seconds, percent, or a count; of unknown_status, the word"
+        description="the observed value in the kind's unit: seconds, percent, or a count; for unknown_status, the word"
     )
-    threshold: float | None = Field(description="the bound it was held against, in the same unit")
+    threshold: float | None = Field(description="the limit, in the same unit")
 
 
 class JobHealth(BaseModel):
-    """The verdict on one job."""
+    """The health of one job."""
 
     job_name: str
     status: Status
     last_run: Run | None
     hours_since_last_run: float | None
-    next_due_at: datetime | None = Field(description="past this, its next run is missed")
+    next_due_at: datetime | None = Field(description="after this, the next run is missed")
     consecutive_failures: int
     success_rate: float | None = Field(description="percent of finished runs in the job's window")
     findings: list[Finding]
 
 
 class HealthReport(BaseModel):
-    """All jobs, or the one asked for, worst first."""
+    """All jobs, or the requested one, worst first."""
 
     status: Status
     checked_at: datetime
@@ -74,7 +74,7 @@ class HealthReport(BaseModel):
 
 
 class Summary(BaseModel):
-    """The window in figures; durations (seconds) and records are those of successes."""
+    """Totals of the window; durations (seconds) and records count successes only."""
 
     total_runs: int
     successful_runs: int
@@ -88,7 +88,7 @@ class Summary(BaseModel):
 
 
 class Day(BaseModel):
-    """One UTC day on which runs started; the first and the last are cut where the window ends, so that days add up."""
+    """One UTC day with runs; the first and last are cut at the window's ends, so that the days add up."""
 
     date: date
     total_runs: int
@@ -101,7 +101,7 @@ class Day(BaseModel):
 
 
 class Metrics(BaseModel):
-    """One job's figures for dashboards."""
+    """One job's metrics for dashboards."""
 
     job_name: str
     window_days: int
@@ -114,23 +114,23 @@ class Metrics(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why it could not be answered, in a sentence."""
+    """Why the request failed, in a sentence."""
 
     detail: str
 
 
 class WrongParameter(BaseModel):
-    """One parameter, and what is wrong with it."""
+    """One invalid parameter and the reason."""
 
     type: str
-    loc: list[str | int] = Field(description="where it is, from the outside in")
+    loc: list[str | int] = Field(description="the path to the parameter, outermost first")
     msg: str
-    input: Any = Field(None, description="what was sent")
-    ctx: dict[str, Any] | None = Field(None, description="the bounds, where there are some")
+    input: Any = Field(None, description="the value sent")
+    ctx: dict[str, Any] | None = Field(None, description="the limits, if any")
 
 
 class WrongParameters(BaseModel):
-    """Every parameter that cannot be."""
+    """Every invalid parameter."""
 
     detail: list[WrongParameter]
 
@@ -147,4 +147,4 @@ SHAPES: dict[type[BaseModel], list[dict[str, Any]]] = {
     WrongParameter: [examples.WRONG_PARAMETER],
     WrongParameters: [{"detail": [examples.WRONG_PARAMETER]}],
 }
-"""Each of them, and what it looks like."""
+"""Each type with its examples."""

@@ -1,10 +1,10 @@
 "use strict";
-// The page works without this. It takes on Airflow's theme, filters while one types, refreshes itself each minute,
-// copies commands, and shows moments in the reader's own time zone.
+// The page works without this script. It follows Airflow's theme, filters while you type, refreshes every minute,
+// copies commands, and shows times in the reader's time zone.
 (() => {
   const root = document.documentElement;
   const REFRESH = 60_000;
-  const LENT = [
+  const THEME_VARIABLES = [
     "--chakra-colors-bg", "--chakra-colors-fg", "--chakra-colors-fg-muted",
     "--chakra-colors-border", "--chakra-colors-border-emphasized", "--chakra-fonts-body", "--chakra-fonts-mono",
   ];
@@ -17,7 +17,7 @@
     }
   })();
 
-  const kept = (key) => {
+  const stored = (key) => {
     try {
       return localStorage.getItem(key);
     } catch {
@@ -25,20 +25,20 @@
     }
   };
 
-  const dress = () => {
-    const theme = airflow ? (airflow.classList.contains("dark") ? "dark" : "light") : kept("theme");
+  const applyTheme = () => {
+    const theme = airflow ? (airflow.classList.contains("dark") ? "dark" : "light") : stored("theme");
     root.classList.toggle("dark", theme === "dark");
     root.classList.toggle("light", theme === "light");
     if (!airflow) return;
-    const lent = getComputedStyle(airflow);
-    for (const name of LENT) root.style.setProperty(name, lent.getPropertyValue(name));
+    const theirs = getComputedStyle(airflow);
+    for (const name of THEME_VARIABLES) root.style.setProperty(name, theirs.getPropertyValue(name));
   };
 
   root.classList.add("scripted");
   root.classList.toggle("framed", airflow !== null);
-  dress();
-  if (airflow) new MutationObserver(dress).observe(airflow, { attributes: true, attributeFilter: ["class", "style"] });
-  else addEventListener("storage", dress);
+  applyTheme();
+  if (airflow) new MutationObserver(applyTheme).observe(airflow, { attributes: true, attributeFilter: ["class", "style"] });
+  else addEventListener("storage", applyTheme);
 
   let asked = 0;
 
@@ -46,23 +46,23 @@
     const mine = ++asked;
     const main = document.getElementById("main");
     if (!quiet) main.setAttribute("aria-busy", "true");
-    let trouble = "";
+    let problem = "";
     try {
       const answer = await fetch(address, { headers: { Accept: "text/html" }, redirect: "manual" });
       const text = await answer.text();
-      if (mine !== asked) return; // something newer was asked for meanwhile
+      if (mine !== asked) return; // a newer request was made meanwhile
       if (answer.ok) replace(new DOMParser().parseFromString(text, "text/html"));
-      else trouble = answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403
-        ? "you are signed out; load the page again" : "the log cannot be read; it is tried again each minute";
+      else problem = answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403
+        ? "you are signed out; load the page again" : "the log cannot be read; retrying every minute";
     } catch {
-      trouble = "Airflow does not answer; it is tried again each minute";
+      problem = "Airflow does not respond; retrying every minute";
     }
     if (mine !== asked) return;
     main.removeAttribute("aria-busy");
-    const lost = document.getElementById("lost");
-    lost.hidden = trouble === "";
+    const notice = document.getElementById("notice");
+    notice.hidden = problem === "";
     const since = document.getElementById("fresh").textContent.split("·")[0].trim();
-    lost.textContent = trouble && `What is shown is as of ${since}: ${trouble}.`;
+    notice.textContent = problem && `Last updated ${since}: ${problem}.`;
   };
 
   const replace = (next) => {
@@ -109,7 +109,7 @@
     const code = button.previousElementSibling;
     try {
       await navigator.clipboard.writeText(code.textContent);
-    } catch { // without TLS there is no clipboard to write to
+    } catch { // without TLS there is no clipboard API
       getSelection().selectAllChildren(code);
       document.execCommand("copy");
     }
@@ -121,7 +121,7 @@
     const button = event.target.closest(".copy");
     if (button) copy(button);
     const outward = event.target.closest("a[target=_blank]");
-    if (outward && airflow) { // Airflow's frame lets nothing of ours open a window; Airflow's own document may
+    if (outward && airflow) { // Airflow's frame blocks new windows of ours; Airflow's own document may open them
       event.preventDefault();
       const link = window.parent.document.createElement("a");
       Object.assign(link, { href: outward.href, target: "_blank", rel: "noopener noreferrer" });
@@ -131,9 +131,9 @@
 
   const zone = () => {
     try {
-      return JSON.parse(kept("timezone")) || undefined; // the one picked in Airflow
+      return JSON.parse(stored("timezone")) || undefined; // the zone chosen in Airflow
     } catch {
-      return kept("timezone") || undefined;
+      return stored("timezone") || undefined;
     }
   };
 
@@ -142,7 +142,7 @@
     if (!time) return;
     try {
       time.title = new Date(time.dateTime).toLocaleString(undefined, { timeZone: zone(), dateStyle: "medium", timeStyle: "long" });
-    } catch { // a zone that this browser does not know: the title stays in UTC
+    } catch { // the browser does not know this zone: the title stays in UTC
     }
   });
 })();

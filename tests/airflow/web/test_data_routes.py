@@ -56,7 +56,7 @@ def test_uptime_services_may_ask_by_head(client, jobmon_default, conn):
         assert (answer.status_code, answer.content) == (status, b"")
 
 
-def test_what_is_critical_makes_curl_fail(get, conn):
+def test_a_critical_job_makes_curl_fail(get, conn):
     log_run(conn, "fine")
     log_run(conn, "load", "failed", error_message="disk full")
     check_and_record(conn, Settings())
@@ -76,7 +76,7 @@ def test_what_is_critical_makes_curl_fail(get, conn):
         pytest.param("stale", id="nobody has checked for two hours"),
     ],
 )
-def test_what_cannot_be_told_makes_curl_fail(get, conn, make_it_so):
+def test_unknown_health_makes_curl_fail(get, conn, make_it_so):
     if make_it_so:
         log_run(conn, "load")
     if make_it_so == "stale":
@@ -96,7 +96,7 @@ def test_a_job_that_left_the_log_does_not_make_it_stale_for_ever(get, conn):
     assert (answer.status_code, [job["job_name"] for job in answer.json()["jobs"]]) == (200, ["load"])
 
 
-def test_a_check_of_one_job_makes_the_others_no_news(get, conn):
+def test_a_check_of_one_job_does_not_refresh_the_others(get, conn):
     log_run(conn, "load")
     log_run(conn, "broken", "failed")
     check_and_record(conn, Settings())
@@ -109,7 +109,7 @@ def test_a_check_of_one_job_makes_the_others_no_news(get, conn):
     assert get("/check-job-health", job_name="broken").status_code == 503
 
 
-def test_checked_at_is_when_it_was_judged(get, conn):
+def test_checked_at_is_the_time_of_the_evaluation(get, conn):
     log_run(conn, "load")
     check_and_record(conn, Settings())
     conn.execute("UPDATE airflow_jobmon.full_checks SET checked_at = '2025-11-13T07:00:00Z'")
@@ -118,7 +118,7 @@ def test_checked_at_is_when_it_was_judged(get, conn):
     assert get("/check-job-health", job_name="load").json()["checked_at"] == "2025-11-13T06:00:00Z"
 
 
-def test_a_job_that_was_registered_a_moment_ago_hides_no_other(get, conn):
+def test_a_newly_registered_job_hides_no_other(get, conn):
     log_run(conn, "load")
     check_and_record(conn, Settings())
     apply_jobs(conn, [MonitoredJob(name="new")], source="file:x")
@@ -129,7 +129,7 @@ def test_a_job_that_was_registered_a_moment_ago_hides_no_other(get, conn):
     assert (alone.status_code, alone.json()["status"]) == (503, "unknown")
 
 
-def test_a_registered_job_that_no_check_judges_makes_curl_fail(get, conn):
+def test_a_registered_job_that_is_never_evaluated_makes_curl_fail(get, conn):
     log_run(conn, "load")
     apply_jobs(conn, [MonitoredJob(name="left out")], source="file:x")
     check_and_record(conn, Settings())
@@ -144,7 +144,7 @@ def test_a_registered_job_that_no_check_judges_makes_curl_fail(get, conn):
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_a_job_that_is_disabled_has_no_health_and_it_is_said_why(client, jobmon_default, conn, method):
+def test_a_disabled_job_has_no_health_and_the_reason_is_given(client, jobmon_default, conn, method):
     made, headers = client
     log_run(conn, "off")
     apply_jobs(conn, [MonitoredJob(name="off", enabled=False)], source="file:x")
@@ -153,7 +153,7 @@ def test_a_job_that_is_disabled_has_no_health_and_it_is_said_why(client, jobmon_
     assert answer.json() == {"detail": "job 'off' is registered with enabled: false, so nobody judges it"}
 
 
-def test_a_job_that_nobody_has_judged_yet_says_who_will(get, conn):
+def test_a_job_that_was_not_evaluated_yet_says_when_it_will_be(get, conn):
     log_run(conn, "load")
     check_and_record(conn, Settings())
     log_run(conn, "first run")
@@ -174,7 +174,7 @@ def test_jobs_that_are_ignored_do_not_make_it_stale(get, conn, monkeypatch):
     assert conn.execute("SELECT job_name FROM airflow_jobmon.job_health").fetchall() == [("load",)]
 
 
-def test_a_job_nobody_knows_is_404_and_says_so(get, conn):
+def test_an_unknown_job_is_404(get, conn):
     for path in ("/check-job-health", "/job-metrics"):
         answer = get(path, job_name="laod")
         assert answer.status_code == 404
@@ -198,7 +198,7 @@ def test_bad_parameters_are_422_and_say_why(get, conn, path, params):
     assert answer.json()["detail"][0]["loc"][0] == "query"
 
 
-def test_a_name_that_no_database_can_hold_is_refused(get, conn):
+def test_a_name_that_postgres_cannot_store_is_refused(get, conn):
     answer = get("/check-job-health", job_name="a\x00b")
     assert answer.status_code == 422
 

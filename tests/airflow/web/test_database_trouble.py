@@ -1,4 +1,4 @@
-"""A log that is away, hangs, is locked or slow: it is told within a second, harms nobody else, and mends by itself."""
+"""A log that is unavailable, hangs, is locked or slow is reported within a second and recovers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.network_link import Wire, wire
 from tests.support.servers import hang, http_server
 
 HEALTH = "/jobmon/check-job-health"
-AWAY = "the job log's database does not answer; it is tried again all the time"
+AWAY = "the job log's database does not respond; the connection is retried in the background"
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ async def occupy(calls, holder) -> list[asyncio.Task]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_silent_network_is_told_and_forgotten_by_itself(client, line, judged, method):
+async def test_a_silent_network_is_reported_and_recovers_by_itself(client, line, judged, method):
     async with calling(client) as calls:
         await until(lambda: calls.request(method, HEALTH), 200)
         line.fall_silent()
@@ -85,7 +85,7 @@ async def test_a_silent_network_is_told_and_forgotten_by_itself(client, line, ju
         await until(lambda: calls.request(method, HEALTH), 200)
 
 
-async def test_a_server_that_accepts_and_never_speaks_is_told(client, line, judged):
+async def test_a_server_that_accepts_and_never_responds_is_reported(client, line, judged):
     line.fall_silent()
     async with calling(client) as calls:
         answer = await calls.get(HEALTH)
@@ -95,7 +95,7 @@ async def test_a_server_that_accepts_and_never_speaks_is_told(client, line, judg
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_server_that_is_down_is_told_and_found_again_by_itself(
+async def test_a_server_that_is_down_is_reported_and_found_again(
     client, postgres, database, airflow_connection, judged, method
 ):
     port = free_port()
@@ -107,7 +107,7 @@ async def test_a_server_that_is_down_is_told_and_found_again_by_itself(
             await until(lambda: calls.request(method, HEALTH), 200)
 
 
-async def test_a_locked_log_keeps_neither_airflow_nor_who_comes_later(client, jobmon_default, database, judged):
+async def test_a_locked_log_blocks_neither_airflow_nor_later_requests(client, jobmon_default, database, judged):
     async with calling(client) as calls:
         await until(lambda: calls.get(HEALTH), 200)
         with locked(database, "airflow_jobmon.job_state") as holder:
@@ -121,7 +121,7 @@ async def test_a_locked_log_keeps_neither_airflow_nor_who_comes_later(client, jo
         assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
 
 
-async def test_after_a_restart_of_the_server_the_first_to_ask_is_answered(
+async def test_the_first_request_after_a_server_restart_succeeds(
     client, conn, jobmon_default, database, judged, monkeypatch
 ):
     from airflow_jobmon.web import database as pool
@@ -140,7 +140,7 @@ async def test_after_a_restart_of_the_server_the_first_to_ask_is_answered(
         assert (await calls.get(HEALTH)).status_code == 200
 
 
-async def test_who_is_many_waits_for_his_turn(client, jobmon_default, judged, monkeypatch):
+async def test_many_requests_wait_for_their_turn(client, jobmon_default, judged, monkeypatch):
     from airflow_jobmon.web import database
 
     monkeypatch.setattr(database, "_PATIENCE", 20)
@@ -151,7 +151,7 @@ async def test_who_is_many_waits_for_his_turn(client, jobmon_default, judged, mo
 
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
-async def test_what_takes_too_long_is_told_as_that(
+async def test_a_query_that_takes_too_long_is_reported_as_such(
     client, jobmon_default, database, judged, monkeypatch, setting, accept
 ):
     from airflow_jobmon.web import database as pool
@@ -165,10 +165,10 @@ async def test_what_takes_too_long_is_told_as_that(
             answer = await calls.get("/jobmon/", headers={"Accept": accept})
     assert answer.status_code == 503
     assert "took too long" in answer.text
-    assert "database is away" not in answer.text
+    assert "database is unavailable" not in answer.text
 
 
-async def test_what_the_database_refuses_is_no_business_of_the_reader(client, jobmon_default, conn, judged):
+async def test_a_refusal_of_the_database_shows_no_details_to_the_caller(client, jobmon_default, conn, judged):
     conn.execute("ALTER TABLE airflow_jobmon.silences RENAME TO elsewhere")
     async with calling(client) as calls:
         answer = await calls.get("/jobmon/")
@@ -177,7 +177,7 @@ async def test_what_the_database_refuses_is_no_business_of_the_reader(client, jo
     assert "silences" not in answer.text
 
 
-async def test_a_channel_that_hangs_keeps_no_caller_for_ever(client, conn, jobmon_default, monkeypatch):
+async def test_a_hanging_channel_does_not_block_the_caller_for_ever(client, conn, jobmon_default, monkeypatch):
     from airflow_jobmon.web import check_runner
 
     monkeypatch.setattr(check_runner, "_PATIENCE", 5)  # a check is done by then on a busy machine, too
@@ -192,5 +192,5 @@ async def test_a_channel_that_hangs_keeps_no_caller_for_ever(client, conn, jobmo
             monkeypatch.setattr(check_runner, "_PATIENCE", 0.5)
             second = await calls.post(HEALTH)
             assert second.status_code == 503
-            assert "not done within" in second.json()["detail"]
+            assert "did not finish within" in second.json()["detail"]
             assert (await calls.get(HEALTH)).json()["status"] == "critical"

@@ -77,11 +77,11 @@ def test_it_has_every_data_route_and_no_other(document):
     assert sorted((method.upper(), path) for path, methods in document["paths"].items() for method in methods) == ROUTES
 
 
-def test_its_paths_are_below_the_place_where_airflow_mounts_them(document):
+def test_its_paths_are_below_the_mount_path(document):
     assert document["servers"] == [{"url": "/jobmon"}]
 
 
-def test_every_schema_has_examples_that_are_of_its_own_shape(document):
+def test_every_schema_has_valid_examples(document):
     for name, schema in document["components"]["schemas"].items():
         assert schema.get("examples"), f"give an example of {name} in SHAPES"
         for example in schema["examples"]:
@@ -89,7 +89,7 @@ def test_every_schema_has_examples_that_are_of_its_own_shape(document):
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-def test_every_answer_with_a_body_has_an_example_of_its_shape(document, route):
+def test_every_response_with_a_body_has_a_valid_example(document, route):
     for status, response in responses(document, route).items():
         for shown in response.get("content", {}).values():
             for name, reference in shown["examples"].items():
@@ -99,19 +99,19 @@ def test_every_answer_with_a_body_has_an_example_of_its_shape(document, route):
         assert response.get("content") or status == "302"
 
 
-def test_every_route_says_whom_it_lets_in(document):
+def test_every_route_documents_its_authentication(document):
     (scheme,) = document["components"]["securitySchemes"].values()
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     assert "[jobmon] api_token" in scheme["description"]
     assert all(operation["security"] for methods in document["paths"].values() for operation in methods.values())
 
 
-def test_its_words_are_those_of_the_verdicts():
+def test_its_enumerations_match_the_code():
     assert get_args(FindingKind) == tuple(Kind)
     assert get_args(Status) == tuple(Health)
 
 
-def test_the_examples_are_what_the_log_in_them_comes_to(logged):
+def test_the_examples_are_computed_from_their_own_log(logged):
     at = parse_moment(examples.CHECKED_AT)
     report = health_report(assess_jobs(logged, Settings(), [examples.NAME], at=at), at)
     assert without_ids(report) == without_ids(examples.HEALTH)
@@ -131,7 +131,7 @@ def without_ids(value: Any) -> Any:
     return pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
 
 
-def test_the_text_for_prometheus_is_as_its_parsers_want_it():
+def test_the_prometheus_examples_parse():
     for text, parse in (
         (examples.EXPOSITION, parse_classic),
         (examples.OPENMETRICS_EXPOSITION, parse_openmetrics),
@@ -183,9 +183,7 @@ def every_trouble(ask: Asking, conn: Any, monkeypatch: pytest.MonkeyPatch, route
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-def test_every_status_that_a_route_answers_with_is_documented_and_has_that_shape(
-    document, ask, conn, monkeypatch, route
-):
+def test_every_status_of_a_route_is_documented_and_valid(document, ask, conn, monkeypatch, route):
     documented = responses(document, route)
     answers = every_trouble(ask, conn, monkeypatch, route)
     assert {str(answer.status_code) for answer in answers} == set(documented)
@@ -198,7 +196,7 @@ def test_every_status_that_a_route_answers_with_is_documented_and_has_that_shape
             assert kind in content or answer.status_code == 302
 
 
-def test_a_refusal_and_an_unknown_job_are_told_as_the_examples_say(ask, logged):
+def test_a_refusal_and_an_unknown_job_look_as_in_the_examples(ask, logged):
     route = ("GET", "/job-metrics")
     assert ask(route, {"job_name": "update-instalment-statuses"}).json() == examples.UNKNOWN_JOB
     assert ask(route, {"job_name": "x", "days": "401"}).json() == {"detail": [examples.WRONG_PARAMETER]}

@@ -1,4 +1,4 @@
-"""The first page as Airflow's API server serves it: what it says at first sight, whom it lists, and in which order."""
+"""The first page as Airflow's API server serves it: its headline, its jobs and their order."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def watched(conn):
     )
 
 
-def sight(text: str) -> str:
+def headline(text: str) -> str:
     return re.search(r"<h1>(.*?)</h1>", text)[1]
 
 
@@ -54,21 +54,21 @@ def ago(**given: float) -> datetime:
     return datetime.now(UTC) - timedelta(**given)
 
 
-def test_it_says_at_first_sight_that_all_is_right(page, conn, watched):
+def test_the_headline_says_that_all_jobs_are_healthy(page, conn, watched):
     log_run(conn, "load")
-    assert sight(page()) == "No job is known yet"
+    assert headline(page()) == "No jobs yet"
     check_and_record(conn, TOLD)
-    assert sight(page()) == "The one job is fine"
+    assert headline(page()) == "The job is healthy"
     log_run(conn, "bill")
     check_and_record(conn, TOLD)
     text = page()
-    assert sight(text) == "All 2 jobs are fine"
-    assert "1 watcher on duty" in text
+    assert headline(text) == "All 2 jobs are healthy"
+    assert "1 watcher running" in text
     assert "Open incidents" not in text
     assert 'class="note' not in text.partition("<main")[2]
 
 
-def test_jobs_are_in_the_order_in_which_they_need_a_person(page, conn, watched):
+def test_jobs_that_need_a_person_come_first(page, conn, watched):
     apply_jobs(conn, [MonitoredJob(name="new"), MonitoredJob(name="slow")], source="file:x")
     log_run(conn, "fine")
     log_run(conn, "slow", seconds=90)
@@ -79,13 +79,13 @@ def test_jobs_are_in_the_order_in_which_they_need_a_person(page, conn, watched):
     acknowledge(conn, Meant(None, "b-acknowledged", None), by="eva", note="disk is coming")
     text = page()
     assert listed(text) == ["c-broken", "a-silenced", "b-acknowledged", "slow", "new", "fine"]
-    assert sight(text) == "3 of 6 jobs are critical"
+    assert headline(text) == "3 of 6 jobs are critical"
     assert "2 of them are acknowledged or silenced." in text
     assert "acknowledged by eva: disk is coming" in text
     assert 'title="upgrade">silenced until' in text
 
 
-def test_an_open_incident_says_since_when_and_who_was_told(page, conn, watched):
+def test_an_open_incident_shows_since_when_and_who_was_notified(page, conn, watched):
     log_run(conn, "load", "failed", ago(hours=3), error_message="disk full")
     check_and_record(conn, TOLD)
     conn.execute(
@@ -96,35 +96,37 @@ def test_an_open_incident_says_since_when_and_who_was_told(page, conn, watched):
     )
     text = page()
     assert "open for 3.0 h" in text
-    assert re.search(r'class="told sent">slack\s*<span class="faint"><time datetime="[^"]+" title="[^"]+">now', text)
-    assert re.search(r'class="told dead" title="404 no such hook">mail\s*<span class="faint">refused', text)
-    assert "Alerts do not arrive" in text
+    assert re.search(
+        r'class="notified sent">slack\s*<span class="faint"><time datetime="[^"]+" title="[^"]+">now', text
+    )
+    assert re.search(r'class="notified dead" title="404 no such hook">mail\s*<span class="faint">refused', text)
+    assert "Alerts are not delivered" in text
     assert "mail: 1 (404 no such hook)" in text
 
 
-def test_an_incident_nobody_was_told_of_says_so(page, conn, watched):
+def test_an_incident_that_notified_no_one_says_so(page, conn, watched):
     log_run(conn, "load", "failed")
     check_and_record(conn, Settings())
-    assert '<span class="faint">nobody</span>' in page()
+    assert '<span class="faint">no one</span>' in page()
 
 
-def test_it_says_when_nobody_watches(page, conn, watched):
+def test_it_says_when_no_watcher_is_running(page, conn, watched):
     log_run(conn, "load")
     check_and_record(conn, TOLD)
     conn.execute("UPDATE airflow_jobmon.watchers SET seen_at = seen_at - interval '3 hours'")
     text = page()
-    assert sight(text) == "The one job is fine"  # by the hourly check
+    assert headline(text) == "The job is healthy"  # by the hourly check
     assert "No watcher is running" in text
-    assert "The last one was seen 3.0 h ago" in text
+    assert "Last heartbeat: 3.0 h ago" in text
     conn.execute("UPDATE airflow_jobmon.full_checks SET checked_at = checked_at - interval '4 hours'")
     text = page()
-    assert sight(text) == "It cannot be told how the jobs are"
+    assert headline(text) == "Job health is unknown"
     assert "Nobody has checked them for 4.0 h" in text
     assert "No watcher is running" not in text  # which would say that the hourly check is
     assert 'class="badge unknown"' in text
 
 
-def test_last_runs_and_next_ones_are_told_from_now(page, conn, watched):
+def test_last_and_next_runs_are_shown_relative_to_now(page, conn, watched):
     apply_jobs(conn, [MonitoredJob(name="load", every="6h", grace="1h")], source="file:x")
     log_run(conn, "load", started_at=ago(hours=3), seconds=10)
     check_and_record(conn, TOLD)
@@ -141,7 +143,7 @@ def test_each_job_has_a_strip_of_the_last_thirty_days(page, conn, watched):
     strip = re.search(r'<td class="strip">(.*?)</td>', page())[1]
     assert strip.count("<title>") == 30
     assert f"{ago(days=1).date()}: 0 of 1 succeeded, 1 failed" in strip
-    assert f"{ago(days=9).date()}: no run ended" in strip
+    assert f"{ago(days=9).date()}: no finished run" in strip
     assert [strip.count(f'class="{tone}"') for tone in ("good", "bad", "none", "warn")] == [1, 1, 1, 0]
 
 
@@ -166,7 +168,7 @@ def test_names_and_health_can_be_searched_without_a_script(page, conn, watched, 
     assert ("Show all 3" in text) == (not found)
 
 
-def test_what_is_searched_stays_in_the_form_and_in_the_links(page, conn, watched):
+def test_the_search_stays_in_the_form_and_in_the_links(page, conn, watched):
     log_run(conn, "load")
     check_and_record(conn, TOLD)
     text = page(q='lo"ad&', health="ok")
@@ -198,14 +200,14 @@ def test_more_jobs_than_a_page_holds_are_on_pages(page, conn, watched):
     assert listed(first)[:2] == ["job-0700", "job-0001"]
     assert len(listed(first)) == 500
     assert listed(last)[-1] == "job-1100"
-    assert "Page 3 of 3, 1100 jobs, the worst first" in last
+    assert "Page 3 of 3, 1100 jobs, worst first" in last
     assert 'rel="next"' in first
     assert 'rel="next"' not in last
     assert listed(page(page=99)) == listed(last)
     assert listed(page(q="job-1100")) == ["job-1100"]
 
 
-def test_style_and_script_come_from_here_and_are_kept(client, page, conn):
+def test_style_and_script_are_served_here_and_cached(client, page, conn):
     made, headers = client
     links = re.findall(r'(?:href|src)="(static/[^"]+)"', page())
     assert len(links) == 2

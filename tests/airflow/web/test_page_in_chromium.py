@@ -90,7 +90,7 @@ def framed(tab, server):
     return open_page
 
 
-def test_the_menu_leads_to_the_page_which_says_how_the_jobs_are(tab, server):
+def test_the_menu_opens_the_page_with_the_health_of_the_jobs(tab, server):
     tab.open(f"{server.url}/")
     assert press_menu_entry(tab) == "2 of 3 jobs are critical"
     names = tab.see(f"[...{FRAME}.querySelectorAll('tbody th > a')].map(link => link.textContent)")
@@ -100,7 +100,7 @@ def test_the_menu_leads_to_the_page_which_says_how_the_jobs_are(tab, server):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_wears_airflows_theme_and_follows_it(framed, tab, scheme):
+def test_it_follows_airflows_theme(framed, tab, scheme):
     tab.prefer(scheme)
     framed()
     tab.until(f"document.documentElement.classList.contains('{scheme}')")
@@ -114,7 +114,7 @@ def test_it_wears_airflows_theme_and_follows_it(framed, tab, scheme):
     assert (brightness(tab, PAPER) < 100) != dark
 
 
-def test_a_job_can_be_followed_and_its_address_kept(framed, tab):
+def test_a_job_opens_and_its_address_can_be_bookmarked(framed, tab):
     framed()
     tab.see(f"[...{FRAME}.querySelectorAll('tbody th > a')].find(a => a.textContent == 'nightly-invoices').click()")
     assert tab.until(f"{FRAMED}?.textContent == 'nightly-invoices'")
@@ -126,7 +126,7 @@ def test_a_job_can_be_followed_and_its_address_kept(framed, tab):
     assert "disk full" in tab.see(f"{FRAME}.querySelector('.incident pre').textContent")
 
 
-def test_the_list_is_filtered_while_one_types(framed, tab):
+def test_the_list_is_filtered_while_typing(framed, tab):
     framed()
     tab.see(f"{FRAME}.getElementById('q').focus()")
     tab.type("INVOICES")
@@ -146,7 +146,7 @@ def test_it_is_readable_on_a_phone(tab, server, query):
     tab.complaints = complaints(tab, "404 (Not Found)")
 
 
-def test_everything_is_reached_by_keyboard(tab, server):
+def test_everything_is_reachable_by_keyboard(tab, server):
     tab.open(f"{server.url}/jobmon/")
     tab.until("document.querySelector('h1')")
     reached = []
@@ -179,26 +179,26 @@ def test_it_stays_fresh_and_says_when_it_cannot(hurried, jobs):
         tab.call(
             "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
         )
-        told = tab.until("!document.getElementById('lost').hidden && document.getElementById('lost').textContent")
-        assert told.endswith("UTC: Airflow does not answer; it is tried again each minute.")
+        told = tab.until("!document.getElementById('notice').hidden && document.getElementById('notice').textContent")
+        assert told.endswith("UTC: Airflow does not respond; retrying every minute.")
         tab.call(
             "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
         )
-        tab.until("document.getElementById('lost').hidden")
+        tab.until("document.getElementById('notice').hidden")
     finally:
         jobs[1].execute("DELETE FROM public.jobs_log WHERE job_name = 'appeared'")
         jobs[1].execute("DELETE FROM airflow_jobmon.job_state WHERE job_name = 'appeared'")
     tab.complaints = complaints(tab, "ERR_INTERNET_DISCONNECTED")
 
 
-def test_who_is_signed_out_meanwhile_is_told_so(hurried):
+def test_a_user_who_is_signed_out_meanwhile_sees_it(hurried):
     hurried.see("fetch('../api/v2/auth/logout', {redirect: 'manual'}).then(() => true)")
-    told = hurried.until("!document.getElementById('lost').hidden && document.getElementById('lost').textContent")
+    told = hurried.until("!document.getElementById('notice').hidden && document.getElementById('notice').textContent")
     assert told.endswith("UTC: you are signed out; load the page again.")
     assert hurried.see("document.querySelector('h1').textContent") == "2 of 3 jobs are critical"
 
 
-def test_who_follows_a_link_without_a_login_is_led_to_it_and_back(tab, server):
+def test_a_link_without_a_login_leads_through_the_login_and_back(tab, server):
     tab.call("Network.clearBrowserCookies")
     tab.open(f"{server.url}/jobmon/?job_name=nightly-invoices")
     sign_in(tab, "admin")
@@ -207,7 +207,7 @@ def test_who_follows_a_link_without_a_login_is_led_to_it_and_back(tab, server):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_who_has_no_right_is_told_so_and_can_sign_in_as_somebody_else(tab, server, scheme):
+def test_a_user_without_permission_sees_it_and_can_sign_in_as_another(tab, server, scheme):
     tab.prefer(scheme)
     tab.set_cookie(server.url, "_token", log_in(server.url, "guest"))
     tab.open(f"{server.url}/jobmon/?job_name=nightly-invoices")
@@ -218,7 +218,7 @@ def test_who_has_no_right_is_told_so_and_can_sign_in_as_somebody_else(tab, serve
     sign_in(tab, "admin")
 
 
-def test_a_list_that_is_on_its_way_says_so(framed, tab, jobs):
+def test_a_loading_list_says_so(framed, tab, jobs):
     framed()
     tab.see(f"{FRAME}.getElementById('q').focus()")
     with jobs[1].transaction():

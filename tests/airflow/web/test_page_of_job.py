@@ -51,13 +51,13 @@ def ago(**given: float) -> datetime:
     return datetime.now(UTC) - timedelta(**given)
 
 
-def test_nobody_sees_it_without_signing_in(client, conn, jobmon_default):
+def test_no_one_sees_it_without_signing_in(client, conn, jobmon_default):
     log_run(conn, "load")
     assert get(client, "load").status_code == 401
     assert get(client, "load", Authorization="Bearer nonsense").status_code == 403
 
 
-def test_a_person_who_is_not_signed_in_is_led_to_the_login_and_back(client, conn, jobmon_default):
+def test_a_person_without_a_session_is_redirected_to_the_login_and_back(client, conn, jobmon_default):
     log_run(conn, "load")
     made, _ = client
     asked = {"params": {"job_name": "load"}, "headers": {"Accept": "text/html"}}
@@ -77,7 +77,7 @@ def test_it_shows_health_runs_and_errors_escaped(page, conn):
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt; &amp; \\u202e") >= 4
 
 
-def test_the_month_is_drawn_and_can_be_read_in_figures(page, conn):
+def test_the_month_is_drawn_and_listed_in_figures(page, conn):
     for day in range(1, 9):
         log_run(conn, "load", started_at=ago(days=day), seconds=10 + day, records_updated=100 * day)
     log_run(conn, "load", "failed", ago(days=3))
@@ -93,7 +93,7 @@ def test_the_month_is_drawn_and_can_be_read_in_figures(page, conn):
     assert re.findall(r">([^<>]+)</td>", row) == ["2", "1", "1", "13.0 s", "13.0 s", "300"]
 
 
-def test_what_is_open_says_who_was_told_and_how_to_acknowledge_it(page, conn):
+def test_an_open_incident_shows_who_was_notified_and_how_to_acknowledge_it(page, conn):
     log_run(conn, "load", "failed", ago(hours=2), error_message="disk full\nat block 7")
     check_and_record(conn, TOLD)
     conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'sent', sent_at = clock_timestamp()")
@@ -102,7 +102,7 @@ def test_what_is_open_says_who_was_told_and_how_to_acknowledge_it(page, conn):
     assert "Job Failed" in opened
     assert "open for 2.0 h" in opened
     assert "<pre>disk full\nat block 7</pre>" in opened
-    assert opened.count('class="told sent"') == 2
+    assert opened.count('class="notified sent"') == 2
     incident = conn.execute("SELECT id FROM airflow_jobmon.incidents").fetchone()[0]
     acknowledging, silencing = commands(text)
     assert acknowledging[:5] == ["airflow", "jobmon", "ack", "--id", str(incident)]
@@ -121,25 +121,25 @@ def test_a_silenced_job_says_until_when_and_how_to_end_it(page, conn):
     assert commands(text) == [["airflow", "jobmon", "unsilence", "lo*"]]
 
 
-def test_commands_mean_the_job_whatever_its_name_is_made_of(page, conn):
+def test_commands_name_the_job_correctly_for_any_name(page, conn):
     name = "it's $(rm -rf ~) \u202e\n-x"
     log_run(conn, name)
     [silencing] = commands(page(name))
     assert silencing[3] == "it's $(rm -rf ~) ??-x"
 
 
-def test_alerts_show_how_each_channel_took_them(page, conn):
+def test_alerts_show_their_delivery_on_each_channel(page, conn):
     log_run(conn, "load", "failed", error_message="disk full")
     check_and_record(conn, TOLD)
     conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = '550 no' WHERE channel = 'mail'")
     alerts = section(page(), "alerts")
     assert "Job Failed, opened" in alerts
-    assert 'class="told dead"' in alerts
-    assert 'class="told pending"' in alerts
+    assert 'class="notified dead"' in alerts
+    assert 'class="notified pending"' in alerts
     assert "mail: 550 no" in alerts
 
 
-def test_what_is_over_is_listed_with_how_long_it_lasted(page, conn):
+def test_past_incidents_are_listed_with_their_duration(page, conn):
     log_run(conn, "load", "failed", ago(hours=3), error_message="disk full")
     check_and_record(conn, TOLD)
     log_run(conn, "load", started_at=ago(hours=1))
@@ -151,7 +151,7 @@ def test_what_is_over_is_listed_with_how_long_it_lasted(page, conn):
     assert "2.0 h" in past
 
 
-def test_what_is_expected_of_it_is_told(page, conn):
+def test_it_shows_what_is_expected_of_the_job(page, conn):
     job = MonitoredJob(
         name="load",
         schedule="0 2 * * *",
@@ -164,19 +164,19 @@ def test_what_is_expected_of_it_is_told(page, conn):
     assert "0 2 * * * (Europe/Berlin), grace 1h" in text
     assert "payments" in text
     assert '<a href="https://wiki.example/x" target="_blank" rel="noopener noreferrer">' in text
-    assert "It has not run yet." in text
-    assert "Nobody was alerted about it." in text
+    assert "This job has not run yet." in text
+    assert "No alerts about this job." in text
 
 
 @pytest.mark.parametrize(
     ("unregistered", "told", "scheduled"),
     [
-        ("learn", "by the rhythm of its own", False),
-        ("defaults", "it is judged by the defaults", True),
-        ("ignore", "nobody is told of it", False),
+        ("learn", "by its learned schedule", False),
+        ("defaults", "evaluated by the defaults", True),
+        ("ignore", "no one is notified", False),
     ],
 )
-def test_how_a_job_that_nobody_registered_is_judged_is_told(page, conn, monkeypatch, unregistered, told, scheduled):
+def test_it_shows_how_an_unregistered_job_is_evaluated(page, conn, monkeypatch, unregistered, told, scheduled):
     monkeypatch.setenv("AIRFLOW__JOBMON__UNREGISTERED_JOBS", unregistered)
     log_run(conn, "load")
     text = page()
@@ -184,12 +184,12 @@ def test_how_a_job_that_nobody_registered_is_judged_is_told(page, conn, monkeypa
     assert ("every 1d, grace 1h" in text) is scheduled
 
 
-def test_a_job_that_is_disabled_says_so(page, conn):
+def test_a_disabled_job_says_so(page, conn):
     apply_jobs(conn, [MonitoredJob(name="load", enabled=False)], source="file:x")
     assert "This job is not watched" in page()
 
 
-def test_a_job_nobody_knows_is_not_found(client, jobmon_default):
+def test_an_unknown_job_is_not_found(client, jobmon_default):
     answer = get(client, "<b>laod", **client[1])
     assert answer.status_code == 404
     assert "&lt;b&gt;laod" in answer.text

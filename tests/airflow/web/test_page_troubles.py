@@ -15,7 +15,7 @@ from tests.support.logged_runs import log_run
 HTML = {"Accept": "text/html"}
 
 
-def test_a_job_nobody_knows_is_404_with_names_that_look_like_it(client, conn, jobmon_default):
+def test_an_unknown_job_is_404_with_similar_names(client, conn, jobmon_default):
     made, headers = client
     log_run(conn, "nightly-invoices")
     log_run(conn, "load")
@@ -26,7 +26,7 @@ def test_a_job_nobody_knows_is_404_with_names_that_look_like_it(client, conn, jo
     assert ">load<" not in answer.text
 
 
-def test_a_job_whose_runs_were_deleted_is_not_offered_in_its_own_place(client, conn, jobmon_default):
+def test_a_job_whose_runs_were_deleted_is_not_suggested_for_itself(client, conn, jobmon_default):
     for name in ("load-old", "load-new"):
         log_run(conn, name)
     check_and_record(conn, Settings())
@@ -38,7 +38,7 @@ def test_a_job_whose_runs_were_deleted_is_not_offered_in_its_own_place(client, c
 
 
 @pytest.mark.parametrize("params", [{}, {"job_name": "load"}], ids=["the first page", "a job's page"])
-def test_a_database_that_is_away_is_503_says_what_to_do_and_tries_again(client, monkeypatch, params):
+def test_an_unavailable_database_is_503_with_advice_and_retries(client, monkeypatch, params):
     from airflow_jobmon.web import database
 
     made, headers = client
@@ -46,7 +46,7 @@ def test_a_database_that_is_away_is_503_says_what_to_do_and_tries_again(client, 
     monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", "postgresql://u:secret@127.0.0.1:1/db")
     answer = made.get("/jobmon/", params=params, headers=headers)
     assert answer.status_code == 503
-    assert "The database is away" in answer.text
+    assert "The database is unavailable" in answer.text
     assert "airflow jobmon doctor" in answer.text
     assert '<meta http-equiv="refresh" content="30">' in answer.text
     assert "secret" not in answer.text
@@ -61,7 +61,7 @@ def test_a_schema_that_was_never_migrated_says_what_to_run(client, empty_databas
     assert "airflow jobmon migrate" in answer.text
 
 
-def test_who_may_not_look_is_told_so_on_a_page_that_needs_no_file_of_ours(client, conn, jobmon_default):
+def test_a_user_without_permission_gets_a_self_contained_page(client, conn, jobmon_default):
     made, _ = client
     answer = made.get("/jobmon/", headers={"Authorization": "Bearer nonsense", **HTML})
     assert answer.status_code == 403
@@ -84,7 +84,7 @@ def test_who_may_not_look_is_told_so_on_a_page_that_needs_no_file_of_ours(client
         pytest.param({"q": "x" * 201}, id="a search that is too long"),
     ],
 )
-def test_an_address_that_asks_for_what_cannot_be_is_refused_in_words(client, conn, jobmon_default, params):
+def test_an_invalid_parameter_is_refused_with_a_reason(client, conn, jobmon_default, params):
     made, headers = client
     answer = made.get("/jobmon/", params=params, headers={**headers, **HTML})
     assert answer.status_code == 422

@@ -71,7 +71,7 @@ def test_a_job_is_shown_with_all_its_figures(scrape, conn):
     assert shown["jobmon_check_age_seconds", None] < 60
 
 
-def test_a_job_has_as_many_series_as_is_said(scrape, conn):
+def test_a_job_has_the_documented_number_of_series(scrape, conn):
     apply_jobs(conn, [MonitoredJob(name="load")], source="file:x")
     log_run(conn, "load", seconds=12, records_updated=7)
     check_and_record(conn, Settings())
@@ -109,7 +109,7 @@ def test_hostile_names_come_back_as_they_are(scrape, conn, accept, content_type,
 
 
 @given(st.lists(st.tuples(st.text(max_size=8), st.floats()), max_size=5, unique_by=lambda pair: _encoded(pair[0])))
-def test_whatever_a_label_holds_is_parsed_back(pairs):
+def test_any_label_value_is_parsed_back(pairs):
     family = Family(
         "jobmon_x_seconds", "What it is.", [(label_set({"a": text}), value) for text, value in pairs], "seconds"
     )
@@ -172,7 +172,7 @@ def test_values_are_written_as_both_formats_spell_them(value, written):
         pytest.param("application/openmetrics-textual", False, id="another type that begins alike"),
     ],
 )
-def test_openmetrics_is_written_for_whom_it_is_wanted_by(accept, wanted):
+def test_openmetrics_is_written_if_accept_prefers_it(accept, wanted):
     assert wants_openmetrics(accept) is wanted
 
 
@@ -182,12 +182,12 @@ _WORDS = st.sampled_from(
 
 
 @given(st.one_of(st.text(), st.lists(_WORDS).map("".join)))
-def test_no_accept_header_is_beyond_understanding(accept):
+def test_any_accept_header_is_understood(accept):
     assert wants_openmetrics(accept) in {True, False}
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000))
-def test_of_the_two_formats_the_better_liked_is_written(of_openmetrics, of_text):
+def test_the_preferred_of_the_two_formats_is_written(of_openmetrics, of_text):
     accept = f"application/openmetrics-text;q={of_openmetrics / 1000}, text/plain;q={of_text / 1000}"
     assert wants_openmetrics(accept) is (of_openmetrics > 0 and of_openmetrics >= of_text)
     assert wants_openmetrics(", ".join(reversed(accept.split(", ")))) is wants_openmetrics(accept)
@@ -211,7 +211,7 @@ def promtool() -> str:
     return found
 
 
-def test_promtool_finds_nothing_to_say(scrape, conn, promtool):
+def test_promtool_finds_no_problem(scrape, conn, promtool):
     log_run(conn, "load", records_updated=3)
     log_run(conn, "broken", "failed")
     tell(conn, "load", "mail")

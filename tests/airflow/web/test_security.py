@@ -1,4 +1,4 @@
-"""Every route times every kind of caller: a route that nobody decided about fails here."""
+"""Every route times every kind of caller: a route without a decision fails here."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def ask(client, route, caller):
 
 
 @pytest.mark.parametrize("caller", DECISIONS)
-def test_every_route_lets_in_whom_it_should(client, conn, jobmon_default, monkeypatch, caller):
+def test_every_route_admits_exactly_the_right_callers(client, conn, jobmon_default, monkeypatch, caller):
     monkeypatch.setenv("AIRFLOW__JOBMON__API_TOKEN", TOKEN)
     if caller == "a user without the right":
         made, _ = client
@@ -73,7 +73,7 @@ def test_every_route_lets_in_whom_it_should(client, conn, jobmon_default, monkey
 
 @pytest.mark.parametrize("route", sorted(DATA | CHANGES), ids=" ".join)
 @pytest.mark.parametrize("sent", ["", "None", "x"])
-def test_without_a_configured_token_no_machine_is_let_in(client, conn, jobmon_default, route, sent):
+def test_without_a_configured_token_no_machine_is_admitted(client, conn, jobmon_default, route, sent):
     made, _ = client
     method, path = route
     answer = made.request(
@@ -83,7 +83,7 @@ def test_without_a_configured_token_no_machine_is_let_in(client, conn, jobmon_de
 
 
 @pytest.mark.parametrize("route", sorted(DATA | CHANGES | PAGES), ids=" ".join)
-def test_a_setting_that_cannot_be_read_is_told_to_nobody_who_is_not_let_in(client, monkeypatch, route):
+def test_an_invalid_setting_is_shown_to_no_unauthenticated_caller(client, monkeypatch, route):
     monkeypatch.setenv("AIRFLOW__JOBMON__SWEEP_INTERVAL", "a s3cr3t")
     made, headers = client
     method, path = route
@@ -95,7 +95,7 @@ def test_a_setting_that_cannot_be_read_is_told_to_nobody_who_is_not_let_in(clien
         assert "sweep_interval" in made.get(f"/jobmon{path}", params={"job_name": "load"}, headers=headers).text
 
 
-def test_a_person_is_led_back_by_the_path_alone(client):
+def test_the_way_back_from_the_login_is_a_path_only(client):
     made, _ = client
     answer = made.get("/jobmon/?job_name=a%26b&q=", headers={"Accept": "text/html"}, follow_redirects=False)
     assert answer.status_code == 302
@@ -103,7 +103,7 @@ def test_a_person_is_led_back_by_the_path_alone(client):
 
 
 @pytest.mark.parametrize("path", ["", "runbook", "static/page.css"])
-def test_the_login_is_found_from_wherever_one_was(client, path):
+def test_the_login_is_found_from_any_page(client, path):
     made, _ = client
     answer = made.get(f"/jobmon/{path}", headers={"Accept": "text/html"}, follow_redirects=False)
     login = urljoin(f"/air/jobmon/{path}", answer.headers["location"])
