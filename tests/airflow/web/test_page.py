@@ -121,7 +121,7 @@ def test_it_says_when_no_watcher_is_running(page, conn, watched):
     conn.execute("UPDATE airflow_jobmon.full_checks SET checked_at = checked_at - interval '4 hours'")
     text = page()
     assert headline(text) == "Job health is unknown"
-    assert "Nobody has checked them for 4.0 h" in text
+    assert "The last check was 4.0 h ago" in text
     assert "No watcher is running" not in text  # which would say that the hourly check is
     assert 'class="badge unknown"' in text
 
