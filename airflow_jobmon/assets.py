@@ -1,6 +1,6 @@
-"""Assets that what happens outside Airflow updates, so that it can start DAGs.
+"""Assets that are updated by events outside Airflow, so that these can start DAGs.
 
-Airflow tells watchers apart by the arguments of their triggers, so an asset here depends on its arguments only.
+Airflow identifies an asset watcher by the arguments of its trigger, so an asset depends only on its arguments.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.triggers import DEFAULT_CONN_ID, JobAlertTrigger, JobRunTrigger
 
 _LONGEST = 1500
-"""Characters that Airflow stores of an asset's name and URI."""
+"""Characters that Airflow can store of the name and the URI of an asset."""
 
 
 def job_run_asset(job_name: str, *, conn_id: str = DEFAULT_CONN_ID) -> Asset:
-    """The asset that a successful run of an outside job updates: `schedule=[job_run_asset("nightly-load")]`.
+    """The asset that each success of an outside job updates: `schedule=[job_run_asset("nightly-load")]`.
 
-    Its event's `extra["payload"]` is the run, with `job_name` and `successes`, how many it stands for. Airflow may
-    lose an event or merge several: a DAG that must see every run waits with JobsLogSensor. Give the same `conn_id`
-    wherever the same job is named, or refer to it as `Asset.ref(name="jobmon:run:nightly-load")`.
+    `extra["payload"]` of its event is the run, with `job_name` and the number of `successes` that the event stands
+    for. Airflow may lose an event or merge several: a DAG that must see every run waits with JobsLogSensor. Pass the
+    same `conn_id` everywhere for the same job, or refer to the asset as `Asset.ref(name="jobmon:run:nightly-load")`.
 
-    Raises ConfigurationError for a name that no log could hold, or that is too long for Airflow's own tables.
+    Raises ConfigurationError for a name that a log cannot hold or that is too long for Airflow's tables.
     """
     check_job_name(job_name)
     name = f"jobmon:run:{job_name}"

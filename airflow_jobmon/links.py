@@ -1,4 +1,4 @@
-"""The link from a task in Airflow to the page of the job that it is about."""
+"""The link from a task in Airflow to the page of its job."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class JobPageLink(BaseOperatorLink):
-    """To the page of the operator's job; of an operator that looks at all jobs, to the page of all.
+    """Links to the page of the operator's job, or to the page of all jobs if the operator has no job.
 
-    Made while the task runs, so that a templated job_name is rendered by then. It begins with [api] base_url.
+    It is built while the task runs, when a templated job_name is rendered. It starts with [api] base_url.
     """
 
     name = "Outside Job"

@@ -28,7 +28,7 @@ async def test_it_fires_when_an_alert_is_due(running, conn, jobmon_default, chan
     assert payloads[0] == "alerts are due"
 
 
-async def test_it_waits_for_a_connection_that_is_not_there_yet(
+async def test_it_waits_for_a_connection_that_does_not_exist_yet(
     running, conn, database, airflow_connection, channel, caplog
 ):
     log_run(conn, "load", status="failed")
@@ -39,9 +39,7 @@ async def test_it_waits_for_a_connection_that_is_not_there_yet(
         await eventually(lambda: payloads)
 
 
-async def test_a_login_that_was_replaced_is_taken_up_without_a_restart(
-    running, conn, database, airflow_connection, channel, caplog
-):
+async def test_it_uses_a_replaced_login_without_a_restart(running, conn, database, airflow_connection, channel, caplog):
     conn.execute("CREATE ROLE jobmon_first SUPERUSER LOGIN")
     airflow_connection("jobmon_default", psycopg.conninfo.make_conninfo(database, user="jobmon_first"))
     try:
@@ -58,7 +56,7 @@ async def test_a_login_that_was_replaced_is_taken_up_without_a_restart(
             conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
 
-async def test_settings_are_read_anew_with_each_connection(running, conn, jobmon_default, channel, monkeypatch):
+async def test_it_reads_the_settings_again_for_each_connection(running, conn, jobmon_default, channel, monkeypatch):
     log_run(conn, "load", status="failed", error_message="one")
     where = "SELECT DISTINCT channel FROM airflow_jobmon.deliveries ORDER BY channel"
     async with running(JobAlertTrigger()):

@@ -1,4 +1,4 @@
-"""JobsLogSensor as Airflow runs it, in a worker's slot and deferred."""
+"""JobsLogSensor as Airflow runs it, in a worker slot and deferred."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def sense_as(run_dag, jobmon_default):
-    """Run a DAG of one sensor; gives its state and its XCom."""
+    """Run a DAG of one sensor and return its state and its XCom."""
 
     def run(*, run_after=AT_SIX, logical_date=AT_SIX, schedule=None, **arguments):
         with DAG(f"sensing_{next(_numbers)}", schedule=schedule, start_date=datetime(2025, 1, 1, tzinfo=UTC)) as dag:
@@ -43,13 +43,13 @@ def sense_as(run_dag, jobmon_default):
 
 @pytest.fixture(params=[False, True], ids=["poking", "deferred"])
 def sense(request, sense_as):
-    """`sense_as`, once in a worker's slot and once deferred."""
+    """`sense_as`, once in a worker slot and once deferred."""
     return partial(sense_as, deferrable=request.param)
 
 
 @pytest.fixture
 def later():
-    """Do something in a second, while a sensor waits."""
+    """Call something in a second, while a sensor waits."""
     threads = []
 
     def start(do):
@@ -67,7 +67,7 @@ def later():
 
 @pytest.fixture
 def failing_after(conn, later):
-    """Let the job fail now, or in a second."""
+    """Log a failed run now, or in a second."""
 
     def fail():
         log_run(conn, "nightly", "failed", started_at=AT_TWO, error_message="boom")
@@ -113,12 +113,12 @@ def test_a_run_that_finishes_while_the_sensor_waits_ends_the_wait(conn, sense, l
     ],
 )
 @pytest.mark.parametrize("wait", [pytest.param(0, id="before"), pytest.param(1, id="while waiting")])
-def test_a_failed_run_is_taken_as_on_failed_run_says(failing_after, sense, handling, state, wait):
+def test_on_failed_run_decides_what_a_failed_run_does(failing_after, sense, handling, state, wait):
     failing_after(wait)
     assert sense(since=AT_TWO, **handling) == (state, None)
 
 
-def test_on_failed_run_wait_goes_on_to_the_next_good_run(conn, sense, later):
+def test_on_failed_run_wait_waits_for_the_next_good_run(conn, sense, later):
     log_run(conn, "nightly", "failed", started_at=AT_TWO)
     log_run(conn, "nightly", started_at=AT_TWO + timedelta(minutes=5), records_updated=1)
     good = []
@@ -142,7 +142,7 @@ def test_a_run_below_min_records_counts_as_failed(conn, sense):
         pytest.param(None, 2, id="default: the job's slot, less early"),
     ],
 )
-def test_since_says_from_where_to_look(conn, sense, since, found):
+def test_since_is_the_earliest_start_of_the_run(conn, sense, since, found):
     apply_jobs(conn, [MonitoredJob(name="nightly", schedule="0 2 * * *")], source="test")
     log_run(conn, "nightly", started_at=datetime(2025, 11, 13, 0, tzinfo=UTC))
     ids = {
@@ -155,7 +155,7 @@ def test_since_says_from_where_to_look(conn, sense, since, found):
     assert xcom["id"] == ids[found]
 
 
-def test_the_default_is_the_start_of_a_data_interval_with_width(conn, sense):
+def test_the_default_since_is_the_start_of_a_data_interval_with_width(conn, sense):
     from airflow.sdk import CronDataIntervalTimetable
 
     log_run(conn, "nightly", started_at=datetime(2025, 11, 11, 23, tzinfo=UTC))
@@ -168,7 +168,7 @@ def test_the_default_is_the_start_of_a_data_interval_with_width(conn, sense):
     assert xcom["id"] == inside
 
 
-def test_the_default_for_an_unregistered_job_is_a_day_back(conn, sense):
+def test_the_default_since_of_an_unregistered_job_is_a_day_back(conn, sense):
     log_run(conn, "nightly", started_at=AT_SIX - timedelta(hours=25))
     yesterday = log_run(conn, "nightly", started_at=AT_SIX - timedelta(hours=23))
     _, xcom = sense(logical_date=None)
@@ -184,7 +184,7 @@ def test_the_default_for_an_unregistered_job_is_a_day_back(conn, sense):
         pytest.param({"conn_id": "nowhere"}, "no connection 'nowhere'", id="no such connection"),
     ],
 )
-def test_what_cannot_work_fails_the_task_in_one_line(sense, caplog, capsys, arguments, said):
+def test_an_argument_that_cannot_work_fails_the_task_in_one_line(sense, caplog, capsys, arguments, said):
     assert sense(**{"since": AT_TWO, **arguments}) == ("failed", None)
     assert said in caplog.text + capsys.readouterr().out
 
@@ -195,7 +195,7 @@ def test_a_database_that_is_not_migrated_fails_the_task(sense, airflow_connectio
     assert sense(since=AT_TWO, conn_id="empty", **handling)[0] == "failed"
 
 
-def test_never_fail_skips_also_for_a_database_in_trouble(sense, airflow_connection, empty_database):
+def test_never_fail_skips_the_task_for_a_database_problem_too(sense, airflow_connection, empty_database):
     airflow_connection("empty", empty_database)
     assert sense(since=AT_TWO, conn_id="empty", never_fail=True)[0] == "skipped"
 
@@ -204,7 +204,7 @@ def test_the_timeout_fails_a_poking_sensor(sense_as):
     assert sense_as(since=AT_TWO, timeout=0.2, deferrable=False)[0] == "failed"
 
 
-def test_a_deferred_sensor_hands_its_timeout_to_airflow(conn, jobmon_default):
+def test_a_deferred_sensor_passes_its_timeout_to_airflow(conn, jobmon_default):
     from airflow.sdk.exceptions import TaskDeferred
 
     sensor = JobsLogSensor(task_id="wait", job_name="nightly", since=AT_TWO, timeout=120, deferrable=True)
@@ -223,8 +223,8 @@ def test_a_deferred_sensor_hands_its_timeout_to_airflow(conn, jobmon_default):
     )
 
 
-async def test_a_stored_trigger_goes_on_where_it_was(conn, jobmon_default):
-    """As a triggerer does that takes over from a dead one: a new object from what was stored."""
+async def test_a_stored_trigger_continues_its_wait(conn, jobmon_default):
+    """Like a triggerer that takes over from a dead one: it creates a new object from what was stored."""
     _, stored = JobsLogTrigger(job_name="nightly", since="2025-11-13T02:00:00Z", good_only=True).serialize()
     log_run(conn, "nightly", "failed", started_at=AT_TWO)
     good = log_run(conn, "nightly", started_at=AT_SIX)
@@ -234,7 +234,7 @@ async def test_a_stored_trigger_goes_on_where_it_was(conn, jobmon_default):
     assert event.payload["run"]["id"] == good
 
 
-def test_a_deferred_wait_is_told_in_one_line_of_a_connection_that_is_gone(airflow_home):
+def test_a_deferred_wait_whose_connection_is_gone_fails_in_one_line(airflow_home):
     sensor = JobsLogSensor(task_id="wait", job_name="nightly", since=AT_TWO)
     with pytest.raises(Exception, match="connection 'x': it is gone"):
         sensor.execute_complete({}, {"error": "connection 'x': it is gone"})
@@ -247,18 +247,18 @@ def test_a_deferred_wait_is_told_in_one_line_of_a_connection_that_is_gone(airflo
         pytest.param({"min_records": -1}, "whole number", id="min_records"),
     ],
 )
-def test_a_mistake_in_the_dag_is_told_when_it_is_read(arguments, said):
+def test_an_invalid_argument_is_refused_when_the_dag_is_parsed(arguments, said):
     with pytest.raises(ConfigurationError, match=said):
         JobsLogSensor(task_id="wait", job_name="nightly", **arguments)
 
 
-def test_the_default_of_deferrable_is_airflows(monkeypatch):
+def test_the_default_of_deferrable_is_that_of_airflow(monkeypatch):
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
     assert JobsLogSensor(task_id="wait", job_name="nightly").deferrable is True
 
 
 def test_a_job_name_from_the_log_is_never_rendered(conn, sense):
-    """job_name is a template of the DAG's author; what the database holds under it comes back as it is."""
+    """job_name may be a template of the DAG's author; what the database holds is returned unchanged."""
     log_run(conn, "nightly", "success", started_at=AT_TWO, error_message="{{ 7 * 7 }}")
     _, xcom = sense(since=AT_TWO)
     assert xcom["error_message"] == "{{ 7 * 7 }}"

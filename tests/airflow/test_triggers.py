@@ -1,4 +1,4 @@
-"""The triggers as a triggerer runs them."""
+"""JobsLogTrigger and JobRunTrigger as a triggerer runs them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.wait_until import eventually
 AT_TWO = datetime(2025, 11, 13, 2, tzinfo=UTC)
 
 
-async def test_an_outside_success_is_an_event_that_carries_the_run(conn, jobmon_default, running):
+async def test_a_success_outside_airflow_is_an_event_with_the_run(conn, jobmon_default, running):
     [watcher] = job_run_asset("nightly").watchers
     marks = "SELECT count(*) FROM airflow_jobmon.asset_marks"
     async with running(watcher.trigger) as payloads:
@@ -36,17 +36,17 @@ async def test_an_outside_success_is_an_event_that_carries_the_run(conn, jobmon_
     }
 
 
-async def test_the_trigger_of_an_asset_never_ends_for_a_database_that_is_not_there(running, capsys):
-    """Airflow would start it again every two seconds, with a traceback each time."""
-    said = []
+async def test_the_trigger_of_an_asset_does_not_end_when_its_connection_is_missing(running, capsys):
+    """Airflow would restart it every two seconds, with a traceback each time."""
+    output = []
 
-    def complained():
-        said.append(capsys.readouterr().out)
-        return "connection nowhere: Airflow has no connection 'nowhere'" in "".join(said)
+    def logged():
+        output.append(capsys.readouterr().out)
+        return "connection nowhere: Airflow has no connection 'nowhere'" in "".join(output)
 
     async with running(JobRunTrigger(job_name="nightly", conn_id="nowhere")):
-        # A missing connection gets five seconds, in case it was Airflow's API server that did not answer.
-        await eventually(complained)
+        # It takes five seconds, in case the API server did not answer and the connection exists.
+        await eventually(logged)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ async def test_the_trigger_of_an_asset_never_ends_for_a_database_that_is_not_the
         pytest.param(JobRunTrigger(job_name="a", conn_id="b"), id="JobRunTrigger"),
     ],
 )
-def test_a_trigger_is_made_again_from_what_airflow_stores(trigger):
+def test_a_trigger_can_be_recreated_from_what_airflow_stores(trigger):
     path, arguments = trigger.serialize()
     assert path == f"{type(trigger).__module__}.{type(trigger).__qualname__}"
     assert json.loads(json.dumps(arguments)) == arguments
     assert type(trigger)(**arguments).serialize() == (path, arguments)
 
 
-def test_what_older_versions_stored_still_makes_a_trigger():
+def test_a_trigger_can_be_recreated_from_what_older_versions_stored():
     JobsLogTrigger(job_name="a", since="2025-11-13T02:00:00Z")
     JobRunTrigger(job_name="a")

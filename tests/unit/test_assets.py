@@ -1,4 +1,4 @@
-"""Assets that outside jobs update."""
+"""Assets that are updated by jobs outside Airflow."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ HOSTILE = [
     "?q=1",
     "\n",
 ]
-# Short enough for Airflow's 1,500 characters even when each takes twelve.
+# Short enough for Airflow's 1,500 characters even if each is quoted as twelve.
 names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=100)
 
 
 @pytest.mark.parametrize("job", HOSTILE)
-def test_a_hostile_name_is_quoted_and_airflow_leaves_the_uri_as_it_is(job):
+def test_a_hostile_name_is_quoted_and_airflow_does_not_change_the_uri(job):
     asset = job_run_asset(job)
     assert asset.name == f"jobmon:run:{job}"
     assert asset.uri.startswith("x-jobmon://run/")
@@ -49,20 +49,20 @@ def test_two_jobs_share_a_uri_only_if_they_are_the_same_job(one, other):
     assert (job_run_asset(one).uri == job_run_asset(other).uri) == (one == other)
 
 
-@settings(deadline=None)  # the first call imports Airflow's serialisation
+@settings(deadline=None)  # the first call imports the serialization of Airflow
 @given(names)
 def test_the_same_arguments_give_the_same_serialised_asset(job):
     assert encode_asset_like(job_run_asset(job)) == encode_asset_like(job_run_asset(job))
 
 
-def test_an_asset_named_elsewhere_without_its_watcher_is_the_same_asset():
+def test_an_asset_created_elsewhere_without_its_watcher_is_the_same_asset():
     asset = job_run_asset("nightly load#1/")
     assert Asset(name=asset.name, uri=asset.uri) == Asset(name=asset.name, uri=asset.uri)
     assert Asset(name=asset.name, uri=asset.uri).uri == asset.uri
 
 
 def test_airflow_stores_the_trigger_by_path_and_arguments():
-    """These are stored in Airflow's database: changing them stops the watchers of every installation."""
+    """They are in Airflow's database: a change would stop the watchers of every installation."""
     [watcher] = job_run_asset("nightly").watchers
     assert isinstance(watcher.trigger, BaseEventTrigger)
     assert watcher.trigger.serialize() == (

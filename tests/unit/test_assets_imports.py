@@ -1,4 +1,4 @@
-"""What a DAG file pays for importing from this package."""
+"""The cost of importing this package in a DAG file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OURS = {
 
 
 def test_a_dag_file_loads_nothing_heavy_for_sensors_and_assets():
-    """Loading our few modules and Airflow's trigger base takes some 30 ms; psycopg alone would take 300."""
+    """Our few modules and Airflow's trigger base load in some 30 ms; psycopg alone takes 300."""
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert {module for module in loaded if module.startswith("airflow_jobmon")} <= _OURS

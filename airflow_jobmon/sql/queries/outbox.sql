@@ -6,11 +6,11 @@ INSERT INTO airflow_jobmon.channels (name, notifier_seen_at) SELECT unnest(%(nam
 ON CONFLICT (name) DO UPDATE SET notifier_seen_at = excluded.notifier_seen_at
 
 -- name: lock_channel
--- Who groups alerts into messages for a channel does so alone, so that a resolution never overtakes what it resolves.
--- No row: another deliverer is at it this moment, or the channel is paused.
+-- One process at a time groups the alerts of a channel into messages, so that a resolution never overtakes its incident.
+-- No row: another process holds the lock now, or the channel is paused.
 -- A machine that vanishes in the middle leaves its session, and this lock, for hours: so the session has 20 s.
--- The next two statements are sent along with this one and do nothing unless `leasing` tells them that we hold it; it
--- is set outside of what locks, since a row is projected before it is locked or skipped.
+-- The next two statements are sent in the same round trip and do nothing unless `leasing` shows that we hold the lock.
+-- `leasing` is set outside the locking subquery, since a row is projected before it is locked or skipped.
 SELECT failures, set_config('airflow_jobmon.leasing', name, true)
 FROM (
     SELECT name, failures FROM airflow_jobmon.channels
@@ -21,7 +21,7 @@ FROM (
 ) held
 
 -- name: lease_message
--- A stored message whose time has come, or whose holder is dead; then nothing else is leased.
+-- A stored message that is due, or whose holder is dead. If there is one, no alerts are leased.
 WITH leased AS (
 UPDATE airflow_jobmon.messages m
 SET leased_by = %(holder)s, leased_until = clock_timestamp() + %(lease)s, attempts = m.attempts + 1
@@ -45,7 +45,7 @@ SELECT id, body, recipients, attempts,
 FROM leased
 
 -- name: due_alerts
--- Alerts in no message yet, in order, and how old each is.
+-- The alerts that are in no message yet, in order, with their age.
 SELECT d.alert_id, a.details, clock_timestamp() - a.created_at
 FROM airflow_jobmon.deliveries_next d
 JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
@@ -67,7 +67,7 @@ UPDATE airflow_jobmon.channels SET paused_until = greatest(paused_until, clock_t
 WHERE name = %(channel)s
 
 -- name: mark_sent
--- Only where the lease is still ours: whoever took it over decides.
+-- Only if the lease is still ours: otherwise the process that took it over decides.
 WITH message AS (
     UPDATE airflow_jobmon.messages SET state = 'sent', sent_at = clock_timestamp(), leased_by = NULL, leased_until = NULL
     WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
@@ -85,7 +85,7 @@ WITH message AS (
 SELECT id FROM message
 
 -- name: mark_partly_sent
--- Some recipients have it, the named ones get the same bytes again.
+-- Some recipients have the message; the others, named here, get the same bytes again.
 WITH message AS (
     UPDATE airflow_jobmon.messages
     SET recipients = %(recipients)s, last_error = %(error)s, next_attempt_at = clock_timestamp() + %(wait)s, leased_by = NULL, leased_until = NULL
@@ -100,7 +100,7 @@ WITH message AS (
 SELECT id FROM message
 
 -- name: mark_retry
--- Perhaps it was taken: the same bytes go again.
+-- The channel may have accepted the message: the same bytes are sent again.
 WITH message AS (
     UPDATE airflow_jobmon.messages
     SET next_attempt_at = clock_timestamp() + %(wait)s, last_error = %(error)s, leased_by = NULL, leased_until = NULL
@@ -120,7 +120,7 @@ WITH message AS (
 SELECT id FROM message
 
 -- name: mark_rejected
--- It was certainly not taken: its alerts may be grouped anew, with what came meanwhile. A report goes as it is.
+-- The channel did not accept the message: its alerts may be regrouped with newer ones. A report is sent unchanged.
 WITH message AS (
     UPDATE airflow_jobmon.messages
     SET state = CASE WHEN report_id IS NULL THEN 'regrouped' ELSE 'open' END,
@@ -156,9 +156,9 @@ WHERE d.message_id = message.id AND d.state = 'pending'
 RETURNING d.job_name, d.alert_id
 
 -- name: silence_resolutions
--- Who was never told of an incident is not told that it is over.
+-- A channel that was not notified of an incident is not notified of its end.
 UPDATE airflow_jobmon.deliveries r
-SET state = 'silenced', last_error = 'what it resolves was not delivered here'
+SET state = 'silenced', last_error = 'the alert that it resolves was not delivered here'
 FROM airflow_jobmon.alerts a
 WHERE a.id = r.alert_id AND a.event = 'resolved' AND r.channel = %(channel)s AND r.state = 'pending'
     AND r.message_id IS NULL
@@ -169,23 +169,23 @@ WHERE a.id = r.alert_id AND a.event = 'resolved' AND r.channel = %(channel)s AND
             AND d.state IN ('pending', 'sent'))
 
 -- name: other_channels
--- Channels besides this one that took an alert lately.
+-- Other channels that accepted a message recently.
 SELECT name FROM airflow_jobmon.channels
 WHERE name <> %(channel)s AND last_sent_at > clock_timestamp() - interval '30 days'
 
 -- name: claim_dead_channel
--- Whether this channel's death is to be told now: once, and again only after it worked, or after a day.
+-- One row if other channels are to be notified now that this one is dead: once, then after it worked, or after a day.
 UPDATE airflow_jobmon.channels SET dead_told_at = clock_timestamp()
 WHERE name = %(channel)s AND coalesce(dead_told_at, '-infinity') < clock_timestamp() - interval '24 hours'
 RETURNING name
 
 -- name: bury
--- Alerts that cannot even be rendered: dead, and visible as such.
+-- Alerts that cannot be rendered: dead, and shown as dead.
 UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = %(error)s
 WHERE channel = %(channel)s AND alert_id = ANY (%(alert_ids)s)
 
 -- name: next_moment
--- Seconds until this channel has something to send that nobody holds; null: nothing is pending.
+-- Seconds until this channel has something to send that is not leased; null: nothing is pending.
 SELECT extract(epoch FROM greatest(
     coalesce((SELECT paused_until FROM airflow_jobmon.channels WHERE name = %(channel)s), '-infinity'),
     least(
@@ -203,7 +203,7 @@ WHERE EXISTS (
 )
 
 -- name: due
--- The newest alert that is due and in nobody's hands, over all channels; null: none; 0: a report.
+-- The newest alert on any channel that is due and not leased; null: none; 0: a report.
 SELECT max(due.alert_id)
 FROM (
     SELECT d.channel, d.alert_id FROM airflow_jobmon.deliveries_next d WHERE d.next_attempt_at <= clock_timestamp()
@@ -223,7 +223,7 @@ LEFT JOIN airflow_jobmon.channels c ON c.name = due.channel
 WHERE coalesce(c.paused_until, '-infinity') <= clock_timestamp()
 
 -- name: addressed_channels
--- Every channel that something is to be sent to now, and every one that a job names for itself.
+-- The channels with something pending, and those in the settings of a job.
 SELECT channel FROM airflow_jobmon.deliveries WHERE state = 'pending'
 UNION
 SELECT channel FROM airflow_jobmon.messages WHERE state = 'open' AND report_id IS NOT NULL
@@ -232,5 +232,5 @@ SELECT jsonb_array_elements_text(config -> 'channels') FROM airflow_jobmon.jobs
 WHERE jsonb_typeof(config -> 'channels') = 'array'
 
 -- name: notifier_channels
--- Channels that an operator was given as notifiers lately; they have no Airflow connection to be configured by.
+-- Channels that were recently given to an operator as notifiers; they have no Airflow connection.
 SELECT name FROM airflow_jobmon.channels WHERE notifier_seen_at > clock_timestamp() - interval '30 days' ORDER BY name

@@ -1,5 +1,5 @@
 -- name: finished_runs
--- The first finished run for each of many waits, in one round trip; one index range per wait.
+-- The first finished run of each wait, in one round trip; one index range per wait.
 SELECT wait.nth, run.id, run.started_at, run.completed_at, run.status, run.records_updated, run.error_message
 FROM unnest(
     %(job_names)s::text[], %(sinces)s::timestamptz[], %(good_only)s::boolean[], %(min_records)s::bigint[]
@@ -20,23 +20,23 @@ CROSS JOIN LATERAL (
 ) AS run;
 
 -- name: registered_job
--- What the registry expects of one job.
+-- The registry entry of a job.
 SELECT config FROM airflow_jobmon.jobs WHERE name = %(job_name)s;
 
 -- name: marks
--- What has been announced of these jobs.
+-- The successes of these jobs that subscribers were notified of.
 SELECT job_name, announced, floor FROM airflow_jobmon.asset_marks WHERE job_name = ANY(%(job_names)s::text[]);
 
 -- name: write_mark
--- The floor never goes back, whoever writes last: two triggerers may watch the same job for a moment.
+-- The floor never moves back: for a moment, two triggerers may write the mark of the same job.
 INSERT INTO airflow_jobmon.asset_marks AS mark (job_name, announced, floor)
 VALUES (%(job_name)s, %(announced)s::text[], %(floor)s)
 ON CONFLICT (job_name) DO UPDATE
 SET announced = excluded.announced, floor = greatest(mark.floor, excluded.floor), marked_at = clock_timestamp();
 
 -- name: changed_successes
--- The successes among each job's newest runs, for the jobs where they are others than at the last look.
--- The fingerprint keeps an unchanged job at one small index scan and no row to send.
+-- The successes among the newest runs of each job, for the jobs where they have changed since the previous poll.
+-- Thanks to the fingerprint, an unchanged job costs one small index scan and returns no row.
 SELECT watch.nth, seen.fingerprint, seen.oldest_start, seen.ids, seen.started, seen.completed, seen.records
 FROM unnest(
     %(job_names)s::text[], %(floors)s::timestamptz[], %(fingerprints)s::bigint[]
