@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from airflow_jobmon.cli.command import command, database, requested_by
 from airflow_jobmon.cli.output import CommandResult
 from airflow_jobmon.errors import ConfigurationError
-from airflow_jobmon.postgres.acknowledgements import Acknowledged, Meant, acknowledge, withdraw
+from airflow_jobmon.postgres.acknowledgements import Acknowledgement, IncidentSelector, acknowledge, withdraw
 
 
 @command()
@@ -19,14 +19,14 @@ def ack(args: Namespace) -> CommandResult:
         raise ConfigurationError("--undo withdraws an acknowledgement, so it cannot take --note; leave one out")
     if args.id is not None and args.kind is not None:
         raise ConfigurationError("--id already selects one incident; leave out --kind")
-    meant = Meant(args.id, args.name, args.kind)
+    selector = IncidentSelector(args.id, args.name, args.kind)
     with database(args) as (conn, _):
         if args.undo:
-            return _result(withdraw(conn, meant), "withdrawn", "not acknowledged")
-        return _result(acknowledge(conn, meant, by=requested_by(args), note=args.note), "acknowledged", "already")
+            return _result(withdraw(conn, selector), "withdrawn", "not acknowledged")
+        return _result(acknowledge(conn, selector, by=requested_by(args), note=args.note), "acknowledged", "already")
 
 
-def _result(incidents: Sequence[Acknowledged], changed: str, unchanged: str) -> CommandResult:
+def _result(incidents: Sequence[Acknowledgement], changed: str, unchanged: str) -> CommandResult:
     return CommandResult(
         [
             {

@@ -1,4 +1,4 @@
-"""Acknowledgements: somebody says that they know of an open incident."""
+"""Acknowledgements: someone states that they know of an open incident."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
+from psycopg.rows import class_row, namedtuple_row
 
 from airflow_jobmon.core.model.incidents import fingerprint
 from airflow_jobmon.core.model.silences import like_pattern
@@ -17,8 +18,8 @@ from airflow_jobmon.postgres.queries import load_queries
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
-    """Which open incidents: one by its id, or those of a job (or glob), of one kind if given."""
+class IncidentSelector:
+    """Selects open incidents: one by its id, or those of a job (or glob), of one kind if given."""
 
     incident_id: int | None = None
     name: str | None = None
@@ -31,8 +32,8 @@ class Meant:
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """An open incident and who acknowledged it; `changed` is false where it was so already."""
+class Acknowledgement:
+    """An open incident and who acknowledged it; `changed` is false where that was so before."""
 
     incident_id: int
     job_name: str
@@ -43,59 +44,84 @@ class Acknowledged:
     changed: bool
 
 
-def acknowledge(conn: Connection[Any], meant: Meant, *, by: str, note: str | None) -> list[Acknowledged]:
-    """Of what is meant, all that is open; what somebody acknowledged before stays theirs.
+@dataclass(frozen=True, slots=True)
+class _Incident:
+    id: int
+    job_name: str
+    kind: str
+    error_message: str | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    acknowledged_note: str | None
 
-    Raises UnknownIncident where nothing of it is open.
+
+def acknowledge(
+    conn: Connection[Any], selector: IncidentSelector, *, by: str, note: str | None
+) -> list[Acknowledgement]:
+    """Acknowledge all selected incidents that are open; one that is acknowledged already stays as it is.
+
+    Raises UnknownIncident where none of them is open.
     """
     queries = load_queries("acknowledgements")
     with conn.transaction():
-        before = _open(conn, meant)
-        new = [(row[0], fingerprint(row[3])) for row in before if row[4] is None]
-        conn.execute(
-            queries["acknowledge"],
-            {"ids": [number for number, _ in new], "texts": [text for _, text in new], "by": by, "note": note},
-        )
-        return _results(_open(conn, meant), changed={number for number, _ in new})
+        new = [incident for incident in _open(conn, selector) if incident.acknowledged_at is None]
+        given = {
+            "ids": [incident.id for incident in new],
+            "texts": [fingerprint(incident.error_message) for incident in new],
+            "by": by,
+            "note": note,
+        }
+        conn.execute(queries["acknowledge"], given)
+        return _results(_open(conn, selector), changed={incident.id for incident in new})
 
 
-def withdraw(conn: Connection[Any], meant: Meant) -> list[Acknowledged]:
-    """Take acknowledgements back: from now on these incidents are told again as if there had been none.
+def withdraw(conn: Connection[Any], selector: IncidentSelector) -> list[Acknowledgement]:
+    """Withdraw acknowledgements: from now on the incidents are notified again as if they never had any.
 
-    Raises UnknownIncident where nothing of what is meant is open.
+    Raises UnknownIncident where none of the selected incidents is open.
     """
     queries = load_queries("acknowledgements")
     with conn.transaction():
-        known = [row for row in _open(conn, meant) if row[4] is not None]
-        conn.execute(queries["withdraw"], {"ids": [row[0] for row in known]})
-        conn.execute(queries["judge_soon"], {"names": sorted({row[1] for row in known})})
-        return _results(_open(conn, meant), changed={row[0] for row in known})
+        known = [incident for incident in _open(conn, selector) if incident.acknowledged_at is not None]
+        conn.execute(queries["withdraw"], {"ids": [incident.id for incident in known]})
+        conn.execute(queries["evaluate_soon"], {"names": sorted({incident.job_name for incident in known})})
+        return _results(_open(conn, selector), changed={incident.id for incident in known})
 
 
-def _results(rows: Sequence[Sequence[Any]], *, changed: set[int]) -> list[Acknowledged]:
+def _results(incidents: Sequence[_Incident], *, changed: set[int]) -> list[Acknowledgement]:
     return [
-        Acknowledged(number, job_name, kind, at, by, note, number in changed)
-        for number, job_name, kind, _, at, by, note in rows
+        Acknowledgement(
+            incident.id,
+            incident.job_name,
+            incident.kind,
+            incident.acknowledged_at,
+            incident.acknowledged_by,
+            incident.acknowledged_note,
+            incident.id in changed,
+        )
+        for incident in incidents
     ]
 
 
-def _open(conn: Connection[Any], meant: Meant) -> list[tuple[Any, ...]]:
+def _open(conn: Connection[Any], selector: IncidentSelector) -> list[_Incident]:
     queries = load_queries("acknowledgements")
-    like = None if meant.name is None else like_pattern(meant.name)
-    given = {"id": meant.incident_id, "like": like, "kind": meant.kind}
+    like = None if selector.name is None else like_pattern(selector.name)
+    given = {"id": selector.incident_id, "like": like, "kind": selector.kind}
     conn.execute(queries["lock_states"], given)
-    rows = conn.execute(queries["open"], given).fetchall()
-    if not rows:
-        raise UnknownIncident(_why_nothing(conn, meant))
-    return rows
+    incidents = conn.cursor(row_factory=class_row(_Incident)).execute(queries["open"], given).fetchall()
+    if not incidents:
+        raise UnknownIncident(_why_none(conn, selector))
+    return incidents
 
 
-def _why_nothing(conn: Connection[Any], meant: Meant) -> str:
-    if meant.incident_id is None:
-        return f"nothing is open of {meant}; see what is with: airflow jobmon incidents"
-    given = {"id": meant.incident_id}
-    row = conn.execute(load_queries("acknowledgements")["incident"], given).fetchone()
+def _why_none(conn: Connection[Any], selector: IncidentSelector) -> str:
+    if selector.incident_id is None:
+        return f"{selector} has no open incident; list them with: airflow jobmon incidents"
+    cursor = conn.cursor(row_factory=namedtuple_row)
+    row: Any = cursor.execute(load_queries("acknowledgements")["incident"], {"id": selector.incident_id}).fetchone()
     if row is None:
-        return f"there is no {meant}; see those there are with: airflow jobmon incidents --all"
-    job_name, kind, resolved_at = row
-    return f"{meant} ({kind} of {job_name:.100}) was resolved at {to_the_second(resolved_at)}; nothing is left to do"
+        return f"there is no {selector}; list all with: airflow jobmon incidents --all"
+    return (
+        f"{selector} ({row.kind} of {row.job_name:.100}) was resolved at {to_the_second(row.resolved_at)}; "
+        "only open incidents have an acknowledgement"
+    )

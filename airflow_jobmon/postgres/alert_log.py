@@ -1,4 +1,4 @@
-"""Incidents, alerts and deliveries, as people ask for them."""
+"""Incidents, alerts and deliveries, as the command line lists them, and a new attempt at dead deliveries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from airflow_jobmon.postgres.incident_history import shown
+from airflow_jobmon.postgres.incident_history import with_state
 from airflow_jobmon.postgres.queries import load_queries
 
 
@@ -17,22 +17,22 @@ def list_alerts(conn: Connection[Any], *, job: str | None, state: str | None, li
 
 
 def list_incidents(conn: Connection[Any], *, job: str | None, resolved: bool, limit: int) -> list[dict[str, Any]]:
-    """Newest first, each with its state; `resolved` adds those that are over."""
+    """Newest first, each with its state; with `resolved`, resolved ones too."""
     rows = _rows(conn, "incidents", {"job": job, "all": resolved, "limit": limit})
-    return [shown(row) for row in rows]
+    return [with_state(row) for row in rows]
 
 
 def retry_dead(conn: Connection[Any], *, job: str | None) -> int:
-    """Put dead deliveries back to pending, due now, and wake the watchers; how many."""
+    """Make dead deliveries pending again, due now, and wake the watchers; returns how many."""
     queries = load_queries("alert_log")
-    with conn.transaction(), conn.cursor() as cursor:
-        row = cursor.execute(queries["retry_dead"], {"job": job}).fetchone()
-        alert_ids, channels = row or ([], [])
-        if alert_ids:
-            cursor.execute(queries["retry_resolutions"], {"alert_ids": alert_ids, "channels": channels})
-            cursor.execute(queries["forgive_channels"], {"channels": channels})
+    with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+        retried = cursor.execute(queries["retry_dead"], {"job": job}).fetchall()
+        given = {"alert_ids": [row["alert_id"] for row in retried], "channels": [row["channel"] for row in retried]}
+        if retried:
+            cursor.execute(queries["retry_resolutions"], given)
+            cursor.execute(queries["reset_channels"], given)
             cursor.execute(queries["wake_watchers"])
-    return len(alert_ids)
+    return len(retried)
 
 
 def _rows(conn: Connection[Any], query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

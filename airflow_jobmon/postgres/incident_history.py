@@ -1,8 +1,8 @@
-"""One incident's history: when it opened, who was told of it, who knew, who wanted silence, and its end."""
+"""One incident's history: its opening, alerts, silences, acknowledgement, counted failures, and its resolution."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,29 +18,28 @@ from airflow_jobmon.postgres.queries import load_queries
 RESOLVED = "resolved"
 
 Entry = dict[str, Any]
+Row = Mapping[str, Any]
 
 
 def incident_history(conn: Connection[Any], incident_id: int, *, failures: int) -> dict[str, Any]:
-    """The incident, its state, and under `timeline` its history in order of time, at most so many failed runs in it.
+    """The incident and its state, and under `timeline` what happened, in order, with at most `failures` failed runs.
 
     Raises UnknownIncident.
     """
     queries, given = load_queries("incident_history"), {"id": incident_id}
     with conn.cursor(row_factory=dict_row) as cursor:
         incident = cursor.execute(queries["incident"], given).fetchone()
-    if incident is None:
-        raise UnknownIncident(
-            f"there is no incident {incident_id}; see those there are with: airflow jobmon incidents --all"
-        )
-    told = conn.execute(queries["alerts"], given).fetchall()
-    silences = conn.execute(queries["silences"], _span(incident, told)).fetchall()
-    runs = conn.execute(queries["failures"], {**given, "limit": failures}).fetchall()
-    entries = [*_own(incident), *_alerts(told), *_silences(silences, incident["job_name"]), *_failures(runs)]
-    return {**shown(incident), "timeline": sorted(entries, key=lambda entry: entry["at"])}
+        if incident is None:
+            raise UnknownIncident(f"there is no incident {incident_id}; list all with: airflow jobmon incidents --all")
+        alerts = cursor.execute(queries["alerts"], given).fetchall()
+        silences = cursor.execute(queries["silences"], _period(incident, alerts)).fetchall()
+        runs = cursor.execute(queries["failures"], {**given, "limit": failures}).fetchall()
+    entries = [*_own(incident), *_alerts(alerts), *_silences(silences, incident["job_name"]), *_failures(runs)]
+    return {**with_state(incident), "timeline": sorted(entries, key=lambda entry: entry["at"])}
 
 
-def shown(incident: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with the state it is in instead of the moments that this follows from."""
+def with_state(incident: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of an incident, with its state instead of the times that the state follows from."""
     state = (
         RESOLVED
         if incident["resolved_at"] is not None
@@ -52,10 +51,10 @@ def shown(incident: Mapping[str, Any]) -> dict[str, Any]:
     return dict([*items[:place], ("state", state), *items[place:]])
 
 
-def _span(incident: Mapping[str, Any], told: list[tuple[Any, ...]]) -> dict[str, datetime | None]:
-    """From when it was noticed until its end was: that is dated back to the run that cured it."""
-    cured_at = incident["resolved_at"]
-    until = None if cured_at is None else max([cured_at, *(created_at for created_at, *_ in told)])
+def _period(incident: Mapping[str, Any], alerts: Sequence[Row]) -> dict[str, datetime | None]:
+    """From when the incident was detected until its resolution was, which is later than the run that resolved it."""
+    resolved_at = incident["resolved_at"]
+    until = None if resolved_at is None else max([resolved_at, *(alert["created_at"] for alert in alerts)])
     return {"since": incident["detected_at"], "until": until}
 
 
@@ -74,30 +73,33 @@ def _own(incident: Mapping[str, Any]) -> Iterator[Entry]:
         yield _entry(incident["resolved_at"], RESOLVED, said=f"it lasted {roughly(lasted)}")
 
 
-def _alerts(rows: list[tuple[Any, ...]]) -> Iterator[Entry]:
-    """A row per alert and channel; one that had no channel is there too."""
-    for created_at, event, message, channel, state, sent_at, attempts, error in rows:
-        if channel is None:
-            yield _entry(created_at, f"alert {event}", said=f"no channel was configured: {message}")
+def _alerts(rows: Sequence[Row]) -> Iterator[Entry]:
+    """A row per alert and channel; an alert without a channel has one row, too."""
+    for row in rows:
+        event, message = row["event"], row["message"]
+        if row["channel"] is None:
+            yield _entry(row["created_at"], f"alert {event}", said=f"no channel was configured: {message}")
             continue
-        tries = f"after {attempts} attempts" if attempts > 1 else ""
-        said = "; ".join(part for part in (tries, error or "") if part) or message
-        yield _entry(sent_at or created_at, f"alert {event}, {state}", channel=channel, said=said)
+        attempts = f"after {row['attempts']} attempts" if row["attempts"] > 1 else ""
+        said = "; ".join(part for part in (attempts, row["last_error"] or "") if part) or message
+        at = row["sent_at"] or row["created_at"]
+        yield _entry(at, f"alert {event}, {row['state']}", channel=row["channel"], said=said)
 
 
-def _silences(rows: list[tuple[Any, ...]], job_name: str) -> Iterator[Entry]:
-    for name, starts_at, ends_at, reason, silenced_by, lifted_by in rows:
+def _silences(rows: Sequence[Row], job_name: str) -> Iterator[Entry]:
+    for row in rows:
+        name, ends_at = row["name"], row["ends_at"]
         if matches(name, job_name):
-            yield _entry(
-                starts_at, "silenced", said=f"{name} until {to_the_second(ends_at)} by {silenced_by}: {reason}"
-            )
-            if lifted_by is not None:
-                yield _entry(ends_at, "silence lifted", said=f"{name} by {lifted_by}")
+            said = f"{name} until {to_the_second(ends_at)} by {row['silenced_by']}: {row['reason']}"
+            yield _entry(row["starts_at"], "silenced", said=said)
+            if row["lifted_by"] is not None:
+                yield _entry(ends_at, "silence lifted", said=f"{name} by {row['lifted_by']}")
 
 
-def _failures(rows: list[tuple[Any, ...]]) -> Iterator[Entry]:
-    for run_id, started_at, at in rows:
-        yield _entry(at, "failure counted", said=f"run {run_id}, started {to_the_second(started_at)}")
+def _failures(rows: Sequence[Row]) -> Iterator[Entry]:
+    for row in rows:
+        said = f"run {row['run_id']}, started {to_the_second(row['started_at'])}"
+        yield _entry(row["at"], "failure counted", said=said)
 
 
 def _entry(at: datetime, what: str, *, said: str, channel: str | None = None) -> Entry:

@@ -1,7 +1,7 @@
--- What the command line shows of incidents, alerts and deliveries.
+-- Incidents, alerts and deliveries for the command line.
 
 -- name: alerts
--- An alert without deliveries had no channel when it was created; it is listed too, with none.
+-- A row per alert and channel. An alert that had no channel when it was created is a row, too.
 SELECT alert.id, alert.created_at, alert.job_name, alert.kind, alert.event, alert.severity,
        delivery.channel, delivery.state, delivery.attempts,
        CASE WHEN delivery.state = 'pending' THEN delivery.next_attempt_at END AS next_attempt_at,
@@ -14,8 +14,8 @@ ORDER BY alert.id DESC, delivery.channel
 LIMIT %(limit)s
 
 -- name: retry_dead
--- Due now, with attempts counted anew. A message that nobody got is let go, so that its alerts are grouped afresh; one
--- that some recipients have is opened again as it was, for the others.
+-- Due now, with attempts counted anew. A message that no recipient got is left, so that its alerts are grouped anew; one
+-- that some recipients got is opened again unchanged, for the others.
 WITH dead AS (
     SELECT alert_id, channel, message_id
     FROM airflow_jobmon.deliveries
@@ -34,10 +34,10 @@ WITH dead AS (
     WHERE delivery.alert_id = dead.alert_id AND delivery.channel = dead.channel
     RETURNING delivery.alert_id, delivery.channel
 )
-SELECT coalesce(array_agg(alert_id), '{}'), coalesce(array_agg(channel), '{}') FROM retried
+SELECT alert_id, channel FROM retried
 
 -- name: retry_resolutions
--- Who is told of an incident after all is told that it is over, where it is.
+-- A channel that is notified of an incident after all is notified of its resolution, too.
 INSERT INTO airflow_jobmon.deliveries (alert_id, channel, job_name)
 SELECT DISTINCT over.id, given.channel, over.job_name
 FROM unnest(%(alert_ids)s::bigint[], %(channels)s::text[]) AS given (alert_id, channel)
@@ -46,14 +46,15 @@ JOIN airflow_jobmon.alerts AS over ON over.incident_id = opened.incident_id AND 
 ON CONFLICT (alert_id, channel) DO UPDATE SET state = 'pending', next_attempt_at = clock_timestamp(), last_error = NULL
 WHERE deliveries.state = 'silenced'
 
--- name: forgive_channels
--- Tried at once; and a channel that dies again is told about again.
+-- name: reset_channels
+-- Send at once; and if the channel dies again, notify the other channels again.
 UPDATE airflow_jobmon.channels SET dead_told_at = NULL, paused_until = NULL, failures = 0 WHERE name = ANY (%(channels)s)
 
 -- name: wake_watchers
 SELECT pg_notify('airflow_jobmon', '')
 
 -- name: incidents
+-- Open incidents, or all of them, newest first.
 SELECT id, job_name, kind, severity, opened_at, resolved_at, occurrences, acknowledged_by, message, error_message,
     told_at, silenced_at, acknowledged_at
 FROM airflow_jobmon.incidents

@@ -1,4 +1,4 @@
--- Everything that is known of one incident.
+-- The history of one incident.
 
 -- name: incident
 SELECT id, job_name, kind, severity, opened_at, detected_at, resolved_at, occurrences, message, error_message, told_at,
@@ -7,7 +7,8 @@ FROM airflow_jobmon.incidents
 WHERE id = %(id)s
 
 -- name: alerts
-SELECT alert.created_at, alert.event, alert.details ->> 'message', delivery.channel, delivery.state, delivery.sent_at,
+-- A row per alert and channel; an alert without a channel is a row, too.
+SELECT alert.created_at, alert.event, alert.details ->> 'message' AS message, delivery.channel, delivery.state, delivery.sent_at,
     delivery.attempts, delivery.last_error
 FROM airflow_jobmon.alerts AS alert
 LEFT JOIN airflow_jobmon.deliveries AS delivery ON delivery.alert_id = alert.id
@@ -15,14 +16,14 @@ WHERE alert.incident_id = %(id)s
 ORDER BY alert.id, delivery.channel
 
 -- name: silences
--- Of whatever name, while it was open.
+-- Of any name, in force while the incident was open.
 SELECT name, starts_at, ends_at, reason, silenced_by, lifted_by
 FROM airflow_jobmon.silences
 WHERE ends_at > %(since)s AND starts_at < coalesce(%(until)s, clock_timestamp())
 ORDER BY starts_at
 
 -- name: failures
--- The newest runs that were counted.
+-- The newest failed runs that were counted.
 SELECT run_id, started_at, at FROM airflow_jobmon.occurrences
 WHERE incident_id = %(id)s
 ORDER BY started_at DESC

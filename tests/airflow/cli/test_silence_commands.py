@@ -103,7 +103,11 @@ def test_an_incident_is_acknowledged_once_and_the_acknowledgement_withdrawn(jobm
     [
         pytest.param([], "give what to acknowledge: a job name, a glob, or --id N", id="nothing"),
         pytest.param(["nightly", "--id", "1"], "only one of them", id="name and id"),
-        pytest.param(["other"], "nothing is open of other; see what is with: airflow jobmon incidents", id="not open"),
+        pytest.param(
+            ["other"],
+            "other has no open incident; list them with: airflow jobmon incidents",
+            id="not open",
+        ),
         pytest.param(["--id", "99"], "there is no incident 99", id="no such incident"),
         pytest.param(["nightly", "--undo", "--note", "x"], "--undo withdraws an acknowledgement", id="undo and note"),
         pytest.param(["--id", "1", "--kind", "failed"], "--id already selects one incident", id="id and kind"),
@@ -129,7 +133,7 @@ def test_the_history_of_an_incident_is_shown(jobmon, failing):
 @pytest.mark.parametrize(
     ("args", "expected_error"),
     [
-        pytest.param(["--id", "99"], "there is no incident 99; see those there are with", id="no such incident"),
+        pytest.param(["--id", "99"], "there is no incident 99; list all with", id="no such incident"),
         pytest.param(["--id", "1", "--job", "nightly"], "leave out --job", id="id and job"),
     ],
 )

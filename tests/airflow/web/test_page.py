@@ -9,7 +9,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.monitoring.checks import check_and_record
-from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge
+from airflow_jobmon.postgres.acknowledgements import IncidentSelector, acknowledge
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence
 from airflow_jobmon.settings import Settings
@@ -76,7 +76,7 @@ def test_jobs_that_need_a_person_come_first(page, conn, watched):
         log_run(conn, name, "failed", error_message="disk full")
     check_and_record(conn, TOLD)
     silence(conn, "a-*", timedelta(hours=2), reason="upgrade", by="eva")
-    acknowledge(conn, Meant(None, "b-acknowledged", None), by="eva", note="disk is coming")
+    acknowledge(conn, IncidentSelector(None, "b-acknowledged", None), by="eva", note="disk is coming")
     text = page()
     assert listed(text) == ["c-broken", "a-silenced", "b-acknowledged", "slow", "new", "fine"]
     assert headline(text) == "3 of 6 jobs are critical"

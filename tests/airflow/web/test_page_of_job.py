@@ -11,7 +11,7 @@ import pytest
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.monitoring.checks import check_and_record
-from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge
+from airflow_jobmon.postgres.acknowledgements import IncidentSelector, acknowledge
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence
 from airflow_jobmon.settings import Settings
@@ -107,7 +107,7 @@ def test_an_open_incident_shows_who_was_notified_and_how_to_acknowledge_it(page,
     acknowledging, silencing = commands(text)
     assert acknowledging[:5] == ["airflow", "jobmon", "ack", "--id", str(incident)]
     assert silencing[:6] == ["airflow", "jobmon", "silence", "load", "--for", "2h"]
-    acknowledge(conn, Meant(incident, None, None), by="eva", note="disk is coming")
+    acknowledge(conn, IncidentSelector(incident, None, None), by="eva", note="disk is coming")
     text = page()
     assert "acknowledged by eva: disk is coming" in text
     assert [command[2] for command in commands(text)] == ["silence"]

@@ -13,7 +13,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.silences import Silence, in_force
 from airflow_jobmon.errors import UnknownIncident
 from airflow_jobmon.monitoring.checks import check_and_record, evaluate_changed, evaluate_events
-from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge, withdraw
+from airflow_jobmon.postgres.acknowledgements import IncidentSelector, acknowledge, withdraw
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence, unsilence
@@ -121,9 +121,9 @@ class Life(RuleBasedStateMachine):
     def somebody_acknowledges_or_takes_it_back(self, name, undo) -> None:
         try:
             if undo:
-                withdraw(self.conn, Meant(name=name))
+                withdraw(self.conn, IncidentSelector(name=name))
             else:
-                acknowledge(self.conn, Meant(name=name), by="anna", note=None)
+                acknowledge(self.conn, IncidentSelector(name=name), by="anna", note=None)
         except UnknownIncident:
             return
 

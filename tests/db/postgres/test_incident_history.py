@@ -9,7 +9,7 @@ import pytest
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import UnknownIncident
 from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
-from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge
+from airflow_jobmon.postgres.acknowledgements import IncidentSelector, acknowledge
 from airflow_jobmon.postgres.alert_log import list_incidents
 from airflow_jobmon.postgres.incident_history import incident_history
 from airflow_jobmon.postgres.silences import silence, unsilence
@@ -35,7 +35,7 @@ def test_a_history_tells_everything_in_order(conn, database):
     fail(conn, 30, "disk full")
     assert states(conn) == ["notified"]
     deliver_due(database, {"slack": Recorder("slack")})
-    acknowledge(conn, Meant(name="load"), by="anna", note="on it")
+    acknowledge(conn, IncidentSelector(name="load"), by="anna", note="on it")
     assert states(conn) == ["acknowledged"]
     silence(conn, "l*", timedelta(hours=1), reason="upgrade", by="bert")
     silence(conn, "other", timedelta(hours=1), reason="upgrade", by="bert")
@@ -85,6 +85,6 @@ def test_only_the_newest_failures_are_listed_of_many(conn):
     assert [entry["what"] for entry in timeline].count("failure counted") == 3
 
 
-def test_an_incident_that_is_not_there_is_an_error(conn):
-    with pytest.raises(UnknownIncident, match="there is no incident 7; see those there are"):
+def test_an_unknown_incident_is_an_error(conn):
+    with pytest.raises(UnknownIncident, match="there is no incident 7; list all with"):
         incident_history(conn, 7, failures=1)

@@ -14,7 +14,7 @@ from airflow_jobmon.core.model.silences import like_pattern, matches
 from airflow_jobmon.errors import BusyProblem, UnknownIncident, UnknownSilence
 from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events, evaluate_jobs
 from airflow_jobmon.postgres import schema, silences
-from airflow_jobmon.postgres.acknowledgements import Meant, acknowledge, withdraw
+from airflow_jobmon.postgres.acknowledgements import IncidentSelector, acknowledge, withdraw
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.retention import prune
@@ -343,8 +343,8 @@ def test_the_role_for_operating_may_silence_and_acknowledge(conn):
         conn.execute("SET ROLE jobmon_operator")
         assert hush(conn).open_incidents == 1
         unsilence(conn, "load", by="anna")
-        acknowledge(conn, Meant(name="load"), by="anna", note=None)
-        withdraw(conn, Meant(name="load"))
+        acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
+        withdraw(conn, IncidentSelector(name="load"))
     finally:
         conn.execute("RESET ROLE; DROP OWNED BY jobmon_reader, jobmon_operator")
         conn.execute("DROP ROLE jobmon_reader, jobmon_operator")
@@ -359,7 +359,7 @@ def later(conn, minutes: float) -> int:
 
 def test_what_is_acknowledged_is_not_repeated_and_its_end_is_told(conn):
     fail(conn, 5)
-    [known] = acknowledge(conn, Meant(name="load"), by="anna", note="on it")
+    [known] = acknowledge(conn, IncidentSelector(name="load"), by="anna", note="on it")
     assert (known.by, known.note, known.changed) == ("anna", "on it", True)
     assert later(conn, 60) == 0
     log_run(conn, "load", started_at=ago(minutes=2))
@@ -371,7 +371,7 @@ def test_what_is_acknowledged_is_not_repeated_and_its_end_is_told(conn):
 
 def test_a_new_error_is_told_once_though_acknowledged(conn):
     fail(conn, 5, "disk full")
-    acknowledge(conn, Meant(name="load"), by="anna", note=None)
+    acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
     fail(conn, 4, "wrong password")
     fail(conn, 3, "wrong password")
     fail(conn, 2, "disk full")
@@ -381,30 +381,30 @@ def test_a_new_error_is_told_once_though_acknowledged(conn):
 
 def test_who_acknowledges_first_stays_and_taking_it_back_lets_it_be_told_again(conn):
     fail(conn)
-    acknowledge(conn, Meant(name="load"), by="anna", note=None)
-    [known] = acknowledge(conn, Meant(name="l*"), by="bert", note="me too")
+    acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
+    [known] = acknowledge(conn, IncidentSelector(name="l*"), by="bert", note="me too")
     assert (known.by, known.note, known.changed) == ("anna", None, False)
-    [free] = withdraw(conn, Meant(name="load"))
+    [free] = withdraw(conn, IncidentSelector(name="load"))
     assert (free.by, free.changed) == (None, True)
-    assert withdraw(conn, Meant(name="load"))[0].changed is False
+    assert withdraw(conn, IncidentSelector(name="load"))[0].changed is False
     assert later(conn, 60) == 1
 
 
 def test_what_is_acknowledged_in_a_silence_is_not_told_at_its_end_unless_it_is_taken_back(conn):
     hush(conn)
     fail(conn)
-    acknowledge(conn, Meant(name="load"), by="anna", note=None)
+    acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
     let_it_end(conn)
     evaluate_jobs(conn, SETTINGS)
     assert told(conn) == [("load", "opened", "silenced")]
-    withdraw(conn, Meant(name="load"))
+    withdraw(conn, IncidentSelector(name="load"))
     evaluate_changed(conn, SETTINGS)
     assert told(conn)[1:] == [("load", "opened", "pending")]
 
 
 def test_a_new_error_that_a_silence_held_back_is_told_at_its_end_though_acknowledged_before(conn):
     fail(conn, 5)
-    acknowledge(conn, Meant(name="load"), by="anna", note=None)
+    acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
     hush(conn)
     fail(conn, 3, "wrong password")
     fail(conn, 2, "wrong password")
@@ -417,10 +417,12 @@ def test_a_new_error_that_a_silence_held_back_is_told_at_its_end_though_acknowle
 @pytest.mark.parametrize(
     ("meant", "says"),
     [
-        pytest.param(Meant(name="load"), "nothing is open of load; see what is with", id="nothing open"),
-        pytest.param(Meant(name="b*", kind="missed"), r"nothing is open of b\* \(missed\)", id="not of this kind"),
-        pytest.param(Meant(incident_id=99), "there is no incident 99", id="no such incident"),
-        pytest.param(Meant(incident_id=1), r"incident 1 \(failed of load\) was resolved at 2", id="over"),
+        pytest.param(IncidentSelector(name="load"), "load has no open incident; list them with", id="nothing open"),
+        pytest.param(
+            IncidentSelector(name="b*", kind="missed"), r"b\* \(missed\) has no open incident", id="not of this kind"
+        ),
+        pytest.param(IncidentSelector(incident_id=99), "there is no incident 99", id="no such incident"),
+        pytest.param(IncidentSelector(incident_id=1), r"incident 1 \(failed of load\) was resolved at 2", id="over"),
     ],
 )
 def test_acknowledging_what_is_not_open_is_an_error_that_says_why(conn, meant, says):
