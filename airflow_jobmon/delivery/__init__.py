@@ -1,1 +1,1 @@
-"""Sends what is in the outbox: alerts and reports."""
+"""Sends the alerts and reports that are in the outbox."""

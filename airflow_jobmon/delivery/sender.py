@@ -1,4 +1,4 @@
-"""Delivers once what is due: one thread and one connection per channel, so that a hanging channel delays no other."""
+"""Delivers what is due, once: one thread and one connection per channel, so that a hanging channel delays no other."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _LONGEST_RETRY = timedelta(seconds=15)
 """Between two attempts to use the database."""
 
 _LONGEST_PAUSE = 30.0
-"""Seconds between two looks into the outbox, if nothing wakes the service before."""
+"""Seconds between two checks of the outbox, if nothing wakes the service before."""
 
 
 class DeliveryService:
@@ -49,7 +49,7 @@ class DeliveryService:
             thread.start()
 
     def wake(self) -> None:
-        """Look into the outbox now; call this whenever alerts may be due."""
+        """Check the outbox now; call this whenever alerts may be due."""
         for event in self._wakes.values():
             event.set()
 

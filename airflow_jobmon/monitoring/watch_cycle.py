@@ -51,7 +51,7 @@ class LiveWatcherStatus:
 class WatchCycle:
     """The cycles of one watcher, on a connection of its own.
 
-    Call `connect` and `start`, then `run_once` again and again; `disconnect` to connect anew, `close` at the end.
+    Call `connect` and `start`, then `run_once` repeatedly; `disconnect` before a reconnect, and `close` at the end.
     """
 
     def __init__(self, status: LiveWatcherStatus, *, kind: str, delivers: bool) -> None:

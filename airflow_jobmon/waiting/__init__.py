@@ -1,1 +1,1 @@
-"""One connection for every sensor and success asset that waits for a run."""
+"""Waits for runs: all sensors and success assets of a process share one connection."""

@@ -83,7 +83,7 @@ class SuccessSubscription:
         return None if self.mark is None else self.mark.floor
 
     def update(self, fingerprint: int, seen: Seen, *, quiet_until: float) -> None:
-        """Notify of what is new; for a job without a mark, what is there already is not new."""
+        """Notify of the new successes; for a job without a mark, the existing ones are not new."""
         first = self.mark is None
         mark = self.mark or Mark()
         new = [] if first else news(seen, mark)
