@@ -1,9 +1,10 @@
-"""Fixtures that any test may ask for: a real Postgres, and databases in it that nobody else uses."""
+"""Fixtures that any test may ask for: a real Postgres and databases of its own in it. And the order of the tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,9 +13,21 @@ from psycopg import sql
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
+from tests.support.distribution import Distribution, rank
 from tests.support.postgres_server import Postgres, temporary_postgres
 
 _numbers = count(1)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has grouped the tests by their fixtures
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution:
+    config.option.loadscopereorder = False  # keep the order of collection
+    return Distribution(config, log)
 
 
 @pytest.fixture(scope="session")
