@@ -1,7 +1,7 @@
--- What is counted over days, and over the runs of days that are not sealed. Created again by every migrate.
+-- Counts over the days of a job: from `job_days` where a day is sealed, from the log itself elsewhere (13_days.sql).
 
--- A count from the log of one job's days, of runs started from `since` to before `until`: of all days, which is what
--- gets sealed, or of those only that are not sealed.
+-- Counts the days of one job from the log, by the runs that started at `since` or later and before `until`: all of them,
+-- as sealing does, or only those of days that are not sealed.
 CREATE OR REPLACE FUNCTION airflow_jobmon.count_days(
     job text, since timestamptz, until timestamptz, unsealed_only boolean DEFAULT false
 ) RETURNS TABLE (
@@ -41,7 +41,7 @@ LANGUAGE sql STABLE AS $$
     GROUP BY airflow_jobmon.day_of(run.started_at)
 $$;
 
--- The log's own count of a job's finished runs on a day.
+-- The finished runs of a job on a day, counted from the log.
 CREATE OR REPLACE FUNCTION airflow_jobmon.finished_on(job text, day date)
 RETURNS TABLE (finished bigint, succeeded bigint)
 LANGUAGE sql STABLE AS $$
@@ -51,37 +51,45 @@ LANGUAGE sql STABLE AS $$
         AND r.started_at >= airflow_jobmon.day_start(day) AND r.started_at < airflow_jobmon.day_start(day + 1)
 $$;
 
--- A job's finished runs that started after `since`, to the microsecond: the day in which that lies is counted from the
--- log. Asked for ten thousand jobs at once, so all sealed days are added up first, and what is marked is put right.
+-- The finished runs of a job that started after `since`, to the microsecond. This runs for ten thousand jobs at once, so
+-- it adds up all sealed days first, and then corrects the sum by those that are marked or frozen.
 CREATE OR REPLACE FUNCTION airflow_jobmon.finished_since(job text, since timestamptz)
 RETURNS TABLE (finished bigint, succeeded bigint)
 LANGUAGE sql STABLE AS $$
     SELECT coalesce(sum(part.finished), 0)::bigint, coalesce(sum(part.succeeded), 0)::bigint
-    FROM (SELECT airflow_jobmon.day_of(since) + 1, airflow_jobmon.day_start(airflow_jobmon.day_of(since) + 1)) AS whole (day, start),
+    FROM (
+        -- The first day that lies wholly after `since`.
+        SELECT airflow_jobmon.day_of(since) + 1, airflow_jobmon.day_start(airflow_jobmon.day_of(since) + 1)
+    ) AS whole (day, start),
     LATERAL (
+        -- The sealed days.
         SELECT sum(d.successful_runs + d.failed_runs) AS finished, sum(d.successful_runs) AS succeeded
         FROM airflow_jobmon.job_days d
         WHERE d.job_name = job AND d.day >= whole.day
             AND d.day >= (SELECT sealed_from FROM airflow_jobmon.sealed_range)
             AND d.day <= (SELECT sealed_through FROM airflow_jobmon.sealed_range)
         UNION ALL
+        -- The whole days after them.
         SELECT count(*), count(*) FILTER (WHERE r.status = 'success')
         FROM airflow_jobmon.history r
         WHERE r.job_name = job AND NOT r.drill AND r.status IN ('success', 'failed')
             AND r.started_at >= whole.start
             AND r.started_at >= coalesce((SELECT until FROM airflow_jobmon.sealed_range), '-infinity')
         UNION ALL
+        -- The rest of the day in which `since` lies.
         SELECT count(*), count(*) FILTER (WHERE r.status = 'success')
         FROM airflow_jobmon.history r
         WHERE r.job_name = job AND NOT r.drill AND r.status IN ('success', 'failed')
             AND r.started_at > since AND r.started_at < whole.start
         UNION ALL
+        -- The whole days before the sealed ones.
         SELECT count(*), count(*) FILTER (WHERE r.status = 'success')
         FROM airflow_jobmon.history r
         WHERE whole.start < (SELECT range.since FROM airflow_jobmon.sealed_range range)
             AND r.job_name = job AND NOT r.drill AND r.status IN ('success', 'failed')
             AND r.started_at >= whole.start AND r.started_at < (SELECT range.since FROM airflow_jobmon.sealed_range range)
         UNION ALL
+        -- Sealed days that are marked: what the log says instead of what was counted.
         SELECT logged.finished - coalesce(d.successful_runs + d.failed_runs, 0),
             logged.succeeded - coalesce(d.successful_runs, 0)
         FROM (
@@ -96,6 +104,7 @@ LANGUAGE sql STABLE AS $$
         LATERAL airflow_jobmon.finished_on(job, marked.day) logged
         WHERE d.frozen IS NOT TRUE
         UNION ALL
+        -- Frozen days that are not sealed: what was counted instead of what is left in the log.
         SELECT f.successful_runs + f.failed_runs - logged.finished, f.successful_runs - logged.succeeded
         FROM airflow_jobmon.job_days f,
             LATERAL airflow_jobmon.finished_on(job, f.day) logged

@@ -1,51 +1,22 @@
--- How seal() counts the days of all jobs. Created again by every migrate; nothing in here holds data.
+-- Filling: how seal() counts the days of all jobs, a week at a time and a batch of jobs at each step.
 
--- Counts days of all jobs, a week at a time, a batch of jobs a step: first what is marked of all jobs, then the days that
--- have turned cold, then back through 400 days of history. Older days are counted from the log whenever they are asked for.
+-- One step of a filling, or the start of the next one.
 CREATE OR REPLACE FUNCTION airflow_jobmon.fill(state airflow_jobmon.sealing, cold date) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    oldest date := cold - 400;
     began timestamptz := clock_timestamp();
     took interval;
     jobs integer;
     last_job text;
 BEGIN
     IF state.filling_from IS NULL THEN
-        IF state.sealed_from < oldest THEN
-            UPDATE airflow_jobmon.sealing SET sealed_from = oldest;
-            DELETE FROM airflow_jobmon.job_days WHERE day >= state.sealed_from AND day < oldest AND NOT frozen;
-            RETURN true;
-        END IF;
-        SELECT min(day) INTO state.filling_from
-        FROM airflow_jobmon.dirty
-        WHERE job_name IS NULL AND day BETWEEN state.sealed_from AND state.sealed_through;
-        IF state.filling_from IS NOT NULL THEN
-            state.filling_through := least(state.filling_from + 6, state.sealed_through);
-        ELSIF state.sealed_through IS NULL THEN
-            state.filling_from := state.barrier_day - 6;
-            state.filling_through := state.barrier_day;
-        ELSIF state.sealed_through < state.barrier_day THEN
-            state.filling_from := state.sealed_through + 1;
-            state.filling_through := least(state.sealed_through + 7, state.barrier_day);
-        ELSIF state.sealed_from > oldest THEN
-            state.filling_from := greatest(state.sealed_from - 7, oldest);
-            state.filling_through := state.sealed_from - 1;
-        ELSE
-            RETURN false;
-        END IF;
-        UPDATE airflow_jobmon.sealing
-        SET filling_from = state.filling_from, filling_through = state.filling_through, filled_to = NULL,
-            filling_marks = ARRAY(
-                SELECT id FROM airflow_jobmon.dirty
-                WHERE job_name IS NULL AND day BETWEEN state.filling_from AND state.filling_through),
-            generation = generation + 1;
-        RETURN true;
+        RETURN airflow_jobmon.start_filling(state, cold);
     END IF;
     SELECT b.jobs, b.last_job INTO jobs, last_job FROM airflow_jobmon.fill_batch(state) b;
     took := clock_timestamp() - began;
     UPDATE airflow_jobmon.sealing
     SET filled_to = coalesce(last_job, filled_to),
+        -- A step is to take 100 to 300 ms.
         batch = CASE WHEN took > interval '300 ms' THEN greatest(state.batch / 2, 1)
             WHEN took < interval '100 ms' THEN least(state.batch * 2, 1000) ELSE state.batch END;
     IF jobs < state.batch THEN
@@ -54,12 +25,62 @@ BEGIN
     RETURN true;
 END $$;
 
+-- Chooses the days to count next; false if all are counted. Days that are older than 400 days are not sealed: they are
+-- counted from the log each time they are read.
+CREATE OR REPLACE FUNCTION airflow_jobmon.start_filling(state airflow_jobmon.sealing, cold date) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    oldest date := cold - 400;
+    first_day date;
+    last_day date;
+BEGIN
+    IF state.sealed_from < oldest THEN
+        UPDATE airflow_jobmon.sealing SET sealed_from = oldest;
+        DELETE FROM airflow_jobmon.job_days WHERE day >= state.sealed_from AND day < oldest AND NOT frozen;
+        RETURN true;
+    END IF;
+    SELECT f.first_day, f.last_day INTO first_day, last_day FROM airflow_jobmon.next_filling(state, oldest) f;
+    IF first_day IS NULL THEN
+        RETURN false;
+    END IF;
+    UPDATE airflow_jobmon.sealing
+    SET filling_from = first_day, filling_through = last_day, filled_to = NULL,
+        filling_marks = ARRAY(
+            SELECT id FROM airflow_jobmon.dirty WHERE job_name IS NULL AND day BETWEEN first_day AND last_day),
+        generation = generation + 1;
+    RETURN true;
+END $$;
+
+-- Up to a week of days to count next: first those that are marked for all jobs, then those that have turned cold, then
+-- back through the history. Null if there are none.
+CREATE OR REPLACE FUNCTION airflow_jobmon.next_filling(
+    state airflow_jobmon.sealing, oldest date, OUT first_day date, OUT last_day date
+)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    SELECT min(day) INTO first_day
+    FROM airflow_jobmon.dirty
+    WHERE job_name IS NULL AND day BETWEEN state.sealed_from AND state.sealed_through;
+    IF first_day IS NOT NULL THEN
+        last_day := least(first_day + 6, state.sealed_through);
+    ELSIF state.sealed_through IS NULL THEN
+        first_day := state.barrier_day - 6;
+        last_day := state.barrier_day;
+    ELSIF state.sealed_through < state.barrier_day THEN
+        first_day := state.sealed_through + 1;
+        last_day := least(state.sealed_through + 7, state.barrier_day);
+    ELSIF state.sealed_from > oldest THEN
+        first_day := greatest(state.sealed_from - 7, oldest);
+        last_day := state.sealed_from - 1;
+    END IF;
+END $$;
+
 -- Counts the next jobs, by name. One statement, so one snapshot.
 CREATE OR REPLACE FUNCTION airflow_jobmon.fill_batch(state airflow_jobmon.sealing, OUT jobs integer, OUT last_job text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     WITH RECURSIVE name AS (
-        -- Two ways to begin, since of a condition with OR no index would be used.
+        -- Two queries for the first name, since one condition with OR would not use the index.
         SELECT begun.job_name, 1 AS n
         FROM (
             (
@@ -83,7 +104,7 @@ BEGIN
         SELECT c.*
         FROM name, LATERAL airflow_jobmon.count_days(name.job_name, airflow_jobmon.day_start(state.filling_from),
             airflow_jobmon.day_start(state.filling_through + 1)) c
-        WHERE octet_length(name.job_name) <= 2600
+        WHERE octet_length(name.job_name) <= 2600  -- a longer one fits into no index of ours
     ), stored AS (
         INSERT INTO airflow_jobmon.job_days AS d
         SELECT counted.*, false, state.generation FROM counted
@@ -101,11 +122,11 @@ BEGIN
     FROM name;
 END $$;
 
--- The filling is complete: its days count from now on, and the marks it began with are settled.
+-- Ends a filling: its days are sealed from now on, and the marks that it began with are settled.
 CREATE OR REPLACE FUNCTION airflow_jobmon.fill_done(state airflow_jobmon.sealing) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- Jobs that have no run on such a day any more.
+    -- Jobs that no longer have a run on such a day.
     DELETE FROM airflow_jobmon.job_days
     WHERE day BETWEEN state.filling_from AND state.filling_through AND generation < state.generation AND NOT frozen;
     DELETE FROM airflow_jobmon.dirty WHERE id = ANY (state.filling_marks);

@@ -1,15 +1,15 @@
--- Days that are counted for good. Created again by every migrate; nothing in here holds data.
+-- Freezing: makes the counts of days final, for runs that are about to leave the database.
 
--- Makes these (job, day) pairs final, counting them as they are now: for rows that are about to leave the database.
--- Call it in the transaction that deletes them, under `SET LOCAL airflow_jobmon.archiving = on`. A day that is frozen already
--- stays as it is. Raises an error for a day that is not over for 24 hours: more would come that is never counted.
+-- Freezes these days of these jobs (pairs), as they are counted now. Call it in the transaction that deletes the runs,
+-- under `SET LOCAL airflow_jobmon.archiving = on`. A day that is frozen already stays as it is. Raises an error for a day
+-- that ended less than 24 hours ago, since runs that come later would never be counted.
 CREATE OR REPLACE FUNCTION airflow_jobmon.freeze_days(jobs text[], days date[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM unnest(days) AS asked (day) WHERE asked.day > airflow_jobmon.last_cold_day()) THEN
         RAISE EXCEPTION 'days up to % can be frozen, not %', airflow_jobmon.last_cold_day(),
             (SELECT max(day) FROM unnest(days) AS asked (day))
-            USING HINT = 'keep what started in the last two days';
+            USING HINT = 'keep the runs that started in the last two days';
     END IF;
     INSERT INTO airflow_jobmon.job_days AS d
     SELECT c.*, true, 0, ARRAY(
