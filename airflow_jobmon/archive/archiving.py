@@ -1,7 +1,7 @@
-"""Archives old runs: moves them out of the job log in short transactions, each row in exactly one place at any time.
+"""Archives old runs: moves them out of the job log in short transactions; each row is always in exactly one place.
 
-What is moved is decided row by row, so nothing has to be remembered: whoever is killed begins again, and any number may
-work at once.
+Each row is decided on its own, so there is no state to keep: a killed process starts again, and any number of processes
+may archive at once.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.archive.batches import LogWalk, Mover, Pace
-from airflow_jobmon.archive.export import Exporter, OpenFolder, finish_interrupted
+from airflow_jobmon.archive.batches import BatchPace, Mover, TableBatches
+from airflow_jobmon.archive.export import Exporter, finish_interrupted
+from airflow_jobmon.archive.folder import OpenFolder
 from airflow_jobmon.core.model.archive import YOUNGEST, YOUNGEST_EXPORTED, ArchiveReport, cutoff
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, JobmonError, UnknownJob
 from airflow_jobmon.postgres import archive as log_rows
@@ -25,7 +26,7 @@ from airflow_jobmon.postgres.facts import known_names
 Connection = psycopg.Connection[Any]
 Progress = Callable[[str], None]
 
-_TELL_EVERY = 2.0
+_PROGRESS_SECONDS = 2.0
 
 
 def archive_runs(
@@ -40,9 +41,9 @@ def archive_runs(
 ) -> ArchiveReport:
     """Move runs that started longer ago than `older_than` (timedelta or text) to jobs_log_archive.
 
-    `dry_run` only counts them; `to` (a URI that `open_folder` opens) exports them to files. Never moved is a run that
-    is still running, that a job is judged by, or that an open incident or another table refers to. Raises
-    ConfigurationError, UnknownJob, StorageProblem, and ArchiveProblem where the database lets nothing go.
+    `dry_run` only counts them; `to` (a URI that `open_folder` opens) exports them to files. A run stays if it is still
+    running, if its job's evaluation needs it, or if an open incident or another table refers to it. Raises
+    ConfigurationError, UnknownJob, StorageProblem, and ArchiveProblem if the database refuses to let runs go.
     """
     began = time.monotonic()
     youngest = YOUNGEST if to is None else YOUNGEST_EXPORTED
@@ -51,7 +52,7 @@ def archive_runs(
         _archive(conn, report, open_folder, progress)
     except psycopg.errors.InsufficientPrivilege as error:
         raise ArchiveProblem(
-            f"role {conn.info.user!r} has not the rights to archive: {error.diag.message_primary}; archive as the "
+            f"role {conn.info.user!r} lacks permission to archive: {error.diag.message_primary}; archive as the "
             "owner of the job log, or grant that role jobmon_operator, and SELECT, UPDATE and DELETE on the job log "
             "and its partitions"
         ) from None
@@ -65,13 +66,13 @@ def _archive(conn: Connection, report: ArchiveReport, open_folder: OpenFolder | 
         raise UnknownJob(f"job {job[:100]!r} has no run in the job log; check the name, which must match exactly")
     jobs = log_rows.due(conn, report.before, job)
     for name in log_rows.foreign_parts(conn):
-        progress(f"{name} is on another server; what it holds is left there")
+        progress(f"{name} is on another server; its runs stay there")
     if report.dry_run:
         _count(conn, jobs, report)
     elif report.to is None:
-        _walk(conn, _ToArchive(conn), jobs, report, progress)
+        _move_in_batches(conn, _ToArchive(conn), jobs, report, progress)
     elif open_folder is None:
-        raise ConfigurationError(f"nothing here can open {report.to[:200]!r}; archive without a target")
+        raise ConfigurationError(f"no way to open {report.to[:200]!r} here; archive without a target")
     else:
         _export(conn, jobs, report, open_folder, progress)
 
@@ -81,11 +82,11 @@ def _count(conn: Connection, jobs: Due, report: ArchiveReport) -> None:
         for found in log_rows.count(conn, table, jobs):
             report.jobs[found.job_name] += found.runs
     report.stay = log_rows.staying(conn, jobs, report.before)
-    # What would move has no reason of its own to stay, so what remains of those is held by something that only shows
-    # when rows are asked for one by one.
+    # Runs without a reason of their own to stay that would still not move are held by something that only shows row by
+    # row.
     others = report.stay.pop("", 0) - report.runs
     if others > 0:
-        report.stay["referred to by another table, or not this role's to move"] = others
+        report.stay["referred to by another table, or this role lacks permission to move them"] = others
 
 
 def _export(conn: Connection, jobs: Due, report: ArchiveReport, open_folder: OpenFolder, progress: Progress) -> None:
@@ -94,10 +95,10 @@ def _export(conn: Connection, jobs: Due, report: ArchiveReport, open_folder: Ope
         return
     exporter = Exporter(conn, open_folder(report.to or ""), report.before, report.job_name, progress)
     try:
-        _walk(conn, _ToFolder(exporter), jobs, report, progress)
+        _move_in_batches(conn, _ToFolder(exporter), jobs, report, progress)
         report.manifest, report.parts = exporter.finish(), exporter.parts
     except BaseException:
-        # What was exported until then is complete in itself; what is left undone, the next export does.
+        # The parts exported so far are complete; the next export does the rest.
         with contextlib.suppress(JobmonError, psycopg.Error):
             exporter.finish()
         raise
@@ -107,27 +108,27 @@ def _export(conn: Connection, jobs: Due, report: ArchiveReport, open_folder: Ope
     finish_interrupted(conn, exporter.journal.id, open_folder, progress)
 
 
-def _walk(conn: Connection, mover: Mover, jobs: Due, report: ArchiveReport, progress: Progress) -> None:
+def _move_in_batches(conn: Connection, mover: Mover, jobs: Due, report: ArchiveReport, progress: Progress) -> None:
     if not jobs.count:
         return
-    said = time.monotonic()
+    reported = time.monotonic()
     tables = log_rows.tables(conn)
     done_blocks, all_blocks = 0, max(sum(table.blocks for table in tables), 1)
     for table in tables:
-        walk = LogWalk(conn, mover, table, jobs, refused=report.refused, progress=progress)
+        walk = TableBatches(conn, mover, table, jobs, refused=report.refused, progress=progress)
         for batch in walk.batches():
             report.jobs.update(batch.moved)
-            if time.monotonic() - said >= _TELL_EVERY:
-                said = time.monotonic()
+            if time.monotonic() - reported >= _PROGRESS_SECONDS:
+                reported = time.monotonic()
                 share = 100 * (done_blocks + walk.blocks_done) // all_blocks
-                progress(f"{report.runs:,} runs moved, {share} % of the log looked at")
+                progress(f"{report.runs:,} runs moved, {share} % of the log processed")
         done_blocks += table.blocks
 
 
 class _ToArchive:
-    """Within the database: batches as short as a quarter of a second."""
+    """Moves runs within the database, in batches of about a quarter of a second."""
 
-    pace = Pace(first=2_000, most=20_000, seconds=0.25)
+    pace = BatchPace(first=2_000, most=20_000, seconds=0.25)
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
@@ -137,9 +138,9 @@ class _ToArchive:
 
 
 class _ToFolder:
-    """To files: a batch is a part, and its rows are held only once it is written."""
+    """Moves runs to files: a batch is a part, and its rows are locked only after it is written."""
 
-    pace = Pace(first=25_000, most=25_000, seconds=10.0)
+    pace = BatchPace(first=25_000, most=25_000, seconds=10.0)
 
     def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter

@@ -1,4 +1,4 @@
-"""Goes through a table of the job log in batches that nobody feels, past whatever will not move."""
+"""Moves the rows of one table of the job log in small batches, to avoid blocking writers; skips refused rows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Connection = psycopg.Connection[Any]
 Progress = Callable[[str], None]
 
 PATIENCE = timedelta(minutes=1)
-"""How long a table that somebody has locked is waited for."""
+"""How long to wait for a locked table."""
 
 MOST_REFUSED = 100
-"""Rows in a row that the database would not let go, until it is taken to mean all of them."""
+"""After this many refused rows in a row, give up: the database refuses all of them."""
 
 _REFUSALS = (
     psycopg.DataError,
@@ -30,19 +30,19 @@ _REFUSALS = (
     psycopg.errors.RaiseException,
     psycopg.errors.ProgramLimitExceeded,
 )
-"""What one row may be refused with: a value that the archive cannot hold, a constraint, a trigger of the user's. An
-error code that somebody made up is unknown to psycopg and comes as a plain DatabaseError."""
+"""Errors that refuse a single row: a value that the archive cannot hold, a constraint, a trigger of the user's. psycopg
+reports a user-defined error code as a plain DatabaseError."""
 
 _FEW = 5_000
-"""Rows that are never too many for a batch: where they take long, something else does, and fewer would take as long."""
+"""A batch may always hold this many rows: if they take long, the cause is elsewhere, and fewer would take as long."""
 
 _BLOCKS = 64
 _MOST_BLOCKS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Rows of the first batch, rows of any batch at most, and the seconds that batches grow and shrink towards."""
+class BatchPace:
+    """Rows of the first batch, maximum rows of a batch, and the target duration of a batch in seconds."""
 
     first: int
     most: int
@@ -50,15 +50,15 @@ class Pace:
 
 
 class Mover(Protocol):
-    """Moves up to `most` rows of a stretch, from its beginning, and commits that; or raises and has moved none."""
+    """Moves up to `most` rows from the start of a stretch and commits; or raises and moves none."""
 
     @property
-    def pace(self) -> Pace: ...
+    def pace(self) -> BatchPace: ...
     def move(self, stretch: Stretch, most: int) -> Batch: ...
 
 
-class LogWalk:
-    """From a table's first block to the last it had when asked; `refused` counts what would not go, by the reason."""
+class TableBatches:
+    """The batches of one table, up to the last block it has now; `refused` counts skipped rows by reason."""
 
     def __init__(
         self,
@@ -82,22 +82,22 @@ class LogWalk:
         return min(self._place[0], self._table.blocks)
 
     def batches(self) -> Iterator[Batch]:
-        """Each batch that was committed."""
+        """Yield each committed batch."""
         while self._place[0] < self._table.blocks:
             past = (min(self._place[0] + self._blocks, self._table.blocks), 0)
             stretch = Stretch(self._table, self._jobs, self._place, past)
             began = time.monotonic()
             try:
-                batch = self._patiently(stretch)
+                batch = self._move_with_retries(stretch)
             except psycopg.DatabaseError as error:
                 if not (isinstance(error, _REFUSALS) or type(error) is psycopg.DatabaseError):
                     raise
-                self._pass_over(error, stretch)
+                self._skip_refused_row(error, stretch)
                 continue
-            self._go_on(batch, stretch, time.monotonic() - began)
+            self._advance(batch, stretch, time.monotonic() - began)
             yield batch
 
-    def _patiently(self, stretch: Stretch) -> Batch:
+    def _move_with_retries(self, stretch: Stretch) -> Batch:
         pause, deadline = 0.1, time.monotonic() + PATIENCE.total_seconds()
         while True:
             try:
@@ -106,13 +106,13 @@ class LogWalk:
                 if time.monotonic() + pause > deadline:
                     raise ArchiveProblem(
                         f"{self._table.relation} was locked for {roughly(PATIENCE)} ({error.diag.message_primary}); "
-                        "what was moved until then is archived, and the next call goes on from there"
+                        "the runs moved so far are archived, and the next call continues from there"
                     ) from None
-                self._progress(f"{self._table.relation} is locked; trying again in {pause:.1f} s")
+                self._progress(f"{self._table.relation} is locked; retrying in {pause:.1f} s")
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
 
-    def _go_on(self, batch: Batch, stretch: Stretch, seconds: float) -> None:
+    def _advance(self, batch: Batch, stretch: Stretch, seconds: float) -> None:
         kept = batch.picked - sum(batch.moved.values())
         if kept:
             self._refused["a trigger of the table kept them"] += kept
@@ -128,8 +128,8 @@ class LogWalk:
                 self._blocks = min(max(int(self._blocks * pace), 1), _MOST_BLOCKS)
         self._rows = min(max(int(self._rows * pace), 1), self._mover.pace.most)
 
-    def _pass_over(self, error: psycopg.Error, stretch: Stretch) -> None:
-        """Fewer at once, until the one that is not let go stands alone; that is counted and left behind."""
+    def _skip_refused_row(self, error: psycopg.Error, stretch: Stretch) -> None:
+        """Shrink the batch until the refused row is alone in it; then count the row and skip it."""
         if self._rows > 1:
             self._rows = max(self._rows // 20, 1)
             return
@@ -140,6 +140,6 @@ class LogWalk:
         if self._refused_in_a_row >= MOST_REFUSED:
             raise ArchiveProblem(
                 f"{MOST_REFUSED} runs in a row could not leave {self._table.relation}: {reason}; "
-                "what was moved before is archived, the others stay where they are"
+                "the runs moved so far are archived, the others stay in the job log"
             ) from None
         self._rows = 2

@@ -1,81 +1,45 @@
-"""Exports runs to files before they leave the log: a part is written, read back, and only then are its rows deleted.
+"""Exports runs to files before they leave the log: writes a part, reads it back, and only then deletes its rows.
 
-A part counts exactly if its journal entry is `deleted`, written in the transaction that deletes its rows. Who is
-killed leaves at most a file that does not count; who exports next takes it away and completes the manifest.
+A part counts if and only if its journal entry is `deleted`, which is written in the transaction that deletes its rows.
+A killed export leaves at most one file that does not count; the next export removes it and completes the manifest.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
-import hashlib
 import json
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 
+from airflow_jobmon.archive.folder import Folder, OpenFolder
+from airflow_jobmon.archive.part_file import verify_part, write_part
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.errors import ArchiveProblem, JobmonError, StorageProblem
 from airflow_jobmon.postgres.archive import Batch, Place, Stretch, next_place
-from airflow_jobmon.postgres.exports import GIVEN_UP, Export, ExportedRow, ExportJournal, Part
+from airflow_jobmon.postgres.exports import GIVEN_UP, Export, ExportJournal, Part
 
 Connection = psycopg.Connection[Any]
 Progress = Callable[[str], None]
 
 MANIFEST = "manifest.json"
 _TRIES = 10
-"""Times a part is written again because some of its rows changed meanwhile."""
+"""Attempts to write a part whose rows change meanwhile."""
 
-_CHUNK = 1 << 20
 _NOTES = {
     "csv": "RFC 4180 in UTF-8, gzip: a header line, CRLF, every value in quotes; an empty field without quotes is NULL",
     "values": (
-        "as Postgres writes them (ISO dates, times with their offset), nothing cut or defused: to be loaded by a "
-        "database. Text that a spreadsheet takes for a formula is left as it is, so do not open the files in one"
+        "as Postgres writes them (ISO dates, times with offset), nothing cut or escaped for spreadsheets: load the "
+        "files into a database. Text may contain formulas, so do not open the files in a spreadsheet"
     ),
 }
 
 
-class Sink(Protocol):
-    def write(self, data: bytes, /) -> int: ...
-    def flush(self) -> None: ...
-
-
-class Source(Protocol):
-    def read(self, size: int = ..., /) -> bytes: ...
-
-
-class Folder(Protocol):
-    """Where the files of an export are kept; what cannot be done raises StorageProblem."""
-
-    @property
-    def uri(self) -> str: ...
-    def child(self, name: str) -> Folder: ...
-    def write(self, name: str) -> AbstractContextManager[Sink]: ...
-    def read(self, name: str) -> AbstractContextManager[Source]: ...
-    def remove(self, name: str) -> None: ...
-
-
-OpenFolder = Callable[[str], Folder]
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenPart:
-    """What was written to a file: rows by place and digest, its size and checksum."""
-
-    rows: list[tuple[str, int]]
-    size: int
-    sha256: str
-
-
 class Exporter:
-    """Moves stretches of the log to part files in a folder of its own; used like `postgres.archive.move`."""
+    """Moves stretches of the log to part files in a new folder."""
 
     def __init__(self, conn: Connection, target: Folder, before: datetime, job: str | None, progress: Progress) -> None:
         export_id = uuid4()
@@ -122,67 +86,23 @@ class Exporter:
             staying, moved = self.journal.delete_rows(stretch.table.relation, number, written.rows)
             if not staying:
                 return Batch(len(written.rows), _place(written.rows[-1][0]), moved)
-            self._progress(f"{len(staying)} runs changed or are held by somebody; they stay for the next time")
+            self._progress(f"{len(staying)} runs changed or are locked; they stay for the next export")
             excluded += staying
         raise ArchiveProblem(
-            f"runs of {stretch.table.relation} changed each of {_TRIES} times that they were exported; "
-            "what is not archived is still in the job log, so try again when it is quieter"
+            f"runs of {stretch.table.relation} changed during each of {_TRIES} attempts to export them; "
+            "runs that are not archived are still in the job log, so try again at a quieter time"
         )
 
     def finish(self) -> str | None:
-        """Complete the manifest; returns its URI, or None where nothing was exported."""
+        """Complete the manifest; return its URI, or None if nothing was exported."""
         return _finish(self.journal, self.folder)
 
 
-def write_part(folder: Folder, name: str, header: Sequence[str], rows: Iterable[ExportedRow]) -> WrittenPart:
-    """Write rows as gzipped CSV, a line at a time; the file of no rows holds a header."""
-    keys: list[tuple[str, int]] = []
-    with contextlib.closing(iter(rows)) as lines, folder.write(name) as file:  # type: ignore[type-var]
-        sink = _TalliedSink(file)
-        with gzip.GzipFile(filename="", mode="wb", fileobj=sink, compresslevel=4, mtime=0) as out:
-            out.write(b",".join(_quoted(column) for column in header) + b"\r\n")
-            for row in lines:
-                out.write(row.line + b"\r\n")
-                keys.append((row.place, row.digest))
-    return WrittenPart(keys, sink.size, sink.sha256.hexdigest())
-
-
-def verify_part(folder: Folder, name: str, written: WrittenPart) -> None:
-    """Read a part back; raises ArchiveProblem unless its checksum and its rows are those that were written."""
-    with folder.read(name) as file:
-        source = _TalliedSource(file)
-        with gzip.GzipFile(fileobj=source, mode="rb") as content:
-            try:
-                rows = count_rows(iter(lambda: content.read(_CHUNK), b"")) - 1
-            except (OSError, EOFError, zlib.error) as error:
-                raise ArchiveProblem(
-                    f"{folder.uri}/{name} cannot be read back ({error}); nothing was deleted"
-                ) from None
-        while source.read(_CHUNK):
-            pass
-    if (rows, source.sha256.hexdigest()) != (len(written.rows), written.sha256):
-        raise ArchiveProblem(
-            f"{folder.uri}/{name} reads back as {rows} rows with SHA-256 {source.sha256.hexdigest()}, but "
-            f"{len(written.rows)} with {written.sha256} were written; nothing was deleted"
-        )
-
-
-def count_rows(chunks: Iterable[bytes]) -> int:
-    """Lines of CSV, those that end inside quotes aside; every second piece between quotes is outside of them."""
-    rows, inside = 0, False
-    for chunk in chunks:
-        for place, piece in enumerate(chunk.split(b'"')):
-            inside ^= place > 0
-            if not inside:
-                rows += piece.count(b"\n")
-    return rows
-
-
 def write_manifest(journal: ExportJournal, folder: Folder, *, complete: bool) -> str:
-    """Say what the folder holds: exactly the parts whose rows have left the log. Returns its URI."""
+    """List the parts whose rows have left the log, and no other; return the manifest's URI."""
     export = journal.export()
     if export is None:
-        raise ArchiveProblem(f"the journal of {folder.uri} is gone; its parts hold what their names say all the same")
+        raise ArchiveProblem(f"the journal of {folder.uri} is gone, so it gets no manifest; its parts are intact")
     done = [part for part in journal.parts() if part.state == "deleted"]
     content = json.dumps(_manifest(journal, export, done, complete=complete), indent=2, ensure_ascii=False)
     with folder.write(MANIFEST) as file:
@@ -210,7 +130,7 @@ def _manifest(journal: ExportJournal, export: Export, parts: Sequence[Part], *, 
 
 
 def give_up(journal: ExportJournal, folder: Folder, number: int, name: str, *, untouched: bool = False) -> None:
-    """Take away the file of a part whose runs are still in the log; where that fails, the journal keeps it in mind."""
+    """Remove the file of a part whose runs are still in the log; if that fails, the journal keeps the part listed."""
     if journal.withdraw_part(number):
         if not untouched:
             folder.remove(name)
@@ -218,9 +138,9 @@ def give_up(journal: ExportJournal, folder: Folder, number: int, name: str, *, u
 
 
 def finish_interrupted(conn: Connection, own: UUID | None, open_folder: OpenFolder, progress: Progress) -> None:
-    """Clear up after exports whose process is gone: files that do not count are taken away, manifests completed.
+    """Clean up after exports whose process died: remove files that do not count, complete manifests.
 
-    A folder out of reach is told and left for another time.
+    A folder that is out of reach is reported and left for the next time.
     """
     for export_id in ExportJournal(conn, own or uuid4()).others_unfinished():
         journal = ExportJournal(conn, export_id)
@@ -234,7 +154,7 @@ def finish_interrupted(conn: Connection, own: UUID | None, open_folder: OpenFold
                     if part.state != "deleted":
                         give_up(journal, folder, part.number, part.name)
                 manifest = _finish(journal, folder)
-                progress(f"an interrupted export was completed: {manifest or export.folder + ' holds nothing'}")
+                progress(f"an interrupted export was completed: {manifest or export.folder + ' is empty'}")
         except JobmonError as error:
             progress(f"an interrupted export could not be completed: {error}")
         finally:
@@ -247,51 +167,6 @@ def _finish(journal: ExportJournal, folder: Folder) -> str | None:
     if states <= {"deleted"}:
         journal.finish()
     return manifest
-
-
-class _Tally:
-    """Size and SHA-256 of what went through a file."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.sha256 = hashlib.sha256()
-
-    def _note(self, data: bytes) -> None:
-        self.size += len(data)
-        self.sha256.update(data)
-
-
-class _TalliedSink(_Tally):
-    def __init__(self, sink: Sink) -> None:
-        super().__init__()
-        self._sink = sink
-
-    def write(self, data: bytes) -> int:
-        self._note(data)
-        return self._sink.write(data)
-
-    def flush(self) -> None:
-        self._sink.flush()
-
-
-class _TalliedSource(_Tally):
-    mode = "rb"
-
-    def __init__(self, source: Source) -> None:
-        super().__init__()
-        self._source = source
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._source.read(size)
-        self._note(data)
-        return data
-
-    def seek(self, _offset: int, /) -> int:
-        raise OSError("a part is read from its beginning to its end")
-
-
-def _quoted(column: str) -> bytes:
-    return b'"' + column.replace('"', '""').encode() + b'"'
 
 
 def _place(tid: str) -> Place:

@@ -1,4 +1,4 @@
-"""What is asked of an archive, and what it reports."""
+"""What an archive run moves, and its report."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from airflow_jobmon.core.times import format_duration, iso, parse_duration, roug
 from airflow_jobmon.errors import ConfigurationError
 
 YOUNGEST = timedelta(days=1)
-"""Nothing younger is archived, whatever is asked for: it is news."""
+"""Younger runs are never archived: they are recent."""
 
 YOUNGEST_EXPORTED = timedelta(days=3)
-"""Nothing younger leaves the database: days are counted for good once they have been over for a while."""
+"""Younger runs never leave the database: the counts of their days are not final yet."""
 
 
 @dataclass(slots=True)
 class ArchiveReport:
-    """What was moved, or in a dry run would be.
+    """What was moved or, in a dry run, would be moved.
 
     to: URI of the folder that runs were exported to, or None for the archive in the database. jobs: runs by job.
-    stay: older runs that stay, by the reason; in a dry run only. refused: runs that would not go, by what the database
-    said. Times are aware, in UTC.
+    stay: older runs that stay, by reason; in a dry run only. refused: runs that the database refused to move, by its
+    message. Times are aware, in UTC.
     """
 
     before: datetime
@@ -52,7 +52,7 @@ class ArchiveReport:
         return f"{moved} archived{took}" + (f", see {self.manifest}" if self.manifest else "")
 
     def as_json(self, *, most_jobs: int | None = None) -> dict[str, Any]:
-        """JSON-native; with `most_jobs` only those with the most runs are listed."""
+        """JSON-native; with `most_jobs`, list only the jobs with the most runs."""
         return {
             "before": iso(self.before),
             "job_name": self.job_name,
@@ -70,10 +70,10 @@ class ArchiveReport:
 
 
 def cutoff(older_than: timedelta | str, now: datetime, *, youngest: timedelta = YOUNGEST) -> datetime:
-    """The moment that divides old runs from others; raises ConfigurationError for an age that is none or too young."""
+    """The time before which runs count as old; raise ConfigurationError for an age that is invalid or too young."""
     age = parse_duration(older_than) if isinstance(older_than, str) else older_than
     if not isinstance(age, timedelta):
-        raise ConfigurationError(f"older_than={age!r:.60} is no duration; give a timedelta, or text like 90d")
+        raise ConfigurationError(f"older_than={age!r:.60} is not a duration; give a timedelta, or text like 90d")
     if age < youngest:
         raise ConfigurationError(
             f"runs older than {format_duration(age)} cannot be archived, since those of the last "

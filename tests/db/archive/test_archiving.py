@@ -194,7 +194,7 @@ def test_a_locked_table_is_waited_for(conn, database):
             holder.rollback()
 
         assert archive_runs(conn, "90d", progress=hear).runs == 1
-    assert said[0] == "public.jobs_log is locked; trying again in 0.1 s"
+    assert said[0] == "public.jobs_log is locked; retrying in 0.1 s"
 
 
 def test_several_at_once_move_every_row_once(conn, database):
@@ -252,7 +252,7 @@ def test_a_role_without_the_right_to_delete_is_told_so(conn, database):
         with connect(f"{database} user=reader") as other:
             assert archive_runs(other, "90d", dry_run=True).runs == 1
             with pytest.raises(
-                ArchiveProblem, match="role 'reader' has not the rights to archive: permission denied for "
+                ArchiveProblem, match="role 'reader' lacks permission to archive: permission denied for "
             ):
                 archive_runs(other, "90d")
     finally:
@@ -268,7 +268,7 @@ def test_rows_that_another_table_refers_to_stay_and_nothing_of_that_table_is_los
     conn.execute("INSERT INTO public.notes VALUES (%s)", [refused])
     conn.execute("INSERT INTO public.more VALUES (%s)", [cascading])
     dry = archive_runs(conn, "90d", dry_run=True)
-    assert (dry.runs, dry.stay) == (1, {"referred to by another table, or not this role's to move": 2})
+    assert (dry.runs, dry.stay) == (1, {"referred to by another table, or this role lacks permission to move them": 2})
     assert archive_runs(conn, "90d").runs == 1
     assert [row[0] for row in archived(conn)] == [free]
     assert conn.execute("SELECT count(*) FROM public.more").fetchone() == (1,)

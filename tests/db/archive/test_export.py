@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from airflow_jobmon.archive.archiving import archive_runs
-from airflow_jobmon.archive.export import count_rows
+from airflow_jobmon.archive.part_file import count_rows
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, StorageProblem
 from airflow_jobmon.metrics.job_metrics import job_metrics
@@ -249,7 +249,7 @@ def test_an_export_whose_session_dies_before_it_deletes_is_cleared_up_by_the_nex
     said: list[str] = []
     assert export(conn, tmp_path, progress=said.append).runs == 2
     assert said[0].startswith("an interrupted export was completed: ")
-    assert said[0].endswith("holds nothing")
+    assert said[0].endswith("is empty")
     assert (len(part_files(tmp_path)), len(manifests(tmp_path)), len(exported(tmp_path))) == (1, 1, 2)
 
 
