@@ -1,1 +1,1 @@
-"""Gathers what the digest, the weekly review and the audit say."""
+"""Gathers the data of the morning digest, the weekly review and the monthly audit."""

@@ -1,4 +1,4 @@
-"""The monthly audit's own work: exports every monitoring query with a manifest, and finds error texts that are new."""
+"""The monthly audit: exports every monitoring query with a manifest, and finds new error texts."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from airflow_jobmon.settings import Settings
 
 Connection = psycopg.Connection[Any]
 Keep = Callable[[str, bytes], str]
-"""Writes a file of this name with these bytes where the export is kept, and returns its URI."""
+"""Writes a file with this name and content to the export's directory, and returns its URI."""
 
 _FIRST = timedelta(days=31)
-"""How far the first audit looks back for new error texts."""
+"""The period in which the first audit looks for new error texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryExport:
-    """Files that were written, the manifest not among them; and the manifest's URI."""
+    """The files written, without the manifest, and the manifest's URI."""
 
     files: Sequence[ExportedFile]
     manifest: str
 
 
 def export_queries(conn: Connection, keep: Keep, *, job_name: str | None, now: datetime) -> QueryExport:
-    """Every monitoring query as CSV and JSON, then a manifest of row counts and checksums, written last of all."""
+    """Export every monitoring query as CSV and JSON, then a manifest of row counts and checksums."""
     files = list(_files(conn, keep, job_name))
     manifest = {
         "made_by": f"airflow_jobmon {__version__}",
@@ -85,7 +85,7 @@ def _native(value: Any) -> str:
 
 
 def new_errors(conn: Connection, since: datetime, now: datetime, *, job_name: str | None = None) -> list[NewError]:
-    """Error texts, digits and ids aside, that runs since `since` ended with and none of the 400 days before did."""
+    """Error texts, digits and ids aside, of runs since `since` that no run of the 400 days before had."""
     given = {"since": since, "until": now, "job_name": job_name}
     known: set[tuple[str, str]] = set()
     found: dict[tuple[str, str], NewError] = {}
@@ -105,12 +105,12 @@ def new_errors(conn: Connection, since: datetime, now: datetime, *, job_name: st
 
 
 def drill_targets(conn: Connection, settings: Settings, job_name: str | None) -> list[str]:
-    """Jobs whose drills reach every channel that alerts go to: the named one, then as few others as it takes."""
+    """Jobs whose drills together reach every channel: the named one, then as few others as necessary."""
     return covering(_reached(conn, settings), frozenset(settings.channels), job_name)
 
 
 def _reached(conn: Connection, settings: Settings) -> dict[str, frozenset[str]]:
-    """The channels of each job that is watched by its registry entry."""
+    """The channels of each registered, enabled job."""
     usual = frozenset(settings.channels)
     jobs = [entry.job for entry in list_jobs(conn) if entry.job.enabled]
     return {job.name: usual if job.channels is None else frozenset(job.channels) for job in jobs}
@@ -128,9 +128,10 @@ def audit(
     now: datetime | None = None,
     key: str | None = None,
 ) -> Report:
-    """Export and report. `archive`, `drills`: what archiving and each drill returned, None where it did not finish.
+    """Export and report. `archive`, `drills`: the results of archiving and of each drill, None if it did not finish.
 
-    drilled: whether a drill was to be held. key: that of this audit's earlier tries, which are no last audit.
+    drilled: whether a drill was requested. key: earlier tries of this audit have the same key and do not count as the
+    last audit.
     """
     at = now or datetime.now(UTC)
     last = latest_report(conn, "audit", but=key, job_name=job_name)

@@ -1,4 +1,4 @@
-"""Makes the reports: gathers what the log, the incidents and the deliveries show, and hands it to the pure builders."""
+"""Makes the digest and the weekly review from the log, the incidents and the deliveries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_jobmon.core.model.health import Health, JobHealth
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.model.silences import Silence, in_force
 from airflow_jobmon.core.reports.clock_changes import clock_changes
-from airflow_jobmon.core.reports.digest import PERIOD, FailedRuns, MissedRun, Morning, OpenProblem, Undelivered, digest
+from airflow_jobmon.core.reports.digest import PERIOD, FailedRuns, MissedRun, Morning, OpenIncident, Undelivered, digest
 from airflow_jobmon.core.reports.review import WEEK, Delivered, JobWeek, Span, review
 from airflow_jobmon.core.reports.review_page import DAYS, JobDay, review_page
 from airflow_jobmon.core.text import one_line
@@ -27,12 +27,12 @@ Connection = psycopg.Connection[Any]
 
 
 def page_of(settings: Settings) -> str | None:
-    """Where the jobs are shown in Airflow's UI; None where Airflow's address is not configured."""
+    """The page of all jobs in Airflow's UI; None if Airflow's base URL is not configured."""
     return f"{settings.base_url}/jobmon/" if settings.base_url else None
 
 
 def daily_report(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Report:
-    """The morning digest: what happened in the 24 hours before `now`, judged as of now."""
+    """The morning digest: what happened in the 24 hours before `now`, and the jobs' health at `now`."""
     at = now or datetime.now(UTC)
     queries = load_queries("summaries")
     given = {"at": at, "period": PERIOD}
@@ -42,7 +42,7 @@ def daily_report(conn: Connection, settings: Settings, *, now: datetime | None =
         healths=healths,
         failures=[FailedRuns(*row) for row in conn.execute(queries["failures"], given)],
         missed=[MissedRun(*row) for row in conn.execute(queries["missed"], given)],
-        open=_open_problems(conn, at),
+        open=_open_incidents(conn, at),
         undelivered=[Undelivered(*row) for row in conn.execute(queries["undelivered"], given)],
         watched=bool(watched and watched[0]),
     )
@@ -51,7 +51,7 @@ def daily_report(conn: Connection, settings: Settings, *, now: datetime | None =
 
 @dataclass(frozen=True, slots=True)
 class WeeklyReview:
-    """What a review is made of, gathered once for the report and for its page with charts."""
+    """Everything a review is made from, gathered once for the report and its page with charts."""
 
     weeks: Sequence[JobWeek]
     days: Mapping[str, Mapping[date, JobDay]]
@@ -61,7 +61,7 @@ class WeeklyReview:
     jobs_page: str | None
 
     def report(self, *, kept_at: str | None = None) -> Report:
-        """`kept_at`: where the page with charts can be opened, if anywhere."""
+        """`kept_at`: the URL of the page with charts, if there is one."""
         return review(
             self.weeks,
             at=self.at,
@@ -72,12 +72,12 @@ class WeeklyReview:
         )
 
     def page(self) -> str:
-        """The review with charts, HTML."""
+        """The review with charts, as HTML."""
         return review_page(self.report(), self.weeks, self.days)
 
 
 def weekly_review(conn: Connection, settings: Settings, *, now: datetime | None = None) -> WeeklyReview:
-    """The seven days before `now`, each beside the seven before."""
+    """Each job's seven days before `now`, and the seven before those."""
     at = now or datetime.now(UTC)
     queries = load_queries("summaries")
     weeks = _job_weeks(conn, settings, at, now)
@@ -101,7 +101,7 @@ def _clock_changes(job: MonitoredJob, at: datetime) -> Iterator[str]:
 
 
 def _job_weeks(conn: Connection, settings: Settings, at: datetime, now: datetime | None) -> list[JobWeek]:
-    """Every watched job's two weeks; where no run finished in them, only if it is registered or in trouble."""
+    """Two weeks of every watched job; without a finished run, only if it is registered or has an alerting finding."""
     registered = {entry.job.name: entry.job for entry in list_jobs(conn)}
     spans: dict[str, dict[int, Span]] = {}
     for name, place, *figures in conn.execute(load_queries("summaries")["spans"], {"at": at}):
@@ -126,11 +126,11 @@ def _job_week(job: MonitoredJob, health: JobHealth, spans: Mapping[int, Span]) -
     )
 
 
-def _open_problems(conn: Connection, at: datetime) -> list[OpenProblem]:
+def _open_incidents(conn: Connection, at: datetime) -> list[OpenIncident]:
     queries = load_queries("summaries")
     silences = [Silence(*row) for row in conn.execute(queries["silences"])]
     return [
-        OpenProblem(name, kind, Health(severity), since, message, _handled(name, acknowledged_by, silences, at))
+        OpenIncident(name, kind, Health(severity), since, message, _handled(name, acknowledged_by, silences, at))
         for name, kind, severity, since, message, acknowledged_by in conn.execute(queries["open_incidents"])
     ]
 

@@ -1,1 +1,1 @@
-"""The contents of the digest, the weekly review, the audit and the dashboard."""
+"""What the morning digest, the weekly review, the monthly audit and the dashboard say."""

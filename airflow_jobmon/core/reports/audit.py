@@ -1,4 +1,4 @@
-"""The monthly audit in one report: what was exported, archived, drilled, and what belongs into the runbook."""
+"""The report of a monthly audit: what was exported and archived, the alert drill, and what belongs in the runbook."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from airflow_jobmon.core.text import counted, fit, one_line
 from airflow_jobmon.core.times import iso, to_the_second
 
 _ACCEPTED = "accepted by "
-"""How a drill's step that proves a channel begins; the channel's name follows."""
+"""A drill's step for a channel starts with this, followed by the channel's name."""
 
 _MOST_ERRORS = 50
-"""New error texts that the report shows; the export has them all."""
+"""New error texts that the report lists; its details have all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ExportedFile:
 
 @dataclass(frozen=True, slots=True)
 class NewError:
-    """An error text, digits and ids aside, that no run before the last audit ended with."""
+    """An error text, digits and ids aside, that no run had before the last audit."""
 
     job_name: str
     error: str
@@ -40,19 +40,19 @@ class NewError:
 
 @dataclass(frozen=True, slots=True)
 class AuditPart:
-    """A part of the audit that another task or call did. problem: why it says nothing; empty where it was done."""
+    """A part of the audit that another task or call did. problem: why it failed; empty if it did not."""
 
-    said: str
+    summary: str
     rows: Sequence[tuple[str, str, str, str]] = ()
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the audit is made of.
+    """Everything the report of an audit is made from.
 
-    job_name: the job that it is about, None for all. since: the last audit, None for the first. kept_at: where the
-    export is, as a URI.
+    job_name: the job it is about, None for all. since: the last audit, None for the first. kept_at: the URI of the
+    export.
     """
 
     job_name: str | None
@@ -66,7 +66,7 @@ class Audit:
 
     @property
     def problems(self) -> list[str]:
-        """What was not done or not proven, each in a sentence; empty where all was."""
+        """What failed or could not be verified, one sentence each; empty if nothing."""
         named = (("archive", self.archive), ("alert drill", self.drill))
         return [f"{name}: {step.problem}" for name, step in named if step.problem]
 
@@ -88,20 +88,22 @@ def audit_report(audit: Audit, *, at: datetime, page: str | None) -> Report:
 
 def _title(audit: Audit) -> str:
     if audit.problems:
-        return f"Monthly audit: {len(audit.problems)} not done"
-    return "Monthly audit: " + ("all done and proven" if audit.drill.rows else "done, without an alert drill")
+        return f"Monthly audit: {counted(len(audit.problems), 'step')} failed"
+    return "Monthly audit: " + ("everything done and verified" if audit.drill.rows else "done, without an alert drill")
 
 
 def archive_part(done: Mapping[str, Any] | None) -> AuditPart:
-    """From what archiving returned; None: it did not finish."""
+    """From the result of archiving; None: it did not finish."""
     if not done:
-        return AuditPart("not archived", problem="it did not finish; see the log of that task")
+        return AuditPart("archiving did not finish", problem="it did not finish; see the task's log")
     runs, jobs = done["runs"], done["job_count"]
-    what = "would be archived (dry run)" if done["dry_run"] else "archived"
+    verb = "dry run: would archive" if done["dry_run"] else "archived"
+    what = f"{counted(runs, 'run', ',')} of {counted(jobs, 'job', ',')}" if runs else "no runs"
     where = f" to {done['to']}" if done.get("to") else ""
-    said = f"{counted(runs, 'run', ',')} of {counted(jobs, 'job', ',')} from before {done['before']} {what}{where}"
-    refused = "; ".join(f"{count:,} were refused: {one_line(why, 200)}" for why, count in done["refused"].items())
-    return AuditPart(said, problem=refused)
+    refused = "; ".join(
+        f"{counted(count, 'run', ',')} refused: {one_line(why, 200)}" for why, count in done["refused"].items()
+    )
+    return AuditPart(f"{verb} {what} from before {done['before']}{where}", problem=refused)
 
 
 def drill_part(
@@ -112,13 +114,13 @@ def drill_part(
 ) -> AuditPart:
     """From the steps that each drill returned; None: it did not finish.
 
-    wanted: whether one was to be held at all. channels: what the drills were to reach together; a drill that crashed
-    may have left nothing to show, not even a None.
+    wanted: whether a drill was requested at all. channels: those the drills should have reached together; a drill that
+    crashed may not even have left a None.
     """
     if not wanted:
-        return AuditPart("no alert drill was held")
+        return AuditPart("no alert drill was requested")
     if not drills or not all(drills):
-        return AuditPart("not held", problem="it did not finish; see the log of that task")
+        return AuditPart("the alert drill did not finish", problem="it did not finish; see the task's log")
     steps = [step for drill in drills for step in drill or ()]
     rows = [
         (
@@ -131,24 +133,24 @@ def drill_part(
     ]
     failed = [f"{step['step']}: {step['observed']}" for step in steps if not step["ok"]]
     tried = {step["step"].removeprefix(_ACCEPTED) for step in steps if step["step"].startswith(_ACCEPTED)}
-    failed += [f"no drill tried {channel}; see the logs of that task" for channel in sorted(channels - tried)]
+    failed += [f"no drill tested {channel}; see the task's logs" for channel in sorted(channels - tried)]
     accepted = sum(step["step"].startswith(_ACCEPTED) and step["ok"] for step in steps)
-    said = (
-        f"{counted(accepted, 'alert', ',')} arrived, each accepted by its channel's server"
+    summary = (
+        f"{counted(accepted, 'test alert', ',')} accepted by the channels' servers"
         if accepted
-        else "no alert arrived"
+        else "no test alert was accepted"
     )
-    return AuditPart(said, rows, problem=fit(one_line("; ".join(failed)), 500))
+    return AuditPart(summary, rows, problem=fit(one_line("; ".join(failed)), 500))
 
 
 UNREGISTERED = "jobmon-audit"
-"""The name that a drill goes by where no registered job's alerts reach the usual channels."""
+"""The job name a drill uses if no registered job's alerts reach the default channels."""
 
 
 def covering(reached: Mapping[str, frozenset[str]], usual: frozenset[str], first: str | None) -> list[str]:
-    """Names of jobs whose alerts together reach every channel, `first` among them where one is given.
+    """Names of jobs whose alerts together reach every channel; `first`, if given, is among them.
 
-    reached: the channels of each registered job. usual: those of a job that nobody registered.
+    reached: the channels of each registered job. usual: those of an unregistered job.
     """
     known = {**reached, UNREGISTERED: usual}
     chosen = [first] if first is not None else []
@@ -162,23 +164,23 @@ def covering(reached: Mapping[str, frozenset[str]], usual: frozenset[str], first
 
 def _summary(audit: Audit) -> str:
     critical = sum(health.status is Health.CRITICAL for health in audit.healths)
-    since = f"since the last audit, {to_the_second(audit.since)}" if audit.since else "(this is the first audit)"
-    errors = f"{counted(len(audit.errors), 'new error text', ',')} {since}"
-    problems = f" Not done: {'; '.join(audit.problems)}." if audit.problems else ""
+    since = f"since the last audit ({to_the_second(audit.since)})" if audit.since else "(this is the first audit)"
+    errors = f"{counted(len(audit.errors), 'new error text', ',') if audit.errors else 'no new error texts'} {since}"
+    problems = f" Failed: {'; '.join(audit.problems)}." if audit.problems else ""
     return (
         f"{counted(len(audit.healths), 'job', ',')}, {critical} critical; {len(audit.files)} files exported; "
-        f"{audit.archive.said}; {audit.drill.said}; {errors}.{problems}"
+        f"{audit.archive.summary}; {audit.drill.summary}; {errors}.{problems}"
     )
 
 
 def _sections(audit: Audit) -> Iterator[Section]:
     if audit.problems:
-        yield Section("Not done or not proven", audit.problems)
-    yield Section("Archive", [audit.archive.said])
+        yield Section("Failed or not verified", audit.problems)
+    yield Section("Archive", [audit.archive.summary])
     table = Table(("step", "expected", "observed", "seconds"), audit.drill.rows, frozenset({3}))
-    yield Section("Alert drill", [audit.drill.said], table if audit.drill.rows else None)
+    yield Section("Alert drill", [audit.drill.summary], table if audit.drill.rows else None)
     yield Section(
-        "For the runbook: error texts that are new",
+        "New error texts, for the runbook",
         [
             f"{one_line(found.job_name, 400)}, {counted(found.runs, 'run', ',')} since "
             f"{to_the_second(found.first_at)}: {fit(one_line(found.error), 300)}"
@@ -187,7 +189,7 @@ def _sections(audit: Audit) -> Iterator[Section]:
         or ["none"],
     )
     rows = [(found.name, f"{found.rows:,}", found.sha256) for found in audit.files]
-    yield Section("Export", [f"kept at {audit.kept_at}"], Table(("file", "rows", "SHA-256"), rows, frozenset({1})))
+    yield Section("Export", [f"stored in {audit.kept_at}"], Table(("file", "rows", "SHA-256"), rows, frozenset({1})))
 
 
 def _details(audit: Audit) -> dict[str, Any]:
@@ -196,7 +198,7 @@ def _details(audit: Audit) -> dict[str, Any]:
         "since": iso(audit.since),
         "kept_at": audit.kept_at,
         "files": [{"name": found.name, "rows": found.rows, "sha256": found.sha256} for found in audit.files],
-        "archive": audit.archive.said,
+        "archive": audit.archive.summary,
         "drill": [list(row) for row in audit.drill.rows],
         "problems": audit.problems,
         "new_errors": [

@@ -1,4 +1,4 @@
-"""What the clock changes of a job's zone do to its schedule, so that a team may read of it before it wonders."""
+"""How clock changes in a job's zone affect its schedule, so that a team reads about it beforehand."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from airflow_jobmon.core.schedule.cron import Cron, read_cron
 from airflow_jobmon.core.schedule.zones import periods_after_changes
 
 _LISTED = 3
-"""More times than these are told by their number, the first and the last."""
+"""More times than this are given as a count, the first and the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockChange:
-    """One change of the clocks that touches a job's schedule.
+    """One clock change that affects a job's schedule.
 
     at: when, in UTC; the clocks would have shown `shown` and show `set_to` instead (wall times, naive).
-    times: the job's times of that night that the clocks leave out (`forward`) or show twice, in order, never empty.
-    caught_up: each of them runs once all the same: those left out together at `set_to`, the others the first time.
-    Where it is false, the job goes by the clock: times left out do not run, times shown twice run twice.
-    also: a run of its own time at `set_to` is one with those caught up then.
+    times: the job's times that the clocks skip (`forward`) or show twice, in order, never empty.
+    caught_up: each of them still runs once: skipped times together at `set_to`, repeated times the first time.
+    If false, the job follows the clock: skipped times do not run, repeated times run twice.
+    also: a run scheduled at `set_to` itself is merged with those caught up then.
     """
 
     job_name: str
@@ -40,47 +40,48 @@ class ClockChange:
 
     @property
     def more_runs(self) -> int:
-        """How many more runs there are than on other days; negative for fewer."""
+        """How many runs more than on other days; negative for fewer."""
         if not self.caught_up:
             return -len(self.times) if self.forward else len(self.times)
         return 1 - len(self.times) - self.also if self.forward else 0
 
     @property
     def sentence(self) -> str:
-        """For people, in one line, without the job's name."""
+        """The change in one line, without the job's name."""
         way = "forward" if self.forward else "back"
         return (
             f"on {self.shown:%Y-%m-%d} in {self.zone} clocks go {way} from {self.shown:%H:%M} to "
-            f"{self._told(self.set_to)}; this job's {self._outcome()}"
+            f"{self._wall(self.set_to)}; this job's {self._outcome()}"
         )
 
     def _outcome(self) -> str:
         times = [*self.times, self.set_to] if self.also else list(self.times)
         several = len(times) > 1
         if self.caught_up and self.forward:
-            return f"{self._runs(times)} {'are one, at' if several else 'starts at'} {self._told(self.set_to)} that day"
+            start = "become one run at" if several else "starts at"
+            return f"{self._runs(times)} {start} {self._wall(self.set_to)} that day"
         if self.caught_up:
-            return f"{self._runs(times)} {'start once each' if several else 'starts once'}, the first of the two times"
+            return f"{self._runs(times)} {'start only once each' if several else 'starts only once'}, the first time"
         if self.forward:
-            return f"{self._runs(times)} {'are' if several else 'is'} left out"
-        return f"{self._runs(times)} {'come' if several else 'comes'} twice"
+            return f"{self._runs(times)} {'are' if several else 'is'} skipped"
+        return f"{self._runs(times)} {'start' if several else 'starts'} twice"
 
     def _runs(self, times: list[datetime]) -> str:
-        told = [self._told(time) for time in times]
-        if len(told) == 1:
-            return f"{told[0]} run"
-        if len(told) <= _LISTED:
-            return f"{', '.join(told[:-1])} and {told[-1]} runs"
-        return f"{len(told)} runs from {told[0]} to {told[-1]}"
+        walls = [self._wall(time) for time in times]
+        if len(walls) == 1:
+            return f"{walls[0]} run"
+        if len(walls) <= _LISTED:
+            return f"{', '.join(walls[:-1])} and {walls[-1]} runs"
+        return f"{len(walls)} runs from {walls[0]} to {walls[-1]}"
 
-    def _told(self, wall: datetime) -> str:
+    def _wall(self, wall: datetime) -> str:
         return f"{wall:%H:%M}" if wall.date() == self.shown.date() else f"{wall:%H:%M} of {wall:%Y-%m-%d}"
 
 
 def clock_changes(job: MonitoredJob, start: datetime, end: datetime) -> list[ClockChange]:
-    """The clock changes from `start` until before `end` that touch the schedule of `job`, in order.
+    """The clock changes from `start` until before `end` that affect the schedule of `job`, in order.
 
-    None for a job without a schedule, and for one whose times are not those that are left out or come twice.
+    There are none for a job without a schedule, or if none of its times is skipped or repeated.
     """
     if job.schedule is None:
         return []

@@ -1,4 +1,4 @@
-"""The overview's contents: a headline, warnings, and the jobs, those that need a person first."""
+"""The overview's contents: a headline, warnings, and the jobs, those that need attention first."""
 
 from __future__ import annotations
 
@@ -86,28 +86,28 @@ class Notice:
     detail: str = ""
 
 
-def job_rows(verdicts: Sequence[Mapping[str, Any]], known: Collection[str]) -> list[JobRow]:
-    """The jobs in the order in which they need a person: the worst first, and of these what nobody knows of yet.
+def job_rows(entries: Sequence[Mapping[str, Any]], known: Collection[str]) -> list[JobRow]:
+    """The jobs in the order in which they need attention: the worst first, and unhandled ones before handled.
 
-    verdicts: entries of the shape of health. known: names whose open incidents are all acknowledged or silenced.
+    entries: jobs in the shape of health. known: names whose open incidents are all acknowledged or silenced.
     """
-    lines = [_line(verdict, known) for verdict in verdicts]
+    lines = [_line(entry, known) for entry in entries]
     return sorted(lines, key=lambda line: (-line.health.rank, line.handled, line.name))
 
 
-def _line(verdict: Mapping[str, Any], known: Collection[str]) -> JobRow:
-    findings = sorted(verdict["findings"], key=lambda found: -Health(found["severity"]).rank)
-    last, due = verdict["last_run"] or {}, verdict["next_due_at"]
+def _line(entry: Mapping[str, Any], known: Collection[str]) -> JobRow:
+    findings = sorted(entry["findings"], key=lambda found: -Health(found["severity"]).rank)
+    last, due = entry["last_run"] or {}, entry["next_due_at"]
     return JobRow(
-        name=verdict["job_name"],
-        health=Health(verdict["status"]),
+        name=entry["job_name"],
+        health=Health(entry["status"]),
         problem=findings[0]["message"] if findings else None,
         more=max(len(findings) - 1, 0),
         last_started_at=parse_moment(last["started_at"]) if last else None,
         last_status=last.get("status"),
         next_due_at=parse_moment(due) if due else None,
-        success_rate=verdict["success_rate"],
-        handled=verdict["job_name"] in known,
+        success_rate=entry["success_rate"],
+        handled=entry["job_name"] in known,
     )
 
 

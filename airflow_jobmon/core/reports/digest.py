@@ -1,4 +1,4 @@
-"""The morning digest: what happened in the last 24 hours and what needs a person now; one line when all is well."""
+"""The morning digest: what happened in the last 24 hours and what needs attention now; one line if nothing does."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from airflow_jobmon.core.times import iso, roughly, to_the_second
 PERIOD = timedelta(hours=24)
 
 _RECORDS = {"zero_records", "falling_records"}
-_NOBODY = " No watcher is alive, so alerts wait for the hourly check; find out why: airflow jobmon doctor."
+_UNWATCHED = " No watcher is running, so alerts wait for the hourly check; to find out why: airflow jobmon doctor."
 _BAD = (Health.CRITICAL, Health.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRuns:
-    """Failed runs of one job in the period. recovered_at: when a later run succeeded, None where none did."""
+    """Failed runs of one job in the period. recovered_at: when a later run succeeded, None if none did."""
 
     job_name: str
     count: int
@@ -33,9 +33,9 @@ class FailedRuns:
 
 @dataclass(frozen=True, slots=True)
 class MissedRun:
-    """A run that did not come by its deadline. came_at: when one started after all, None where none did.
+    """A run that did not start by its deadline. came_at: when one started after all, None if none did.
 
-    over_at: since when none is missed any more; also without one, where nobody expects it now.
+    over_at: since when the job is no longer missed; set even without a run if none is expected now.
     """
 
     job_name: str
@@ -45,8 +45,8 @@ class MissedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenProblem:
-    """An open incident. handled: who looks after it, or until when it is silenced, as words; empty if nobody does."""
+class OpenIncident:
+    """An open incident. handled: who acknowledged it, or until when it is silenced, in words; else empty."""
 
     job_name: str
     kind: str
@@ -58,7 +58,7 @@ class OpenProblem:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """Alerts of the period that a channel did not take, and what it last said."""
+    """Alerts of the period that a channel did not accept, and its last error."""
 
     channel: str
     alerts: int
@@ -67,18 +67,18 @@ class Undelivered:
 
 @dataclass(frozen=True, slots=True)
 class Morning:
-    """What the digest is made of. watched: whether any watcher is alive, so that failures are told within seconds."""
+    """Everything the digest is made from. watched: whether a watcher is running, which alerts within seconds."""
 
     healths: Sequence[JobHealth]
     failures: Sequence[FailedRuns] = ()
     missed: Sequence[MissedRun] = ()
-    open: Sequence[OpenProblem] = ()
+    open: Sequence[OpenIncident] = ()
     undelivered: Sequence[Undelivered] = ()
     watched: bool = True
 
 
 def digest(morning: Morning, *, at: datetime, page: str | None) -> Report:
-    """The report of one morning; `page` is where the jobs are shown, if anywhere."""
+    """The report of one morning; `page` is the URL of the page of all jobs, if known."""
     sections = [section for section in _sections(morning, at) if section.lines]
     bad = [health for health in morning.healths if health.status is not Health.OK]
     health = worst([found.status for found in morning.healths])
@@ -95,37 +95,37 @@ def digest(morning: Morning, *, at: datetime, page: str | None) -> Report:
 
 
 def _severity(health: Health, sections: Sequence[Section], *, watched: bool) -> Health:
-    """What is over does not need a person, but it is not nothing either."""
+    """A problem that is over needs no attention, but is still worth a warning."""
     return Health.WARNING if health is Health.OK and (sections or not watched) else health
 
 
 def _heading(morning: Morning) -> str:
     jobs = len(morning.healths)
     if not jobs:
-        return "there are no jobs"
+        return "no jobs"
     critical, unknown, warning = (
         sum(health.status is status for health in morning.healths)
         for status in (Health.CRITICAL, Health.UNKNOWN, Health.WARNING)
     )
     parts = [f"{critical} critical"] * bool(critical) + [f"{unknown} unknown"] * bool(unknown)
     parts += [f"{counted(warning, 'warning')}"] * bool(warning)
-    return f"{', '.join(parts)} of {counted(jobs, 'job')}" if parts else f"{counted(jobs, 'job')}, all well"
+    return f"{', '.join(parts)} of {counted(jobs, 'job')}" if parts else f"{counted(jobs, 'job')}, all healthy"
 
 
 def _summary(morning: Morning, sections: Sequence[Section]) -> str:
     if not morning.healths:
-        return "No job is watched; say what you expect of which: airflow jobmon jobs apply FILE."
-    nobody = "" if morning.watched else _NOBODY
+        return "No jobs are watched yet; register some: airflow jobmon jobs apply FILE."
+    unwatched = "" if morning.watched else _UNWATCHED
     if not sections:
-        return f"Every run that was due came, and none failed in the last 24 hours.{nobody}"
+        return f"In the last 24 hours, no run failed and none was missed.{unwatched}"
     late, problems = len(morning.missed), len(morning.open)
     said = [
         _failed(morning.failures),
-        f"{counted(late, 'run')} did not come in time" if late else "every run that was due came",
-        f"{counted(problems, 'problem')} open" if problems else "no problem is open",
+        f"{counted(late, 'run')} missed" if late else "no run missed",
+        counted(problems, "open incident") if problems else "no open incidents",
     ]
     sentence = "; ".join(said)
-    return f"Last 24 hours: {sentence}.{nobody}"
+    return f"Last 24 hours: {sentence}.{unwatched}"
 
 
 def _failed(failures: Sequence[FailedRuns]) -> str:
@@ -133,14 +133,15 @@ def _failed(failures: Sequence[FailedRuns]) -> str:
         return "no run failed"
     recovered = sum(found.recovered_at is not None for found in failures)
     runs = counted(sum(found.count for found in failures), "run")
-    return f"{runs} of {counted(len(failures), 'job')} failed" + (f", {recovered} recovered" if recovered else "")
+    recoveries = f" ({counted(recovered, 'job')} recovered)" if recovered else ""
+    return f"{runs} of {counted(len(failures), 'job')} failed{recoveries}"
 
 
 def _sections(morning: Morning, at: datetime) -> Iterator[Section]:
     by_rank = sorted(morning.healths, key=lambda health: (-health.status.rank, health.job_name))
-    yield Section("Needs a person", [_finding_line(health) for health in by_rank if health.status in _BAD])
+    yield Section("Needs attention", [_finding_line(health) for health in by_rank if health.status in _BAD])
     yield Section("Failed in the last 24 hours", [_failure_line(found) for found in morning.failures])
-    yield Section("Did not run in time", [_missed_line(found) for found in morning.missed])
+    yield Section("Missed runs", [_missed_line(found) for found in morning.missed])
     yield Section(
         "Records look wrong",
         [
@@ -150,14 +151,15 @@ def _sections(morning: Morning, at: datetime) -> Iterator[Section]:
             if found.kind.value in _RECORDS
         ],
     )
-    yield Section("Worth a look", list(_warnings(by_rank)))
-    yield Section("Open problems", [_open_line(found, at) for found in sorted(morning.open, key=lambda one: one.since)])
+    yield Section("Warnings", list(_warnings(by_rank)))
+    oldest_first = sorted(morning.open, key=lambda found: found.since)
+    yield Section("Open incidents", [_open_line(found, at) for found in oldest_first])
     yield Section(
-        "Alerts that did not arrive",
+        "Undelivered alerts",
         [
             f"{one_line(found.channel)}: {counted(found.alerts, 'alert')}"
-            + (f"; it said: {fit(one_line(found.error), 200)}" if found.error else "")
-            + "; mend it, then run airflow jobmon alerts --retry"
+            + (f"; last error: {fit(one_line(found.error), 200)}" if found.error else "")
+            + "; fix the channel, then run: airflow jobmon alerts --retry"
             for found in morning.undelivered
         ],
     )
@@ -165,7 +167,7 @@ def _sections(morning: Morning, at: datetime) -> Iterator[Section]:
 
 def _finding_line(health: JobHealth) -> str:
     found = "; ".join(finding.message for finding in health.findings if finding.severity in _BAD)
-    return f"{_name(health)}: {found or 'nothing is known of it: it has not finished a run yet'}"
+    return f"{_name(health)}: {found or 'no run has finished yet'}"
 
 
 def _warnings(by_rank: Sequence[JobHealth]) -> Iterator[str]:
@@ -177,20 +179,20 @@ def _warnings(by_rank: Sequence[JobHealth]) -> Iterator[str]:
 
 def _failure_line(found: FailedRuns) -> str:
     error = f": {fit(one_line(found.last_error), 200)}" if found.last_error else ""
-    after = f"recovered {to_the_second(found.recovered_at)}" if found.recovered_at else "not recovered"
-    runs = "failed" if found.count == 1 else f"{found.count} runs failed, the last"
-    return f"{one_line(found.job_name, 400)} {runs} {to_the_second(found.last_at)}, {after}{error}"
+    after = f"recovered at {to_the_second(found.recovered_at)}" if found.recovered_at else "not recovered"
+    runs = " failed" if found.count == 1 else f": {found.count} runs failed, the last"
+    return f"{one_line(found.job_name, 400)}{runs} at {to_the_second(found.last_at)}, {after}{error}"
 
 
 def _missed_line(found: MissedRun) -> str:
     if found.came_at:
-        came = f"came at {to_the_second(found.came_at)}"
+        came = f"started at {to_the_second(found.came_at)}"
     else:
-        came = f"is not missed any more since {to_the_second(found.over_at)}" if found.over_at else "has not come yet"
+        came = f"no longer missed since {to_the_second(found.over_at)}" if found.over_at else "has not started yet"
     return f"{one_line(found.job_name, 400)} was due by {to_the_second(found.due_at)}, {came}"
 
 
-def _open_line(found: OpenProblem, at: datetime) -> str:
+def _open_line(found: OpenIncident, at: datetime) -> str:
     title = KIND_TITLES.get(found.kind, found.kind.replace("_", " ").title())
     handled = f" ({found.handled})" if found.handled else ""
     since = f"since {to_the_second(found.since)}, {roughly(at - found.since)}"

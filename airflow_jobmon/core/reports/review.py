@@ -1,4 +1,4 @@
-"""The weekly review: each job's week beside the one before, and what to do about it in the procedures' words."""
+"""The weekly review: each job's last seven days compared with the seven before, and action items."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ ACTIONS = {
     "zero_records": "Verify data pipeline",
     "falling_records": "Verify data pipeline",
 }
-"""What the monitoring procedures advise for each kind of finding."""
+"""What the monitoring procedures recommend for each kind of finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A job's runs of a while, drills left out. Durations (seconds) and records are those of successes."""
+    """A job's runs over some days, without drills. Durations (seconds) and records are those of successful runs."""
 
     finished: int = 0
     succeeded: int = 0
@@ -61,7 +61,7 @@ class JobWeek:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """How alerts arrived on one channel in the week. p95_seconds: from an alert's making to its acceptance."""
+    """The week's deliveries on one channel. p95_seconds: from an alert's creation to its acceptance."""
 
     channel: str
     sent: int
@@ -78,7 +78,7 @@ def review(
     page: str | None,
     kept_at: str | None = None,
 ) -> Report:
-    """The report of the week before `at`. clock_changes: sentences; kept_at: where its page with charts is kept."""
+    """The report of the week before `at`. clock_changes: sentences; kept_at: the URL of its page with charts."""
     ordered = sorted(weeks, key=lambda one: (_rank(one), one.job.name))
     actions = list(_actions(ordered))
     worst = min((_rank(one) for one in ordered), default=0)
@@ -105,8 +105,8 @@ def review(
 
 def _title(weeks: Sequence[JobWeek], actions: Sequence[str]) -> str:
     if not weeks:
-        return "Weekly review: there are no jobs"
-    items = counted(len(actions), "action item") if actions else "nothing to act on"
+        return "Weekly review: no jobs"
+    items = counted(len(actions), "action item") if actions else "no action items"
     return f"Weekly review: {counted(len(weeks), 'job')}, {items}"
 
 
@@ -120,7 +120,7 @@ def _summary(weeks: Sequence[JobWeek]) -> str:
     was = f" ({_percent(100.0 * before / before_finished)} in the week before)" if before_finished else ""
     below = sum(_rank(one) == 0 for one in weeks)
     met = sum(_rank(one) == 3 for one in weeks)
-    fell = f", {below} fell below the least they should reach" if below else ""
+    fell = f", {below} {'is' if below == 1 else 'are'} below the minimum" if below else ""
     return (
         f"{succeeded} of {finished} runs succeeded, {_percent(100.0 * succeeded / finished)}{was}; "
         f"{met} of {len(weeks)} jobs met their target{fell}."
@@ -154,7 +154,7 @@ def _actions(weeks: Sequence[JobWeek]) -> Iterator[str]:
         if rate is not None and rate < one.job.min_success_rate and "low_success_rate" not in kinds:
             yield (
                 f"{name}: {ACTIONS['low_success_rate'].lower().capitalize()} ({_percent(rate)} of {one.week.finished} "
-                f"runs this week succeeded, it should be over {one.job.min_success_rate:g} %)"
+                f"runs succeeded this week; the minimum is {one.job.min_success_rate:g} %)"
             )
         for found in one.health.findings:
             if action := ACTIONS.get(found.kind.value):
@@ -162,7 +162,7 @@ def _actions(weeks: Sequence[JobWeek]) -> Iterator[str]:
 
 
 def _rank(one: JobWeek) -> int:
-    """0 below the least, 1 below the target, 2 nothing to go by, 3 all well."""
+    """0: below the minimum, 1: below the target, 2: no runs, 3: target met."""
     rate = one.week.success_rate
     if rate is None:
         return 2
@@ -192,7 +192,7 @@ def _success_table(weeks: Sequence[JobWeek], page: str | None) -> Table:
         )
         for one in weeks
     ]
-    columns = ("job", "standing", "success", "before", "runs", "failed", "7 days")
+    columns = ("job", "status", "success", "before", "runs", "failed", "7 days")
     return Table(columns, rows, frozenset({2, 3, 4, 5}), _links(weeks, page))
 
 
@@ -231,7 +231,7 @@ def _records_table(weeks: Sequence[JobWeek], page: str | None) -> Table:
 
 def _delivery_table(deliveries: Sequence[Delivered]) -> Table:
     rows = [(found.channel, str(found.sent), str(found.dead), _seconds(found.p95_seconds)) for found in deliveries]
-    return Table(("channel", "arrived", "refused", "p95 time to arrive"), rows, frozenset({1, 2, 3}))
+    return Table(("channel", "delivered", "refused", "p95 delivery time"), rows, frozenset({1, 2, 3}))
 
 
 def _links(weeks: Sequence[JobWeek], page: str | None) -> list[str | None]:

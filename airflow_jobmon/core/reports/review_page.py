@@ -1,4 +1,4 @@
-"""The weekly review as one HTML page with a month of charts per job: no script, and nothing from elsewhere."""
+"""The weekly review as one HTML page with a month of charts per job, without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from airflow_jobmon.core.reports.review import JobWeek
 from airflow_jobmon.core.text import fit, one_line
 
 DAYS = 30
-"""UTC days that the charts show, the day of the review the last of them."""
+"""UTC days in the charts, up to the day of the review."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobDay:
-    """One job's UTC day: success rate in percent, average duration of successes in seconds, records of successes."""
+    """One job's UTC day: success rate in percent; average duration in seconds and records of successful runs."""
 
     success_rate: float | None
     avg_duration: float | None
@@ -31,7 +31,7 @@ class JobDay:
 
 
 def review_page(report: Report, weeks: Sequence[JobWeek], days: Mapping[str, Mapping[date, JobDay]]) -> str:
-    """The page, HTML. `days`: by job name and UTC date; a missing date is a day without a run."""
+    """The page, as HTML. `days`: by job name and UTC date; a missing date is a day without runs."""
     shown = [report.at.date() - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     by_name = {one.job.name: one for one in weeks}
     order = [entry["job_name"] for entry in report.details["jobs"]]
@@ -47,7 +47,7 @@ def review_page(report: Report, weeks: Sequence[JobWeek], days: Mapping[str, Map
 
 
 def page_name(at: datetime) -> str:
-    """The file's name: one a day, so that a review that is made again takes the place of the earlier one."""
+    """The file's name: one per day, so a second review on the same day replaces the first."""
     return f"jobmon-weekly-review-{at:%Y-%m-%d}.html"
 
 

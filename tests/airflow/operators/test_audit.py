@@ -70,7 +70,7 @@ def read_export(directory: Path) -> dict[str, Path]:
     return {path.name: path for path in kept.iterdir()}
 
 
-def test_the_dag_exports_archives_proves_and_reports(run_dag, conn, watched, logged, tmp_path):
+def test_the_dag_exports_archives_drills_and_reports(run_dag, conn, watched, logged, tmp_path):
     ran = run_dag(audit_dag(), run_conf={"keep_at": f"file://{tmp_path}"})
     states = {instance.task_id: str(instance.state) for instance in ran.get_task_instances()}
     assert states == dict.fromkeys(["archive", "jobs_to_drill", "drill", "report"], "success")
@@ -81,7 +81,7 @@ def test_the_dag_exports_archives_proves_and_reports(run_dag, conn, watched, log
     assert "'=HYPERLINK(1)" in files["failed_jobs.csv"].read_text()
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.jobs_log_archive").fetchone() == (2,)
     report = ran.get_task_instance("report").xcom_pull(task_ids="report")
-    assert report["title"] == "Monthly audit: all done and proven"
+    assert report["title"] == "Monthly audit: everything done and verified"
     assert sorted((found["job_name"], found["error"]) for found in report["details"]["new_errors"]) == [
         (HOSTILE, "=1+1"),
         ("load", "disk full"),
@@ -102,19 +102,19 @@ def test_a_dead_channel_fails_the_audit_and_the_report_still_goes_out(run_dag, c
     told = report.xcom_pull(task_ids="report")
     assert "accepted by hook" in told["details"]["problems"][0]
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.jobs_log_archive").fetchone() == (0,)
-    assert any("Monthly audit: 1 not done" in request.json["text"] for request in watched.slack.requests)
+    assert any("Monthly audit: 1 step failed" in request.json["text"] for request in watched.slack.requests)
 
 
-def test_a_drill_that_could_not_be_held_is_not_proven_by_the_others(run_dag, conn, watched, logged, tmp_path):
+def test_a_drill_that_could_not_run_is_a_problem_despite_the_others(run_dag, conn, watched, logged, tmp_path):
     conn.execute("ALTER TABLE public.jobs_log ADD CHECK (job_name <> 'own' OR status <> 'failed')")
     ran = run_dag(audit_dag(), run_conf={"keep_at": f"file://{tmp_path}"})
     report = ran.get_task_instance("report")
     assert str(report.state) == "failed"
     [problem] = report.xcom_pull(task_ids="report")["details"]["problems"]
-    assert problem == "alert drill: no drill tried hook; see the logs of that task"
+    assert problem == "alert drill: no drill tested hook; see the task's logs"
 
 
-def test_an_archive_that_fails_keeps_no_alert_from_being_proven(run_dag, conn, watched, logged, tmp_path):
+def test_a_failing_archive_does_not_stop_the_drills(run_dag, conn, watched, logged, tmp_path):
     conn.execute("ALTER TABLE airflow_jobmon.jobs_log_archive RENAME TO jobs_log_archive_away")
     ran = run_dag(audit_dag(), run_conf={"keep_at": f"file://{tmp_path}"})
     states = {instance.task_id: str(instance.state) for instance in ran.get_task_instances()}
@@ -159,21 +159,21 @@ class TestCommand:
 
         return call
 
-    def test_it_counts_what_it_would_archive_unless_told_to(self, jobmon, conn, watched, logged, tmp_path):
+    def test_without_archive_it_counts_what_it_would_archive(self, jobmon, conn, watched, logged, tmp_path):
         code, out, err = jobmon("--keep-at", str(tmp_path))
         assert code == 0, err
         assert "2 runs of 1 job" in out
-        assert "would be archived (dry run)" in out
-        assert "3 alerts arrived" in out
+        assert "dry run: would archive" in out
+        assert "3 test alerts accepted" in out
         read_export(tmp_path)
 
-    def test_without_a_drill_nothing_is_told_to_anybody(self, jobmon, conn, watched, logged, tmp_path):
+    def test_without_a_drill_no_alert_is_sent(self, jobmon, conn, watched, logged, tmp_path):
         code, out, _ = jobmon("--no-drill", "--keep-at", str(tmp_path), "--archive", "--job", "load", "-o", "json")
         assert code == 0
-        assert json.loads(out)["details"]["archive"].startswith("2 runs of 1 job")
+        assert json.loads(out)["details"]["archive"].startswith("archived 2 runs of 1 job")
         assert not any("TEST ALERT" in request.body.decode() for request in watched.slack.requests)
 
-    def test_the_next_one_goes_on_from_the_last_of_all_jobs_or_of_its_own(self, jobmon, logged, tmp_path):
+    def test_the_next_audit_continues_from_the_last_one_of_all_jobs_or_of_the_same_job(self, jobmon, logged, tmp_path):
         def new_errors(*arguments):
             code, out, err = jobmon("--no-drill", "--keep-at", str(tmp_path), "-o", "json", *arguments)
             assert code == 0, err
@@ -185,7 +185,7 @@ class TestCommand:
         assert new_errors() == []
         assert new_errors("--job", HOSTILE) == []
 
-    def test_sent_nowhere_for_want_of_a_channel_is_a_warning(self, jobmon, conn, monkeypatch, tmp_path):
+    def test_without_a_channel_not_being_sent_is_a_warning(self, jobmon, conn, monkeypatch, tmp_path):
         monkeypatch.delenv("AIRFLOW__JOBMON__CHANNELS", raising=False)
         code, _, err = jobmon("--no-drill", "--keep-at", str(tmp_path), "--send")
         assert code == 0, err
@@ -200,7 +200,7 @@ class TestCommand:
             pytest.param(("--no-drill", "--job", "laod"), "'laod' is neither registered", id="a job nobody knows"),
         ],
     )
-    def test_bad_input_is_told_in_a_sentence(self, jobmon, conn, logged, arguments, said):
+    def test_bad_input_is_reported_in_a_sentence(self, jobmon, conn, logged, arguments, said):
         code, _, err = jobmon(*arguments)
         assert code == 1
         assert said in err

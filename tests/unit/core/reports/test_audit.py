@@ -48,15 +48,15 @@ def an_audit(**changes: object) -> Audit:
     return Audit(**(fields | changes))  # type: ignore[arg-type]
 
 
-def test_an_audit_tells_what_was_done_and_proven():
+def test_an_audit_reports_what_was_done_and_verified():
     report = audit_report(an_audit(), at=AT, page=None)
-    assert report.title == "Monthly audit: all done and proven"
+    assert report.title == "Monthly audit: everything done and verified"
     assert report.severity is Health.OK
     text = report_text(report)
-    assert "1,200 runs of 2 jobs from before 2026-09-02T09:00:00Z archived" in text
-    assert "2 alerts arrived" in text
+    assert "archived 1,200 runs of 2 jobs from before 2026-09-02T09:00:00Z" in text
+    assert "2 test alerts accepted" in text
     assert "success_rate.csv" in text
-    assert "0 new error texts since the last audit, 2026-11-01T09:00:00Z" in text
+    assert "no new error texts since the last audit (2026-11-01T09:00:00Z)" in text
 
 
 def test_new_error_texts_are_for_the_runbook():
@@ -73,7 +73,7 @@ def test_new_error_texts_are_for_the_runbook():
         pytest.param({"archive": archive_part(None)}, "archive: it did not finish", id="the archive did not finish"),
         pytest.param(
             {"archive": archive_part(ARCHIVED | {"refused": {"violates foreign key": 2}})},
-            "archive: 2 were refused: violates foreign key",
+            "archive: 2 runs refused: violates foreign key",
             id="rows were refused",
         ),
         pytest.param({"drill": drill_part(None)}, "alert drill: it did not finish", id="no drill finished"),
@@ -85,26 +85,26 @@ def test_new_error_texts_are_for_the_runbook():
         ),
         pytest.param(
             {"drill": drill_part([[step("accepted by slack")]], channels=frozenset({"slack", "mail", "hook"}))},
-            "alert drill: no drill tried hook; see the logs of that task; no drill tried mail",
-            id="the drill that was to try it left nothing",
+            "alert drill: no drill tested hook; see the task's logs; no drill tested mail",
+            id="the drill for it left nothing",
         ),
     ],
 )
-def test_what_was_not_done_or_not_proven_is_critical_and_named_first(changes, said):
+def test_what_failed_or_was_not_verified_is_critical_and_listed_first(changes, said):
     report = audit_report(an_audit(**changes), at=AT, page=None)
     assert report.severity is Health.CRITICAL
-    assert report.sections[0].heading == "Not done or not proven"
+    assert report.sections[0].heading == "Failed or not verified"
     assert report.sections[0].lines[0].startswith(said)
     assert report.details["problems"]
 
 
-def test_a_drill_that_nobody_wanted_is_no_problem_and_proves_nothing():
+def test_an_audit_without_a_requested_drill_has_no_problem():
     report = audit_report(an_audit(drill=drill_part(None, wanted=False)), at=AT, page=None)
     assert (report.title, report.details["problems"]) == ("Monthly audit: done, without an alert drill", [])
 
 
-def test_a_drill_without_an_answer_says_that_no_alert_arrived():
-    assert drill_part([[step("accepted by a channel", ok=False)]]).said == "no alert arrived"
+def test_a_drill_that_no_channel_accepted_says_so():
+    assert drill_part([[step("accepted by a channel", ok=False)]]).summary == "no test alert was accepted"
 
 
 channels = st.frozensets(st.sampled_from("abcdef"), max_size=4)

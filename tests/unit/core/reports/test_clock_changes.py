@@ -32,32 +32,32 @@ BACK_IN_BERLIN = "on 2026-10-25 in Europe/Berlin clocks go back from 03:00 to 02
         pytest.param(
             "30 2 * * *",
             "02:30 run starts at 03:00 that day",
-            "02:30 run starts once, the first of the two times",
+            "02:30 run starts only once, the first time",
             id="a fixed time",
         ),
         pytest.param(
             "0,30 2 * * *",
-            "02:00 and 02:30 runs are one, at 03:00 that day",
-            "02:00 and 02:30 runs start once each, the first of the two times",
+            "02:00 and 02:30 runs become one run at 03:00 that day",
+            "02:00 and 02:30 runs start only once each, the first time",
             id="two of them",
         ),
         pytest.param(
             "0 2,3 * * *",
-            "02:00 and 03:00 runs are one, at 03:00 that day",
-            "02:00 run starts once, the first of the two times",
+            "02:00 and 03:00 runs become one run at 03:00 that day",
+            "02:00 run starts only once, the first time",
             id="one that falls together with the next",
         ),
         pytest.param(
             "*/15 * * * *",
-            "4 runs from 02:00 to 02:45 are left out",
-            "4 runs from 02:00 to 02:45 come twice",
+            "4 runs from 02:00 to 02:45 are skipped",
+            "4 runs from 02:00 to 02:45 start twice",
             id="every quarter of an hour",
         ),
-        pytest.param("5 * * * *", "02:05 run is left out", "02:05 run comes twice", id="hourly"),
-        pytest.param("*/30 2 * * *", "02:00 and 02:30 runs are left out", "02:00 and 02:30 runs come twice", id="wild"),
+        pytest.param("5 * * * *", "02:05 run is skipped", "02:05 run starts twice", id="hourly"),
+        pytest.param("*/30 2 * * *", "02:00 and 02:30 runs are skipped", "02:00 and 02:30 runs start twice", id="wild"),
     ],
 )
-def test_each_change_is_told_in_a_sentence(cron, forward, back):
+def test_each_change_is_described_in_a_sentence(cron, forward, back):
     assert [change.sentence for change in changes(cron)] == [IN_BERLIN + forward, BACK_IN_BERLIN + back]
 
 
@@ -77,7 +77,7 @@ def test_each_change_is_told_in_a_sentence(cron, forward, back):
             "America/Sao_Paulo",
             2018,
             "on 2018-02-18 in America/Sao_Paulo clocks go back from 00:00 to 23:00 of 2018-02-17; "
-            "this job's 23:30 of 2018-02-17 run starts once, the first of the two times",
+            "this job's 23:30 of 2018-02-17 run starts only once, the first time",
             id="back to the day before",
         ),
         pytest.param(
@@ -86,19 +86,19 @@ def test_each_change_is_told_in_a_sentence(cron, forward, back):
             2011,
             "on 2011-12-30 in Pacific/Apia clocks go forward from 00:00 to 00:00 of 2011-12-31; "
             "this job's 12:00 run starts at 00:00 of 2011-12-31 that day",
-            id="a day left out",
+            id="a day skipped",
         ),
         pytest.param(
             "40 1 * * *",
             "Australia/Lord_Howe",
             2026,
             "on 2026-04-05 in Australia/Lord_Howe clocks go back from 02:00 to 01:30; "
-            "this job's 01:40 run starts once, the first of the two times",
+            "this job's 01:40 run starts only once, the first time",
             id="half an hour",
         ),
     ],
 )
-def test_changes_of_odd_sizes_are_told_too(cron, zone, year, sentence):
+def test_changes_of_odd_sizes_are_described_too(cron, zone, year, sentence):
     assert [change.sentence for change in changes(cron, zone, year)] == [sentence]
 
 
@@ -110,7 +110,7 @@ def test_changes_of_odd_sizes_are_told_too(cron, zone, year, sentence):
         pytest.param("30 2 * * *", "Asia/Kolkata", id="a zone whose clocks are left alone"),
     ],
 )
-def test_a_schedule_that_no_change_touches_has_none(cron, zone):
+def test_a_schedule_that_no_change_affects_has_none(cron, zone):
     assert changes(cron, zone) == []
 
 
@@ -134,7 +134,7 @@ def test_the_end_of_the_period_belongs_to_the_next_one():
     st.integers(2008, 2030),
 )
 @settings(deadline=None)
-def test_the_day_of_a_change_has_as_many_runs_more_or_fewer_as_is_said(cron, zone, year):
+def test_the_day_of_a_change_has_as_many_more_or_fewer_runs_as_stated(cron, zone, year):
     told = {change.at: change.more_runs for change in changes(cron, zone, year)}
     half = timedelta(hours=12)
     for at in cron_oracle.clock_changes(zone, year, year):

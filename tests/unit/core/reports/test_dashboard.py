@@ -1,4 +1,4 @@
-"""What is said at first sight, and the order in which jobs need a person."""
+"""The headline, and the order in which jobs need attention."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INCIDENT = Incident(
 )  # fmt: skip
 
 
-def verdict(name: str, health: str = "ok", *findings: tuple[str, str]):
+def entry(name: str, health: str = "ok", *findings: tuple[str, str]):
     return {
         "job_name": name,
         "status": health,
@@ -41,40 +41,40 @@ def verdict(name: str, health: str = "ok", *findings: tuple[str, str]):
 
 
 healths = st.sampled_from([health.value for health in Health])
-verdicts = st.lists(st.builds(verdict, st.text(min_size=1, max_size=3), healths), unique_by=lambda one: one["job_name"])
+entries = st.lists(st.builds(entry, st.text(min_size=1, max_size=3), healths), unique_by=lambda one: one["job_name"])
 
 
-@given(verdicts, st.sets(st.text(min_size=1, max_size=3)))
-def test_the_worst_come_first_and_of_these_what_nobody_knows_of(given_verdicts, known):
-    lines = job_rows(given_verdicts, known)
-    assert sorted(line.name for line in lines) == sorted(one["job_name"] for one in given_verdicts)
+@given(entries, st.sets(st.text(min_size=1, max_size=3)))
+def test_the_worst_come_first_and_unhandled_ones_before_handled(jobs, known):
+    lines = job_rows(jobs, known)
+    assert sorted(line.name for line in lines) == sorted(one["job_name"] for one in jobs)
     for before, after in pairwise(lines):
         assert (before.health.rank, not before.handled) >= (after.health.rank, not after.handled)
 
 
-@given(verdicts)
-def test_it_is_all_right_only_if_every_job_is_ok(given_verdicts):
-    lines = job_rows(given_verdicts, ())
-    saying = headline(lines, WATCHED, stale=False, now=NOW)
-    assert (saying.tone is Health.OK) == (bool(lines) and all(line.health is Health.OK for line in lines))
+@given(entries)
+def test_everything_is_healthy_only_if_every_job_is_ok(jobs):
+    lines = job_rows(jobs, ())
+    notice = headline(lines, WATCHED, stale=False, now=NOW)
+    assert (notice.tone is Health.OK) == (bool(lines) and all(line.health is Health.OK for line in lines))
     assert sum(count_healths(lines).values()) == len(lines)
     if lines:
         assert headline(lines, WATCHED, stale=True, now=NOW).tone is Health.UNKNOWN
 
 
 @pytest.mark.parametrize(
-    ("given_verdicts", "said"),
+    ("jobs", "said"),
     [
         pytest.param([], "No jobs yet", id="none"),
-        pytest.param([verdict("a")], "The job is healthy", id="one, fine"),
-        pytest.param([verdict("a", "critical")], "The job is critical", id="one, critical"),
-        pytest.param([verdict("a"), verdict("b", "warning")], "1 of 2 jobs has a warning", id="one of two"),
-        pytest.param([verdict("a", "unknown")] * 2, "2 of 2 jobs are in unknown health", id="both"),
-        pytest.param([verdict("a", "critical"), verdict("b", "warning")], "1 of 2 jobs is critical", id="the worst"),
+        pytest.param([entry("a")], "The job is healthy", id="one, fine"),
+        pytest.param([entry("a", "critical")], "The job is critical", id="one, critical"),
+        pytest.param([entry("a"), entry("b", "warning")], "1 of 2 jobs has a warning", id="one of two"),
+        pytest.param([entry("a", "unknown")] * 2, "2 of 2 jobs are in unknown health", id="both"),
+        pytest.param([entry("a", "critical"), entry("b", "warning")], "1 of 2 jobs is critical", id="the worst"),
     ],
 )
-def test_the_headline_is_one_sentence(given_verdicts, said):
-    assert headline(job_rows(given_verdicts, ()), WATCHED, stale=False, now=NOW).text == said
+def test_the_headline_is_one_sentence(jobs, said):
+    assert headline(job_rows(jobs, ()), WATCHED, stale=False, now=NOW).text == said
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_the_headline_is_one_sentence(given_verdicts, said):
     ],
 )
 def test_the_headline_says_how_many_of_the_worst_are_handled(names, known, said):
-    lines = job_rows([*(verdict(name, "critical") for name in names), verdict("fine")], set(known))
+    lines = job_rows([*(entry(name, "critical") for name in names), entry("fine")], set(known))
     assert headline(lines, WATCHED, stale=False, now=NOW).detail == said
 
 
-def test_a_line_tells_the_worst_finding():
-    [line] = job_rows([verdict("a", "critical", ("warning", "slow"), ("critical", "failed"), ("warning", "late"))], ())
+def test_a_row_shows_the_worst_finding():
+    [line] = job_rows([entry("a", "critical", ("warning", "slow"), ("critical", "failed"), ("warning", "late"))], ())
     assert (line.problem, line.more) == ("failed", 2)
 
 
@@ -105,7 +105,7 @@ def test_a_line_tells_the_worst_finding():
         pytest.param(replace(INCIDENT, silenced_at=NOW), True, id="silenced"),
     ],
 )
-def test_a_job_is_known_where_all_that_is_open_is(incident, known):
+def test_a_job_is_handled_if_all_its_open_incidents_are(incident, known):
     assert handled_jobs([incident]) == ({"load"} if known else set())
     assert handled_jobs([incident, replace(INCIDENT, id=2, kind="missed")]) == set()
 

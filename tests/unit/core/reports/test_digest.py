@@ -1,4 +1,4 @@
-"""The morning digest: one line when all is well, what needs a person first when it is not."""
+"""The morning digest: one line if nothing happened, else what needs attention first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_jobmon.core.model.health import Finding, Health, JobHealth, Kind
 from airflow_jobmon.core.rendering.report_text import report_text
-from airflow_jobmon.core.reports.digest import FailedRuns, MissedRun, Morning, OpenProblem, Undelivered, digest
+from airflow_jobmon.core.reports.digest import FailedRuns, MissedRun, Morning, OpenIncident, Undelivered, digest
 
 AT = datetime(2026, 3, 29, 6, tzinfo=UTC)
 PAGE = "https://airflow.example.com/jobmon/"
@@ -21,15 +21,15 @@ def finding(kind: Kind, severity: Health, message: str) -> Finding:
     return Finding(kind, severity, message, 1, 0, AT, AT)
 
 
-def test_all_well_is_one_line():
+def test_a_good_day_is_one_line():
     report = digest(Morning([health("a"), health("b")]), at=AT, page=PAGE)
-    assert report.title == "Morning check: 2 jobs, all well"
-    assert report.summary == "Every run that was due came, and none failed in the last 24 hours."
+    assert report.title == "Morning check: 2 jobs, all healthy"
+    assert report.summary == "In the last 24 hours, no run failed and none was missed."
     assert report.sections == []
     assert report.severity is Health.OK
 
 
-def test_what_needs_a_person_comes_first_and_everything_is_named():
+def test_what_needs_attention_comes_first_and_everything_is_named():
     morning = Morning(
         healths=[
             health("ok-job"),
@@ -43,7 +43,7 @@ def test_what_needs_a_person_comes_first_and_everything_is_named():
         ],
         missed=[MissedRun("export", AT - timedelta(hours=3), AT - timedelta(hours=1))],
         open=[
-            OpenProblem(
+            OpenIncident(
                 "billing", "failed", Health.CRITICAL, AT - timedelta(hours=4), "it failed", "acknowledged by Ada"
             )
         ],
@@ -54,24 +54,24 @@ def test_what_needs_a_person_comes_first_and_everything_is_named():
     assert report.title == "Morning check: 1 critical, 1 unknown, 1 warning of 4 jobs"
     assert report.severity is Health.CRITICAL
     assert [section.heading for section in report.sections] == [
-        "Needs a person",
+        "Needs attention",
         "Failed in the last 24 hours",
-        "Did not run in time",
-        "Worth a look",
-        "Open problems",
-        "Alerts that did not arrive",
+        "Missed runs",
+        "Warnings",
+        "Open incidents",
+        "Undelivered alerts",
     ]
     text = report_text(report)
-    assert "3 runs of 2 jobs failed, 1 recovered; 1 run did not come in time; 1 problem open." in text
-    assert "No watcher is alive" in text
-    assert "billing failed 2026-03-29T02:00:00Z, not recovered: Connection timeout after 3 retries" in text
+    assert "3 runs of 2 jobs failed (1 job recovered); 1 run missed; 1 open incident." in text
+    assert "No watcher is running" in text
+    assert "billing failed at 2026-03-29T02:00:00Z, not recovered: Connection timeout after 3 retries" in text
     assert "ok-job: " not in text.split("Failed in")[0]
-    assert "export was due by 2026-03-29T03:00:00Z, came at 2026-03-29T05:00:00Z" in text
+    assert "export was due by 2026-03-29T03:00:00Z, started at 2026-03-29T05:00:00Z" in text
     assert "Job Failed: billing, since 2026-03-29T02:00:00Z, 4.0 h (acknowledged by Ada): it failed" in text
-    assert "mail: 2 alerts; it said: 550 no such user; mend it" in text
+    assert "mail: 2 alerts; last error: 550 no such user; fix the channel" in text
 
 
-def test_a_failure_that_recovered_is_told_but_needs_nobody():
+def test_a_failure_that_recovered_is_listed_as_a_warning():
     morning = Morning([health("a")], [FailedRuns("a", 1, AT, "boom", AT)])
     report = digest(morning, at=AT, page=None)
     assert report.severity is Health.WARNING

@@ -34,9 +34,9 @@ def finding(kind: Kind, message: str) -> Finding:
     return Finding(kind, Health.WARNING, message, 1, 0, AT, AT)
 
 
-def test_a_good_week_has_nothing_to_act_on():
+def test_a_good_week_has_no_action_items():
     report = review([week("a", 100, 100)], at=AT, page=PAGE)
-    assert report.title == "Weekly review: 1 job, nothing to act on"
+    assert report.title == "Weekly review: 1 job, no action items"
     assert (
         report.summary
         == "100 of 100 runs succeeded, 100.0 % (99.0 % in the week before); 1 of 1 jobs met their target."
@@ -47,20 +47,20 @@ def test_a_good_week_has_nothing_to_act_on():
 @pytest.mark.parametrize(
     ("succeeded", "standing"),
     [
-        pytest.param(94, "below 95 %", id="below the least"),
-        pytest.param(95, "below 98 %", id="at the least is not below it"),
+        pytest.param(94, "below 95 %", id="below the minimum"),
+        pytest.param(95, "below 98 %", id="at the minimum"),
         pytest.param(97, "below 98 %", id="below the target"),
         pytest.param(98, "ok", id="at the target"),
     ],
 )
-def test_success_is_held_against_95_and_98_percent(succeeded, standing):
+def test_success_is_compared_with_95_and_98_percent(succeeded, standing):
     report = review([week("a", succeeded, 100)], at=AT, page=None)
     success = next(section.table for section in report.sections if section.heading == "Success")
     assert success is not None
     assert success.rows[0][1] == standing
 
 
-def test_each_figure_stands_beside_the_week_before_with_a_trend():
+def test_each_figure_is_shown_with_the_week_before_and_a_trend():
     tables = {section.heading: section.table for section in review([week("a", 100, 100)], at=AT, page=None).sections}
     assert list(tables["Duration of successes"].rows) == [
         ("a", "12 s", "10 s", "20 s", "15 s", "31 s", "25 s", "▁▂▃▅▆▇█")
@@ -83,10 +83,10 @@ def test_action_items_use_the_procedures_words(kind, action):
     assert report.severity is Health.WARNING
 
 
-def test_a_week_below_the_least_is_acted_on_even_where_thirty_days_look_well():
+def test_a_week_below_the_minimum_is_an_action_item_even_if_thirty_days_are_fine():
     report = review([week("a", 50, 100)], at=AT, page=None)
     assert list(report.sections[0].lines) == [
-        "a: Investigate recurring issues (50.0 % of 100 runs this week succeeded, it should be over 95 %)"
+        "a: Investigate recurring issues (50.0 % of 100 runs succeeded this week; the minimum is 95 %)"
     ]
 
 
@@ -106,7 +106,7 @@ def test_a_job_without_a_run_is_listed_as_such():
 
 def test_without_any_job_it_says_so():
     report = review([], at=AT, page=None)
-    assert (report.title, report.severity) == ("Weekly review: there are no jobs", Health.UNKNOWN)
+    assert (report.title, report.severity) == ("Weekly review: no jobs", Health.UNKNOWN)
     assert report.sections == []
 
 
@@ -118,19 +118,19 @@ def test_clock_changes_and_the_kept_page_are_named():
     assert report.links[0] == ("The review with charts", "https://files.example.com/r")
 
 
-def test_what_a_task_hands_on_stays_small_however_many_jobs_there_are():
+def test_the_numbers_a_task_returns_stay_small_with_many_jobs():
     wrong = [finding(kind, "x" * 200) for kind in (Kind.FAILED, Kind.SLOW)]
     made = review([week(f"a-job-with-a-long-name-{n}", 90, 100, *wrong) for n in range(500)], at=AT, page=PAGE)
-    told = made.in_numbers()
-    assert len(json.dumps(told)) < 200_000
-    assert len(told["details"]["jobs"]) + told["left_out"]["jobs"] == 500
-    assert len(told["details"]["jobs"]) > 50
-    assert told["details"]["jobs"][0]["week"]["success_rate"] == 90
-    assert {key: value for key, value in told.items() if key not in {"details", "left_out"}} == {
+    numbers = made.in_numbers()
+    assert len(json.dumps(numbers)) < 200_000
+    assert len(numbers["details"]["jobs"]) + numbers["left_out"]["jobs"] == 500
+    assert len(numbers["details"]["jobs"]) > 50
+    assert numbers["details"]["jobs"][0]["week"]["success_rate"] == 90
+    assert {key: value for key, value in numbers.items() if key not in {"details", "left_out"}} == {
         key: value for key, value in made.as_json().items() if key not in {"details", "sections"}
     }
 
 
-def test_a_small_report_is_handed_on_without_a_row_left_out():
-    told = review([week("a", 90, 100)], at=AT, page=PAGE).in_numbers()
-    assert ([job["job_name"] for job in told["details"]["jobs"]], told["left_out"]) == (["a"], {})
+def test_a_small_report_is_returned_in_full():
+    numbers = review([week("a", 90, 100)], at=AT, page=PAGE).in_numbers()
+    assert ([job["job_name"] for job in numbers["details"]["jobs"]], numbers["left_out"]) == (["a"], {})
