@@ -1,23 +1,24 @@
--- What each job did on each UTC day: counted once for days that are sealed, from the log itself for all others, so that
--- the answer is exactly what a plain count would say, at a cost that does not grow with the history.
--- A day is sealed 48 hours after it began (sealing.sql); from then on a trigger marks each change in `dirty`, and what
--- is marked is counted from the log again. One statement reads all of it under one snapshot. Created again by every migrate.
+-- What each job did on each UTC day: counted once for days that are sealed, from the log itself for all others. So the
+-- result is exactly that of a plain count, at a cost that does not grow with the history.
+-- A day is sealed 48 hours after it began (functions/16_sealing.sql). From then on a trigger marks each change in
+-- `dirty`, and a marked day is counted from the log again. One statement reads all of this under one snapshot.
 
--- What asks whether anything is marked or frozen at all does so once a query, so that nothing is looked up where, as
--- nearly always, nothing is.
+-- Subqueries such as (SELECT NOT EXISTS (...)) ask once per query whether anything is marked or frozen at all, so that
+-- nothing is looked up for each row in the usual case that nothing is.
 
--- The days that count: none at all while a mark without a day is there.
+-- The days whose stored counts are valid: none while there is a mark without a day.
 CREATE OR REPLACE VIEW airflow_jobmon.sealed_range AS
 SELECT airflow_jobmon.day_start(sealed_from) AS since, airflow_jobmon.day_start(sealed_through + 1) AS until,
     sealed_from, sealed_through
 FROM airflow_jobmon.sealing
 WHERE NOT EXISTS (SELECT FROM airflow_jobmon.dirty WHERE job_name IS NULL AND day IS NULL);
 
--- One frozen day, if there is any. In order, so that the index of the frozen ones answers, also where the planner has no
--- statistics yet and takes half of all days for frozen.
+-- One frozen day, if there is any. The ORDER BY makes the planner use the index of frozen days even while it has no
+-- statistics and assumes that half of all days are frozen.
 CREATE OR REPLACE VIEW airflow_jobmon.any_frozen AS
 SELECT job_name, day FROM airflow_jobmon.job_days WHERE frozen ORDER BY job_name, day LIMIT 1;
 
+-- The stored counts: of sealed days that are not marked, and of frozen days.
 CREATE OR REPLACE VIEW airflow_jobmon.sealed_days AS
 SELECT d.*
 FROM airflow_jobmon.job_days d
@@ -31,7 +32,7 @@ SELECT d.*
 FROM airflow_jobmon.job_days d
 WHERE d.frozen;
 
--- The runs of all other days: newer than what is sealed, older, and marked.
+-- The runs of all other days: newer than the sealed days, older, marked for one job, and marked for all jobs.
 CREATE OR REPLACE VIEW airflow_jobmon.unsealed_runs AS
 SELECT u.*, airflow_jobmon.day_of(u.started_at) AS day
 FROM (

@@ -1,5 +1,5 @@
--- Views for people and dashboards: plain SQL over `history` and the stored verdicts, drills left out, times in the
--- reader's time zone, units in the names. Created again by every migrate.
+-- Views for people and dashboards: plain SQL over `history` and the stored health, without drills; times in the time zone
+-- of the session, units in the names of the columns.
 
 CREATE OR REPLACE VIEW airflow_jobmon.recent_executions AS
 SELECT id, job_name, started_at, completed_at, duration_seconds, records_updated, status, error_message
@@ -12,10 +12,10 @@ FROM (
 WHERE recency <= 10;
 COMMENT ON VIEW airflow_jobmon.recent_executions IS 'The ten newest runs of each job';
 
--- The jobs that somebody watches. fresh: what is stored is news, which after two hours it is no longer; of all jobs only
--- where all were checked within two hours (full_fresh), since a check of one says nothing about the others. awaited: not
--- judged yet, but registered or changed so lately that it need not have been. An unregistered job that nobody has judged
--- for two hours, while all were checked, is gone from the log or ignored.
+-- The stored health of each monitored job. fresh: it was evaluated in the last two hours. full_fresh: all jobs were
+-- checked in the last two hours; a check of one job says nothing about the others. awaited: not evaluated since, but
+-- registered or changed so recently that it need not have been. An unregistered job that was not evaluated in the last
+-- two hours, although all jobs were checked, is left out: it is gone from the log, or ignored.
 CREATE OR REPLACE VIEW airflow_jobmon.stored_verdicts AS
 SELECT st.job_name, st.health, st.verdict, st.checked_at, st.last_success_at, st.due_at,
     st.duration_p50, st.duration_p95, st.window_succeeded, st.window_finished,
@@ -48,9 +48,9 @@ SELECT
         FROM jsonb_array_elements(verdict -> 'findings') WITH ORDINALITY AS listed (found, place)) AS problems
 FROM airflow_jobmon.stored_verdicts;
 COMMENT ON VIEW airflow_jobmon.job_health IS
-    'The stored verdict on each watched job; unknown where it is older than two hours, since then nobody is watching';
+    'The health of each monitored job; unknown if the last evaluation is older than two hours';
 
--- To the microsecond: the day in which the window begins is counted from the log, what is sealed after it is not.
+-- Exact to the microsecond: the day in which the window begins is counted from the log, later days are read if sealed.
 CREATE OR REPLACE VIEW airflow_jobmon.success_rate AS
 SELECT
     job_name,
@@ -116,7 +116,7 @@ SELECT
 FROM airflow_jobmon.days;
 COMMENT ON VIEW airflow_jobmon.daily_metrics IS 'Each job and UTC day on which it started; durations of successes';
 
--- What the named queries ask besides; see queries.sql.
+-- Further views for the named queries; see psql/queries.sql.
 
 CREATE OR REPLACE VIEW airflow_jobmon.weekly_review AS
 SELECT
@@ -175,7 +175,7 @@ FROM (
 WHERE place <= 10;
 COMMENT ON VIEW airflow_jobmon.longest_runs IS 'The ten longest finished runs of each job, last 30 days';
 
--- Texts are told apart as incidents tell them apart: without numbers and ids.
+-- Groups error texts as incidents do: without numbers and ids.
 CREATE OR REPLACE VIEW airflow_jobmon.common_errors AS
 SELECT job_name, error, count(*) AS failed_runs, min(started_at) AS first_failed_at, max(started_at) AS last_failed_at
 FROM (
@@ -190,7 +190,7 @@ FROM (
 ) failures
 GROUP BY job_name, error;
 COMMENT ON VIEW airflow_jobmon.common_errors IS
-    'Each error text of a job, numbers and ids set aside, with how often and when it came; last 30 days';
+    'Each error text of a job, without numbers and ids, how often and when it occurred; last 30 days';
 
 CREATE OR REPLACE VIEW airflow_jobmon.open_incidents AS
 SELECT id, job_name, kind, severity, opened_at,
@@ -198,7 +198,7 @@ SELECT id, job_name, kind, severity, opened_at,
     occurrences, message, told_at, acknowledged_at, acknowledged_by, acknowledged_note
 FROM airflow_jobmon.incidents
 WHERE resolved_at IS NULL;
-COMMENT ON VIEW airflow_jobmon.open_incidents IS 'What is wrong and not over; told_at is null where nobody was told';
+COMMENT ON VIEW airflow_jobmon.open_incidents IS 'Incidents that are not resolved; told_at is null if no one was notified';
 
 CREATE OR REPLACE VIEW airflow_jobmon.undelivered_alerts AS
 SELECT alert.id, alert.created_at, alert.job_name, alert.kind, alert.event, alert.severity,
@@ -209,4 +209,4 @@ JOIN airflow_jobmon.alerts alert ON alert.id = delivery.alert_id
 WHERE delivery.state = 'pending'
     OR (delivery.state = 'dead' AND alert.created_at > now() - interval '30 days');
 COMMENT ON VIEW airflow_jobmon.undelivered_alerts IS
-    'Alerts that a channel has not taken: on their way (pending), or refused for good in the last 30 days (dead)';
+    'Alerts that a channel has not accepted: under way (pending), or refused for good in the last 30 days (dead)';
