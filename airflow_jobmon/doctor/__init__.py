@@ -1,1 +1,1 @@
-"""Finds and explains what would keep alerts from arriving. Reads only, apart from a NOTIFY on a channel of its own."""
+"""Finds and explains anything that would block alerts. Reads only, apart from a NOTIFY on a channel of its own."""

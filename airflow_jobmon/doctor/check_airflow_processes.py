@@ -8,92 +8,93 @@ from typing import Any
 
 from airflow_jobmon.assets import jobmon_alerts_asset
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.check_metadata_db import read
-from airflow_jobmon.doctor.installation import Patient
-from airflow_jobmon.doctor.result import Diagnosis, listed, ok, warning, wrong
+from airflow_jobmon.doctor.check_metadata_db import read_session
+from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.result import CheckResult, listed, ok, warning, wrong
 
 _NEARLY_FULL = 0.9
 _TAKEN_WITHIN = timedelta(minutes=1)
-"""A triggerer looks for new triggers each second or so, and for those of a dead one after half a minute."""
+"""A triggerer takes new triggers about every second, and those of a dead triggerer after half a minute."""
 
 
-def scheduler(_: Patient) -> Iterator[Diagnosis]:
-    with read() as session:
-        yield _living(session, "SchedulerJob", "scheduler", "no DAG that delivers is run")
+def scheduler(_: Installation) -> Iterator[CheckResult]:
+    with read_session() as session:
+        yield _alive(session, "SchedulerJob", "scheduler", "no DAG runs that would deliver alerts")
 
 
-def triggerer(_: Patient) -> Iterator[Diagnosis]:
-    with read() as session:
-        yield _living(session, "TriggererJob", "triggerer", "nothing watches in Airflow")
+def triggerer(_: Installation) -> Iterator[CheckResult]:
+    with read_session() as session:
+        yield _alive(session, "TriggererJob", "triggerer", "no watcher runs in Airflow")
 
 
-def watching_trigger(_: Patient) -> Iterator[Diagnosis]:
-    """Where the trigger of the alerts asset runs."""
-    with read() as session:
+def watching_trigger(_: Installation) -> Iterator[CheckResult]:
+    """Whether a live triggerer runs the trigger of the alerts asset."""
+    with read_session() as session:
         alive = {job.id: job for job in _jobs(session, "TriggererJob") if job.is_alive()}
-        triggers = _watching(session)
-        held = [trigger for trigger in triggers if trigger.triggerer_id in alive]
-        if held:
-            yield ok(f"runs in the triggerer on {listed(sorted({alive[t.triggerer_id].hostname for t in held}))}")
+        triggers = _watcher_triggers(session)
+        running = [trigger for trigger in triggers if trigger.triggerer_id in alive]
+        if running:
+            yield ok(f"runs in the triggerer on {listed(sorted({alive[t.triggerer_id].hostname for t in running}))}")
         elif not triggers:
             yield wrong(
                 "the alerts asset has no trigger, so no triggerer watches",
-                "see what is said of the alerts DAG: the DAG processor sets the trigger when it parses one that is on",
+                "see the check `alerts dag`: parsing an unpaused DAG on the asset creates the trigger",
             )
         else:
-            yield _homeless(triggers, alive)
+            yield _unassigned(triggers, alive)
 
 
-def capacity(_: Patient) -> Iterator[Diagnosis]:
-    """Asset triggers are handed out last: in full triggerers, the watcher is the first that finds no place."""
+def capacity(_: Installation) -> Iterator[CheckResult]:
+    """Airflow assigns asset triggers last: if the triggerers are full, the watcher is the first to get no slot."""
     from airflow.configuration import conf  # noqa: PLC0415
     from airflow.models.trigger import Trigger  # noqa: PLC0415
     from sqlalchemy import func, select  # noqa: PLC0415
 
     each = conf.getint("triggerer", "capacity", fallback=1000)
-    with read() as session:
+    with read_session() as session:
         alive = [job for job in _jobs(session, "TriggererJob") if job.is_alive()]
         ids = [job.id for job in alive]
-        held = session.scalar(select(func.count(Trigger.id)).where(Trigger.triggerer_id.in_(ids))) or 0
-        homeless = session.scalar(
+        used = session.scalar(select(func.count(Trigger.id)).where(Trigger.triggerer_id.in_(ids))) or 0
+        waiting = session.scalar(
             select(func.count(Trigger.id)).where(Trigger.triggerer_id.is_(None) | Trigger.triggerer_id.not_in(ids))
         )
-        placed = any(trigger.triggerer_id in ids for trigger in _watching(session))
-    room = each * len(alive)
-    if not room:
-        yield warning("no triggerer is alive, so there is no room at all", "start one: `airflow triggerer`")
+        ours_runs = any(trigger.triggerer_id in ids for trigger in _watcher_triggers(session))
+    capacity = each * len(alive)
+    if not capacity:
+        yield warning("no triggerer is alive, so there is no capacity", "start one: `airflow triggerer`")
         return
     seen = (
-        f"{held} of {room} places taken ({len(alive)} x [triggerer] capacity {each}), {homeless or 0} waiting for one"
+        f"{used} of {capacity} slots used ({len(alive)} x [triggerer] capacity {each}), {waiting or 0} triggers waiting"
     )
-    advice = "start another triggerer, or raise [triggerer] capacity; or watch by `airflow jobmon listen`"
-    if held >= room and not placed:
-        yield wrong(f"the triggerers are full, and our watcher is among those that wait: {seen}", advice)
-    elif held >= room * _NEARLY_FULL:
-        how = "full" if held >= room else "nearly full"
+    advice = "start another triggerer, raise [triggerer] capacity, or watch with `airflow jobmon listen`"
+    if used >= capacity and not ours_runs:
+        yield wrong(f"the triggerers are full, and our watcher is among the waiting triggers: {seen}", advice)
+    elif used >= capacity * _NEARLY_FULL:
+        how = "full" if used >= capacity else "nearly full"
         yield warning(
-            f"{how}: {seen}. Airflow gives places to asset watchers last: after a restart ours may get none", advice
+            f"{how}: {seen}. Airflow assigns asset watchers last: after a restart, ours may get no slot", advice
         )
     else:
         yield ok(seen)
 
 
-def _homeless(triggers: Sequence[Any], alive: dict[int, Any]) -> Diagnosis:
+def _unassigned(triggers: Sequence[Any], alive: dict[int, Any]) -> CheckResult:
     age = datetime.now(UTC) - max(trigger.created_date for trigger in triggers)
     if not alive:
         where = "was in a triggerer that is dead" if triggers[0].triggerer_id else "waits for a triggerer"
         return wrong(f"the trigger of the alerts asset {where}, and none is alive", "start one: `airflow triggerer`")
     if age < _TAKEN_WITHIN:
         return warning(
-            f"the trigger of the alerts asset is {roughly(age)} old and waits for a triggerer", "look again in a minute"
+            f"the trigger of the alerts asset is {roughly(age)} old and waits for a triggerer",
+            "check again in a minute",
         )
     return wrong(
-        "the trigger of the alerts asset is in no triggerer that is alive: it waits for a place",
-        "see what is said of capacity; where there is room, the triggerer's log says why",
+        "no live triggerer runs the trigger of the alerts asset: it waits for a slot",
+        "see the check `triggerer capacity`; if there are free slots, read the log of the triggerer",
     )
 
 
-def _living(session: Any, job_type: str, name: str, consequence: str) -> Diagnosis:
+def _alive(session: Any, job_type: str, name: str, consequence: str) -> CheckResult:
     jobs = _jobs(session, job_type)
     alive = [job for job in jobs if job.is_alive()]
     if alive:
@@ -101,13 +102,13 @@ def _living(session: Any, job_type: str, name: str, consequence: str) -> Diagnos
     last = ""
     if jobs and jobs[0].latest_heartbeat:
         silent = roughly(datetime.now(UTC) - jobs[0].latest_heartbeat)
-        how = "gave its last sign of life" if jobs[0].state == "running" else "ended"
+        how = "sent its last heartbeat" if jobs[0].state == "running" else "ended"
         last = f" (the last, on {jobs[0].hostname}, {how} {silent} ago)"
     return wrong(f"no {name} is alive{last}: {consequence}", f"start one: `airflow {name}`")
 
 
 def _jobs(session: Any, job_type: str) -> Sequence[Any]:
-    """The newest by heartbeat; dead ones stay in Airflow's table for ever."""
+    """The newest by heartbeat, since dead ones stay in Airflow's table."""
     from airflow.jobs.job import Job  # noqa: PLC0415
     from sqlalchemy import select  # noqa: PLC0415
 
@@ -115,7 +116,7 @@ def _jobs(session: Any, job_type: str) -> Sequence[Any]:
     return list(session.scalars(newest))
 
 
-def _watching(session: Any) -> Sequence[Any]:
+def _watcher_triggers(session: Any) -> Sequence[Any]:
     from airflow.models.trigger import Trigger  # noqa: PLC0415
     from sqlalchemy import select  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Checks of the DAGs that the alerts asset wakes: found by the asset, whatever they are called."""
+"""Checks of the DAGs that the alerts asset triggers: found by the asset, whatever their names."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from airflow_jobmon.assets import jobmon_alerts_asset
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.check_metadata_db import read
-from airflow_jobmon.doctor.installation import Patient
-from airflow_jobmon.doctor.result import Diagnosis, listed, ok, warning, wrong
+from airflow_jobmon.doctor.check_metadata_db import read_session
+from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.result import CheckResult, listed, ok, warning, wrong
 
-_UNPARSED = timedelta(minutes=10)
+_NOT_PARSED = timedelta(minutes=10)
 _HANGING = timedelta(minutes=10)
 
-_PUT_ONE = (
-    "put dags/jobmon_alerts.py (or a DAG of yours with schedule=[jobmon_alerts_asset] and DeliverAlertsOperator) in "
-    "the DAGs folder, or run `airflow jobmon listen`"
+_ADD_ONE = (
+    "put dags/jobmon_alerts.py (or your own DAG with schedule=[jobmon_alerts_asset] and DeliverAlertsOperator) in the "
+    "DAGs folder, or run `airflow jobmon listen`"
 )
 
 
-def alerts_dag(_: Patient) -> Iterator[Diagnosis]:
-    """Whether some DAG is ready to be woken; one is enough."""
-    with read() as session:
+def alerts_dag(_: Installation) -> Iterator[CheckResult]:
+    """Whether at least one DAG can be triggered."""
+    with read_session() as session:
         found = _consumers(session)
         if not found:
             errors = _import_errors(session)
@@ -35,25 +35,24 @@ def alerts_dag(_: Patient) -> Iterator[Diagnosis]:
                     "correct that file",
                 )
             else:
-                yield wrong("no DAG is scheduled on the alerts asset, so the triggerer watches for nobody", _PUT_ONE)
+                yield wrong("no DAG is scheduled on the alerts asset, so no triggerer watches", _ADD_ONE)
             return
-        ready = [dag for dag in found if not _trouble(session, dag)]
+        ready = [dag for dag in found if not _problem(session, dag)]
         if ready:
-            yield ok(
-                f"{listed(dag.dag_id for dag in ready)} {'is' if len(ready) == 1 else 'are'} woken by the alerts asset"
-            )
+            are = "is" if len(ready) == 1 else "are"
+            yield ok(f"{listed(dag.dag_id for dag in ready)} {are} triggered by the alerts asset")
             return
         for dag in found:
-            seen, advice = _trouble(session, dag) or ("", "")
+            seen, advice = _problem(session, dag) or ("", "")
             yield wrong(f"DAG {dag.dag_id} {seen}", advice, about=dag.dag_id)
 
 
-def alerts_runs(_: Patient) -> Iterator[Diagnosis]:
-    """How the newest run of each of these DAGs went: one that hangs keeps the next from starting."""
+def alerts_runs(_: Installation) -> Iterator[CheckResult]:
+    """The newest run of each of these DAGs: a run that hangs keeps the next one from starting."""
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
     from sqlalchemy import select  # noqa: PLC0415
 
-    with read() as session:
+    with read_session() as session:
         dags = _consumers(session)
         runs = [
             run
@@ -64,26 +63,27 @@ def alerts_runs(_: Patient) -> Iterator[Diagnosis]:
                 )
             )
         ]
-    troubled = False
+    all_well = True
     for run in runs:
         began = run.start_date or run.queued_at
         age = datetime.now(UTC) - began if began else timedelta(0)
         if run.state in {"queued", "running"} and age > _HANGING:
-            troubled = True
+            all_well = False
             yield warning(
-                f"run {run.run_id} of DAG {run.dag_id} has been {run.state} for {roughly(age)}; the next waits for it",
-                "look at its task in Airflow; mark it failed where it hangs",
+                f"run {run.run_id} of DAG {run.dag_id} has been {run.state} for {roughly(age)}; "
+                "the next run waits for it",
+                "look at its task in Airflow, and mark it failed if it hangs",
                 about=run.dag_id,
             )
         elif run.state == "failed":
-            troubled = True
+            all_well = False
             yield warning(
                 f"the newest run of DAG {run.dag_id}, {run.run_id}, failed",
-                "read its task's log in Airflow; the next event tries again",
+                "read the log of its task in Airflow; the next event triggers a new run",
                 about=run.dag_id,
             )
-    if not troubled:
-        yield ok("the newest run went well" if runs else "was never woken yet")
+    if all_well:
+        yield ok("the newest run is fine" if runs else "has not run yet")
 
 
 def _consumers(session: Any) -> Sequence[Any]:
@@ -126,39 +126,39 @@ def _consumers(session: Any) -> Sequence[Any]:
     return list(found)
 
 
-def _trouble(session: Any, dag: Any) -> tuple[str, str] | None:
-    """Why this DAG cannot be woken, as what was seen and what to do; None where it can."""
+def _problem(session: Any, dag: Any) -> tuple[str, str] | None:
+    """Why this DAG cannot be triggered, and what to do about it; None if it can."""
     file = dag.relative_fileloc or dag.fileloc or "(of unknown path)"
     if dag.has_import_errors:
         why = _import_errors(session, dag)
         return f"has an import error: {why[0] if why else file}", "correct that file"
     if dag.is_stale:
         return (
-            f"is gone: its file {file} did not hold it any more when it was last looked for",
-            "put the file back, or wait for the DAG processor to read it",
+            f"is gone: the last time Airflow parsed its file {file}, the DAG was not in it",
+            "restore the file, or wait for the DAG processor to parse it",
         )
     if dag.is_paused:
         return (
-            "is paused: while it is, nothing watches in the triggerer",
+            "is paused: until it is unpaused, no triggerer watches",
             f"`airflow dags unpause {dag.dag_id}`, or run `airflow jobmon listen`",
         )
     since = datetime.now(UTC) - dag.last_parsed_time if dag.last_parsed_time else None
-    if since is None or since > _unparsed():
+    if since is None or since > _parse_limit():
         ago = f"was last parsed {roughly(since)} ago" if since else "was never parsed"
-        return f"{ago}: no DAG processor is reading its file", "start one: `airflow dag-processor`"
+        return f"{ago}: no DAG processor parses its file", "start one: `airflow dag-processor`"
     return None
 
 
-def _unparsed() -> timedelta:
-    """After how long a DAG counts as not parsed lately; several rounds of the DAG processor, however slow it is set."""
+def _parse_limit() -> timedelta:
+    """Age from which the last parsing is too old: several intervals of the DAG processor, as it is configured."""
     from airflow.configuration import conf  # noqa: PLC0415
 
     interval = conf.getfloat("dag_processor", "min_file_process_interval", fallback=30.0)
-    return max(_UNPARSED, timedelta(seconds=3 * interval))
+    return max(_NOT_PARSED, timedelta(seconds=3 * interval))
 
 
 def _import_errors(session: Any, dag: Any = None) -> list[str]:
-    """Import errors of this DAG's file, or without one of files that look like ours."""
+    """Import errors of this DAG's file, or, without a DAG, of files that mention this package."""
     from airflow.models.errors import ParseImportError  # noqa: PLC0415
     from sqlalchemy import or_, select  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Airflow's metadata database, where there is one in reach: read only, by Airflow's own ORM."""
+"""The check of Airflow's metadata database, and read access to it for other checks, through Airflow's own ORM."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from airflow_jobmon.doctor.installation import Patient
-from airflow_jobmon.doctor.result import Diagnosis, not_checked, ok, reason
+from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.result import CheckResult, error_text, not_checked, ok
 
-ELSEWHERE = "run the doctor where the scheduler or the API server runs, to have this checked too"
+RUN_ELSEWHERE = "to check this too, run the doctor where the scheduler or the API server runs"
 
 _UNCONFIGURED = "Airflow has not configured its metadata database; see [database] sql_alchemy_conn"
 
 
 def load_models() -> None:
-    """Import Airflow's models and tie them together, before any thread needs them.
+    """Import Airflow's models and configure their mappers, before the threads start.
 
-    A connection may be stored in the metadata database, so both rounds use the models: two threads that import them
-    at once wait for each other's locks, Python's on the import and SQLAlchemy's on the mappers.
+    Both threads use the models, since a connection may be stored in the metadata database. Two threads that import them
+    at the same time can deadlock: one holds Python's import lock, the other SQLAlchemy's mapper lock.
     """
     from airflow.models import import_all_models  # noqa: PLC0415 - a second of imports
     from sqlalchemy.orm import configure_mappers  # noqa: PLC0415
@@ -27,8 +27,8 @@ def load_models() -> None:
     configure_mappers()
 
 
-def metadata(patient: Patient) -> Iterator[Diagnosis]:
-    """Whether there is a migrated one; without it, what is true of Airflow cannot be told from here."""
+def metadata(installation: Installation) -> Iterator[CheckResult]:
+    """Whether a migrated metadata database is in reach; without it, the other checks of Airflow are skipped."""
     from airflow.models.asset import AssetModel  # noqa: PLC0415 - a second of imports
     from airflow.models.dag import DagModel  # noqa: PLC0415
     from airflow.models.trigger import Trigger  # noqa: PLC0415
@@ -36,28 +36,28 @@ def metadata(patient: Patient) -> Iterator[Diagnosis]:
     from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError  # noqa: PLC0415
 
     if missing := _missing_file():
-        yield not_checked(f"there is no metadata database at {missing}", ELSEWHERE)
+        yield not_checked(f"there is no metadata database at {missing}", RUN_ELSEWHERE)
         return
     try:
-        # Not in a session: Airflow closes all of those when the process ends, and fails over one that hangs.
+        # Not a session: Airflow closes all sessions when the process exits, and fails if one of them hangs.
         with _engine().connect() as connection:
             for column in (AssetModel.id, DagModel.dag_id, Trigger.id):
                 connection.execute(select(column).limit(1)).first()
     except (OperationalError, ProgrammingError) as error:
         if "no such table" in str(error) or "does not exist" in str(error):
-            yield not_checked("Airflow's metadata database is not migrated", ELSEWHERE)
+            yield not_checked("Airflow's metadata database is not migrated", RUN_ELSEWHERE)
         else:
-            yield not_checked(f"Airflow's metadata database is out of reach ({_words(error)})", ELSEWHERE)
+            yield not_checked(f"Airflow's metadata database is out of reach ({_driver_error(error)})", RUN_ELSEWHERE)
         return
     except SQLAlchemyError as error:
-        yield not_checked(f"Airflow's metadata database cannot be used ({_words(error)})", ELSEWHERE)
+        yield not_checked(f"Airflow's metadata database cannot be used ({_driver_error(error)})", RUN_ELSEWHERE)
         return
-    patient.metadata = True
+    installation.metadata = True
     yield ok("in reach")
 
 
-def read() -> Any:
-    """A session that nothing is written in; a context manager."""
+def read_session() -> Any:
+    """A session for reading; a context manager."""
     from airflow.settings import Session  # noqa: PLC0415
 
     if Session is None:
@@ -74,7 +74,7 @@ def _engine() -> Any:
 
 
 def _missing_file() -> str | None:
-    """SQLite would make an empty database out of a wrong path."""
+    """The path of a SQLite database that does not exist; opening it would create an empty database."""
     engine = _engine()
     if engine.dialect.name != "sqlite":
         return None
@@ -82,6 +82,6 @@ def _missing_file() -> str | None:
     return path if path and path != ":memory:" and not Path(path).exists() else None
 
 
-def _words(error: Exception) -> str:
-    """The driver's own words; SQLAlchemy's add the statement and a link."""
-    return reason(getattr(error, "orig", None) or error)
+def _driver_error(error: Exception) -> str:
+    """The driver's message; SQLAlchemy's adds the statement and a link."""
+    return error_text(getattr(error, "orig", None) or error)

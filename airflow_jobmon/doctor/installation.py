@@ -1,4 +1,4 @@
-"""The installation under examination: its settings, its connection, and what earlier checks learned of it."""
+"""The installation that the doctor checks: its settings, its connection, and what earlier checks found out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from airflow_jobmon.runtime import connections
 from airflow_jobmon.settings import Settings
 
 CONNECT_TIMEOUT = 3
-"""Seconds; whoever runs the doctor is waiting for it."""
+"""Seconds; a person is waiting for the doctor."""
 
 
 @dataclass
-class Patient:
-    """What is looked at. A field that is None or False was not reached: checks that need it are not made.
+class Installation:
+    """Checks fill in what they reach; a check that needs a field which is still None or False is skipped.
 
     log: oid of the table that the view `runs` reads. delivering: live processes that deliver without Airflow.
     """
@@ -50,22 +50,22 @@ class Patient:
 
     @property
     def address(self) -> str:
-        """host:port as a person would name it."""
+        """host:port, for messages."""
         info = self.connection.info
         return f"{info.host}:{info.port}"
 
-    def ask(self, query: str, **given: Any) -> list[Any]:
-        """Rows of a query of sql/doctor*.sql, in a read-only transaction that neither runs nor waits for long."""
+    def fetch_all(self, query: str, **given: Any) -> list[Any]:
+        """The rows of a query in sql/queries/doctor*.sql, run in a read-only transaction with short time limits."""
         sql = {**load_queries("doctor"), **load_queries("doctor_queues")}
         conn = self.connection
         with conn.transaction(), conn.cursor(row_factory=namedtuple_row) as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")
-            cursor.execute(sql["bounds"])
+            cursor.execute(sql["time_limits"])
             return cursor.execute(sql[query], {"log": self.log, **given}).fetchall()
 
-    def ask_one(self, query: str, **given: Any) -> Any:
-        """The one row that a query always has."""
-        [row] = self.ask(query, **given)
+    def fetch_one(self, query: str, **given: Any) -> Any:
+        """The row of a query that always returns one."""
+        [row] = self.fetch_all(query, **given)
         return row
 
     def close(self) -> None:

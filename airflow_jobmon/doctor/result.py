@@ -1,4 +1,4 @@
-"""What a check says: a state, what was seen, and what to do next."""
+"""The result of a check: a state, what the check saw, and what to do next."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import psycopg
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.errors import JobmonError
 
-_LONGEST_REASON = 300
+_MAX_ERROR_TEXT = 300
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """Worst first."""
 
     WRONG = "wrong"
@@ -26,53 +26,58 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """What one check found. about: which of several things it looked at, a channel's name for instance."""
+class CheckResult:
+    """One result of one check.
 
-    state: State
+    advice: what to do next. about: the object, such as a channel's name, where a check looks at several. check: the
+    name of the check, which the runner fills in.
+    """
+
+    state: CheckState
     seen: str
     advice: str = ""
     about: str = ""
+    check: str = ""
 
 
-def ok(seen: str, *, about: str = "") -> Diagnosis:
-    return Diagnosis(State.OK, seen, about=about)
+def ok(seen: str, *, about: str = "") -> CheckResult:
+    return CheckResult(CheckState.OK, seen, about=about)
 
 
-def warning(seen: str, advice: str, *, about: str = "") -> Diagnosis:
-    """Alerts arrive now, but later, or not under every circumstance."""
-    return Diagnosis(State.WARNING, seen, advice, about)
+def warning(seen: str, advice: str, *, about: str = "") -> CheckResult:
+    """Alerts arrive now, but late, or not under all circumstances."""
+    return CheckResult(CheckState.WARNING, seen, advice, about)
 
 
-def wrong(seen: str, advice: str, *, about: str = "") -> Diagnosis:
-    """Some alert does not arrive."""
-    return Diagnosis(State.WRONG, seen, advice, about)
+def wrong(seen: str, advice: str, *, about: str = "") -> CheckResult:
+    """Some alerts do not arrive."""
+    return CheckResult(CheckState.WRONG, seen, advice, about)
 
 
-def not_checked(why: str, advice: str = "") -> Diagnosis:
-    return Diagnosis(State.NOT_CHECKED, why, advice)
+def not_checked(why: str, advice: str = "") -> CheckResult:
+    return CheckResult(CheckState.NOT_CHECKED, why, advice)
 
 
-def explained(error: JobmonError, *, about: str = "") -> Diagnosis:
-    """An error of ours as a diagnosis: what comes after its last semicolon says what to do."""
+def from_error(error: JobmonError, *, about: str = "") -> CheckResult:
+    """An error of this package as a result: the part after its last semicolon is the advice."""
     seen, _, advice = str(error).rpartition("; ")
     return wrong(seen or advice, advice if seen else "correct that", about=about)
 
 
-def reason(error: Exception) -> str:
-    """Any error in one line, without secrets: the server's own words, or the kind and first line of another."""
+def error_text(error: Exception) -> str:
+    """Any error in one line, without secrets: the server's message, or the type and first line of another error."""
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
-        return fit(one_line(error.diag.message_primary + hint), _LONGEST_REASON)
+        return fit(one_line(error.diag.message_primary + hint), _MAX_ERROR_TEXT)
     lines = str(error).strip().splitlines()
     text = lines[0] if lines else ""
     if not isinstance(error, (JobmonError, psycopg.Error)):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return fit(one_line(text), _LONGEST_REASON)
+    return fit(one_line(text), _MAX_ERROR_TEXT)
 
 
-def quoted(name: str) -> str:
-    """A name as SQL takes it, for statements that somebody pastes."""
+def quote_name(name: str) -> str:
+    """A name quoted for SQL, in statements to paste."""
     return name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 

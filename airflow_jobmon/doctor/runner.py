@@ -1,110 +1,134 @@
-"""Makes the checks: each on its own, so that one that fails or hangs costs no other."""
+"""Runs the checks: each on its own, so that one that fails or hangs does not affect the others."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 
-from airflow_jobmon.doctor.installation import Patient
-from airflow_jobmon.doctor.result import Diagnosis, State, explained, not_checked, reason, wrong
+from airflow_jobmon.doctor import check_metadata_db
+from airflow_jobmon.doctor.checks import AIRFLOW_CHECKS, DATABASE_CHECKS, Check, Need
+from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.result import CheckResult, CheckState, error_text, from_error, not_checked, wrong
 from airflow_jobmon.errors import JobmonError
+from airflow_jobmon.settings import Settings
 
-
-class Need(Enum):
-    """What must have been reached before a check makes sense; the value says what is lacking."""
-
-    NOTHING = ""
-    CONNECTION = "needs a connection to the job log's database"
-    SCHEMA = "needs a migrated database"
-    LOG = "needs the job log's table"
-    METADATA = "needs Airflow's metadata database"
-
-
-Look = Callable[[Patient], Iterable[Diagnosis]]
+TIME_LIMIT = 5.0
+"""Seconds after which unfinished checks are abandoned; all of them usually finish within one second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that is looked at. `advice`: what to do where the check itself breaks."""
+class DoctorReport:
+    """results: in the order of the checks. abandoned: a check still hangs in a thread."""
 
-    name: str
-    look: Look
-    needs: Need = Need.NOTHING
-    advice: str = "repair that, then run the doctor again"
+    results: list[CheckResult]
+    abandoned: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    check: str
-    diagnosis: Diagnosis
+def run_all_checks(conn_id: str, settings: Settings, *, time_limit: float = TIME_LIMIT) -> DoctorReport:
+    """Run every check and report its results; whatever is wrong is a result, not an exception."""
+    check_metadata_db.load_models()
+    installation = Installation(conn_id, settings)
+    database = CheckThread(DATABASE_CHECKS, installation, timed_out=lambda seconds: _no_answer(installation, seconds))
+    airflow = CheckThread(AIRFLOW_CHECKS, installation, timed_out=_no_answer_from_airflow)
+    began = time.monotonic()
+    database.start()
+    airflow.start()
+    database_results = database.results(time_limit, 0)
+    elapsed = time.monotonic() - began
+    airflow_results = airflow.results(time_limit - elapsed, elapsed)
+    if not database.is_alive():
+        installation.close()
+    return DoctorReport(
+        database_results + downgrade_wrong(airflow_results, installation.delivering),
+        abandoned=database.is_alive() or airflow.is_alive(),
+    )
 
 
-class Round(threading.Thread):
-    """Some checks, one after the other in a thread of their own, which may be left behind where one of them hangs."""
+class CheckThread(threading.Thread):
+    """Runs some checks one after the other in a thread, which is abandoned if one of them hangs."""
 
-    def __init__(self, checks: Sequence[Check], patient: Patient, *, silent: Callable[[float], Diagnosis]) -> None:
-        """`silent`: what to say of a check that has not answered within so many seconds."""
+    def __init__(
+        self, checks: Sequence[Check], installation: Installation, *, timed_out: Callable[[float], CheckResult]
+    ) -> None:
+        """`timed_out` makes the result of a check that did not finish within so many seconds."""
         super().__init__(name="jobmon-doctor", daemon=True)
         self._checks = checks
-        self._patient = patient
-        self._silent = silent
-        self._made: list[list[Result]] = []
+        self._installation = installation
+        self._timed_out = timed_out
+        self._finished: list[list[CheckResult]] = []
 
     def run(self) -> None:
         for check in self._checks:
-            self._made.append(make(check, self._patient))
+            self._finished.append(run_check(check, self._installation))
 
-    def results(self, patience: float, waited: float) -> list[Result]:
-        """Wait at most `patience` more seconds, after `waited` that are over, for what there is to be seen."""
-        self.join(max(patience, 0))
-        made = list(self._made)
-        results = [result for rows in made for result in rows]
-        left = self._checks[len(made) :]
-        if left:
-            results.append(Result(left[0].name, self._silent(max(patience, 0) + waited)))
-            results += [Result(check.name, not_checked(f"{left[0].name!r} did not end")) for check in left[1:]]
+    def results(self, time_limit: float, elapsed: float) -> list[CheckResult]:
+        """Wait at most `time_limit` more seconds, after `elapsed` seconds, and return the results so far."""
+        self.join(max(time_limit, 0))
+        finished = list(self._finished)
+        results = [result for of_one_check in finished for result in of_one_check]
+        unfinished = self._checks[len(finished) :]
+        if unfinished:
+            hanging, *skipped = unfinished
+            results.append(replace(self._timed_out(max(time_limit, 0) + elapsed), check=hanging.name))
+            results += [replace(not_checked(f"{hanging.name!r} did not finish"), check=check.name) for check in skipped]
         return results
 
 
-def make(check: Check, patient: Patient) -> list[Result]:
-    """One check's results; never raises."""
-    if lacking := _lacking(check.needs, patient):
-        return [Result(check.name, not_checked(lacking))]
+def run_check(check: Check, installation: Installation) -> list[CheckResult]:
+    """The results of one check; never raises."""
+    return [replace(result, check=check.name) for result in _run(check, installation)]
+
+
+def _run(check: Check, installation: Installation) -> list[CheckResult]:
+    if not _is_met(check.needs, installation):
+        return [not_checked(check.needs.value)]
     try:
-        diagnoses = list(check.look(patient))
+        return list(check.function(installation))
     except JobmonError as error:
-        diagnoses = [explained(error)]
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks still say what they see
-        diagnoses = [wrong(f"could not be checked: {reason(error)}", check.advice)]
-    return [Result(check.name, diagnosis) for diagnosis in diagnoses]
+        return [from_error(error)]
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks still report
+        return [wrong(f"could not be checked: {error_text(error)}", check.advice)]
 
 
-def _lacking(need: Need, patient: Patient) -> str:
-    reached = {
+def _is_met(need: Need, installation: Installation) -> bool:
+    return {
         Need.NOTHING: True,
-        Need.CONNECTION: patient.conn is not None,
-        Need.SCHEMA: patient.migrated,
-        Need.LOG: patient.log is not None,
-        Need.METADATA: patient.metadata,
-    }
-    return "" if reached[need] else str(need.value)
+        Need.CONNECTION: installation.conn is not None,
+        Need.SCHEMA: installation.migrated,
+        Need.LOG: installation.log is not None,
+        Need.METADATA: installation.metadata,
+    }[need]
 
 
-def softened(results: Iterable[Result], delivering: Sequence[str]) -> list[Result]:
-    """Airflow's side where processes deliver without it: what is wrong there is no more than a warning."""
-    who = " and ".join(delivering)
+def downgrade_wrong(results: Iterable[CheckResult], delivering: Sequence[str]) -> list[CheckResult]:
+    """Airflow's results, where `wrong` becomes a warning if other processes deliver the alerts."""
+    if not delivering:
+        return list(results)
+    note = f" (meanwhile, alerts are delivered by {' and '.join(delivering)})"
     return [
-        replace(
-            result,
-            diagnosis=replace(
-                result.diagnosis,
-                state=State.WARNING,
-                seen=f"{result.diagnosis.seen} (alerts are delivered meanwhile by {who})",
-            ),
-        )
-        if delivering and result.diagnosis.state is State.WRONG
+        replace(result, state=CheckState.WARNING, seen=result.seen + note)
+        if result.state is CheckState.WRONG
         else result
         for result in results
     ]
+
+
+def _no_answer(installation: Installation, seconds: float) -> CheckResult:
+    if installation.conninfo is None:
+        return wrong(
+            f"connection {installation.conn_id!r} was not found within {seconds:.0f} s: Airflow's metadata database or "
+            "the secrets backend that stores it does not answer",
+            f"repair that; until then, set the connection as AIRFLOW_CONN_{installation.conn_id.upper()}",
+        )
+    return wrong(
+        f"no answer within {seconds:.0f} s",
+        "check the load of the server and the network to it, then run the doctor again",
+    )
+
+
+def _no_answer_from_airflow(seconds: float) -> CheckResult:
+    return not_checked(
+        f"no answer from Airflow's metadata database within {seconds:.0f} s", check_metadata_db.RUN_ELSEWHERE
+    )

@@ -5,32 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow_jobmon.doctor.checks import AIRFLOW
-from airflow_jobmon.doctor.installation import Patient
-from airflow_jobmon.doctor.result import Diagnosis, State
-from airflow_jobmon.doctor.runner import make
+from airflow_jobmon.doctor.checks import AIRFLOW_CHECKS
+from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.result import CheckResult
+from airflow_jobmon.doctor.runner import run_check
 from airflow_jobmon.settings import Settings
+from tests.support.doctor_checks import assert_well_formed
 
 CONSUMER = "team_alerts"
 """A DAG of its own name: consumers are found by the asset."""
 
 
-def seen() -> dict[str, Diagnosis]:
-    """What every check of Airflow sees; holds what is said to the rules for what is said."""
-    patient = Patient("jobmon_default", Settings())
+def run_airflow_checks() -> dict[str, CheckResult]:
+    """The results of every check of Airflow, each asserted to be well formed."""
+    installation = Installation("jobmon_default", Settings())
     found = {}
-    for check in AIRFLOW:
-        for result in make(check, patient):
-            diagnosis = result.diagnosis
-            print(f"{diagnosis.state} | {check.name} {diagnosis.about} | {diagnosis.seen} | {diagnosis.advice}")  # noqa: T201 - shown where a test fails
-            assert "\n" not in diagnosis.seen + diagnosis.advice
-            assert diagnosis.advice or diagnosis.state in {State.OK, State.NOT_CHECKED}
-            found[f"{check.name} {diagnosis.about}".strip()] = diagnosis
+    for check in AIRFLOW_CHECKS:
+        for result in run_check(check, installation):
+            assert_well_formed(result)
+            found[f"{result.check} {result.about}".strip()] = result
     return found
 
 
 def assign(metadata: Callable[..., Any], triggerer: int, capacity: int = 1000) -> None:
-    """What a triggerer does each second: take the triggers that wait, as far as it has places."""
+    """Assign the waiting triggers to a triggerer up to its capacity, as the triggerer itself does every second."""
     from airflow.models import Trigger
 
     metadata(lambda session: Trigger.assign_unassigned(triggerer, capacity, 30, session=session))

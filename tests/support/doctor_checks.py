@@ -1,4 +1,4 @@
-"""The doctor's checks of a database, made one by one in the test's own thread."""
+"""The doctor's checks of a database, run one by one in the test's own thread."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from contextlib import contextmanager
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from airflow_jobmon.doctor.checks import DATABASE
-from airflow_jobmon.doctor.installation import Patient
-from airflow_jobmon.doctor.result import Diagnosis, State
-from airflow_jobmon.doctor.runner import make
+from airflow_jobmon.doctor.checks import DATABASE_CHECKS
+from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.result import CheckResult, CheckState
+from airflow_jobmon.doctor.runner import run_check
 from airflow_jobmon.settings import Settings
 
 _DEFAULT = Settings()
 
-NOBODY_AT_WORK = {"watchers", "channels", "prepared transactions"}
-"""What is bad of every database in these tests: no process watches, no channel is set, transactions can be prepared."""
+NOT_OK_IN_TESTS = {"watchers", "channels", "prepared transactions"}
+"""Checks that are never ok in these tests: no process watches, no channel is set, transactions can be prepared."""
 
 
-class Seen(dict[str, list[Diagnosis]]):
-    """What the checks saw, by check."""
+class CheckResults(dict[str, list[CheckResult]]):
+    """The results, by check."""
 
-    def only(self, check: str) -> Diagnosis:
-        [diagnosis] = self[check]
-        return diagnosis
+    def only(self, check: str) -> CheckResult:
+        [result] = self[check]
+        return result
 
-    def bad(self) -> set[str]:
-        """Checks with something wrong or to be warned of."""
-        troubled = {State.WRONG, State.WARNING}
-        return {check for check, found in self.items() if troubled & {diagnosis.state for diagnosis in found}}
+    def not_ok(self) -> set[str]:
+        """The checks with a wrong or a warning."""
+        bad = {CheckState.WRONG, CheckState.WARNING}
+        return {check for check, results in self.items() if bad & {result.state for result in results}}
 
 
 def connection_to(conninfo: str) -> str:
@@ -43,27 +43,32 @@ def connection_to(conninfo: str) -> str:
 
 
 @contextmanager
-def reached(conninfo: str, settings: Settings = _DEFAULT) -> Iterator[Patient]:
-    """A patient whose connection leads where a conninfo leads."""
+def installation_at(conninfo: str, settings: Settings = _DEFAULT) -> Iterator[Installation]:
+    """An installation whose connection has this conninfo."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", connection_to(conninfo))
-        patient = Patient("jobmon_default", settings)
+        installation = Installation("jobmon_default", settings)
         try:
-            yield patient
+            yield installation
         finally:
-            patient.close()
+            installation.close()
 
 
-def examined(conninfo: str, settings: Settings = _DEFAULT) -> Seen:
-    """What every check of a database sees; holds what is said to the rules for what is said."""
-    seen = Seen()
-    with reached(conninfo, settings) as patient:
-        for check in DATABASE:
-            seen[check.name] = [result.diagnosis for result in make(check, patient)]
-    for check, found in seen.items():
-        for diagnosis in found:
-            print(f"{diagnosis.state} | {check} {diagnosis.about} | {diagnosis.seen} | {diagnosis.advice}")  # noqa: T201 - shown where a test fails
-            assert diagnosis.seen
-            assert "\n" not in diagnosis.seen + diagnosis.advice
-            assert diagnosis.advice or diagnosis.state in {State.OK, State.NOT_CHECKED}
-    return seen
+def run_database_checks(conninfo: str, settings: Settings = _DEFAULT) -> CheckResults:
+    """The results of every check of a database, each asserted to be well formed."""
+    found = CheckResults()
+    with installation_at(conninfo, settings) as installation:
+        for check in DATABASE_CHECKS:
+            found[check.name] = run_check(check, installation)
+    for results in found.values():
+        for result in results:
+            assert_well_formed(result)
+    return found
+
+
+def assert_well_formed(result: CheckResult) -> None:
+    """One line each of what was seen and of advice, which only a good result may lack."""
+    print(f"{result.state} | {result.check} {result.about} | {result.seen} | {result.advice}")  # noqa: T201 - shown if a test fails
+    assert result.seen
+    assert "\n" not in result.seen + result.advice
+    assert result.advice or result.state in {CheckState.OK, CheckState.NOT_CHECKED}

@@ -1,7 +1,8 @@
--- What the doctor asks. All of it reads only, and is cheap whatever the size of the log.
+-- The queries of `airflow jobmon doctor` on the server, the job log and the triggers. They only read, and are cheap
+-- however large the log is.
 
--- name: bounds
--- Somebody is waiting for the answer; and whoever waits for a lock makes others wait behind him.
+-- name: time_limits
+-- A person waits for the answer; and a session that waits for a lock makes others wait behind it.
 SELECT set_config('statement_timeout', '1500', true) AS for_answers, set_config('lock_timeout', '500', true) AS for_locks
 
 -- name: server
@@ -9,12 +10,12 @@ SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read
     current_user AS role, current_setting('server_version_num')::integer / 10000 AS version
 
 -- name: server_port
--- Where the server itself listens; another than we connected to means that something stands between.
+-- The port of the server itself; if we connected to another one, a pooler or proxy is in between.
 SELECT inet_server_port() AS port
 
 -- name: job_log
--- The table that the view `runs` reads, the one it was made for, and the one that is configured by now; a table that
--- was renamed and replaced parts them.
+-- The table that the view `runs` reads, the one it was created for, and the one that is configured now. They differ
+-- after a table was renamed and replaced.
 SELECT reads.oid AS log, reads.name AS log_name, i.jobs_log_table AS installed, configured.name AS configured,
     configured.oid AS configured_oid,
     i.jobs_log_columns = %(columns)s::jsonb AS same_columns, i.status_words = %(words)s::jsonb AS same_words
@@ -36,11 +37,11 @@ LEFT JOIN LATERAL (
 ) configured ON true
 
 -- name: read_log
--- Not for the row, but for the rights that every column takes.
+-- Fails unless the role may read every column; the row itself is not used.
 SELECT * FROM airflow_jobmon.runs LIMIT 1
 
 -- name: rights
--- What the connection's role lacks on our own tables, a row per table.
+-- The privileges that the connection's role lacks on our own tables, a row per table.
 SELECT c.relname AS relation, string_agg(wanted.privilege, ', ' ORDER BY wanted.place) AS lacking, current_user AS role
 FROM pg_class c
 CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS wanted (privilege, place)
@@ -51,9 +52,9 @@ GROUP BY c.relname
 ORDER BY c.relname
 
 -- name: row_security
--- Tables whose rows a policy may keep from those who need them: the log from whoever the view reads it as, our tables
--- from the connection's role, the events also from the trigger's function. Policies that let everything through count
--- as none.
+-- Tables with rows that row level security may hide from a role that needs them: the log from the role that the view
+-- reads it as, our tables from the connection's role, the events also from the owner of the trigger's function. A policy
+-- that allows every row hides nothing.
 WITH guarded AS (
     SELECT %(log)s::oid AS relation, true AS is_log, CASE WHEN coalesce((
             SELECT o.option_value::boolean FROM pg_options_to_table(v.reloptions) o
@@ -98,8 +99,8 @@ ORDER BY g.is_log DESC, relation
 LIMIT 20
 
 -- name: triggers
--- Triggers of these names that should be there and do not fire for ordinary rows: missing (null), disabled (D), for
--- replicated rows only (R). On a partitioned table those of each partition count.
+-- Those of the named triggers that do not fire for ordinary rows: missing (null), disabled (D), for replicated rows
+-- only (R). On a partitioned table, the triggers of every partition count.
 SELECT format('%%I.%%I', n.nspname, c.relname) AS relation, wanted.name AS trigger, t.tgenabled::text AS enabled
 FROM (SELECT %(log)s::oid AS oid UNION SELECT relid FROM pg_partition_tree(%(log)s::oid)) part
 JOIN pg_class c ON c.oid = part.oid AND c.relkind IN ('r', 'p')
@@ -112,8 +113,9 @@ WHERE coalesce(t.tgenabled, '-') NOT IN ('O', 'A')
 ORDER BY relation, trigger
 LIMIT 20
 
--- name: noting
--- The function that notes failed runs: whose rights it has, and what it lacks to do so. No row: there is none.
+-- name: trigger_function
+-- The function that records failed runs: the role it runs as, and the privileges that role lacks. No row if the function
+-- is missing.
 SELECT owner.rolname AS role, f.prosecdef AS as_owner,
     array_remove(ARRAY[
         CASE WHEN NOT has_schema_privilege(owner.oid, f.pronamespace, 'USAGE') THEN 'USAGE on schema airflow_jobmon' END,
@@ -130,7 +132,8 @@ LEFT JOIN pg_proc payload ON payload.pronamespace = f.pronamespace AND payload.p
 WHERE f.proname = 'note_failed_run' AND f.pronamespace = to_regnamespace('airflow_jobmon')
 
 -- name: subscriptions
--- Logical replication that writes to the log here: it applies rows as a replica, for which ordinary triggers do not fire.
+-- Subscriptions that write to the log here: logical replication applies rows as a replica, for which ordinary triggers
+-- do not fire. fire: how many of our triggers fire nevertheless.
 SELECT s.subname AS name,
     (SELECT count(*) FROM pg_trigger t
         WHERE t.tgrelid = r.srrelid AND t.tgname LIKE 'airflow\_jobmon\_failed\_%%' AND t.tgenabled IN ('A', 'R')) AS fire,
@@ -145,8 +148,8 @@ ORDER BY relation, name
 LIMIT 20
 
 -- name: replica_sessions
--- Who has session_replication_role = replica by default, so that ordinary triggers do not fire for what he writes.
-SELECT coalesce('role ' || quote_ident(r.rolname), 'everybody') || coalesce(' in database ' || quote_ident(d.datname), '')
+-- Roles and databases with session_replication_role = replica by default: ordinary triggers do not fire for their rows.
+SELECT coalesce('role ' || quote_ident(r.rolname), 'every role') || coalesce(' in database ' || quote_ident(d.datname), '')
         AS who
 FROM pg_db_role_setting s
 LEFT JOIN pg_roles r ON r.oid = s.setrole
@@ -154,14 +157,14 @@ LEFT JOIN pg_database d ON d.oid = s.setdatabase
 WHERE 'session_replication_role=replica' = ANY (s.setconfig)
     AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
 UNION
-SELECT 'everybody (it is in the server''s configuration)'
+SELECT 'every role (set in the server''s configuration)'
 FROM pg_settings
 WHERE name = 'session_replication_role' AND setting = 'replica' AND source IN ('configuration file', 'command line')
 LIMIT 20
 
 -- name: index
--- serving: a valid index that answers our questions; unfinished: one that would, were it valid. can: whether any could.
--- about_rows: null where the table was never analyzed.
+-- serving: a valid index that serves our queries. unfinished: an index that would, but is invalid. can: whether any index
+-- could. about_rows: the estimated rows, null if the table was never analyzed.
 SELECT mapped.m ->> 'job_key' IS NOT NULL AS can,
     airflow_jobmon.serving_index(%(log)s::oid::regclass, mapped.m ->> 'job_key', mapped.m ->> 'start_key')::text AS serving,
     airflow_jobmon.serving_index(
@@ -174,8 +177,8 @@ CROSS JOIN LATERAL (
     SELECT airflow_jobmon.mapping(%(log)s::oid::regclass, i.jobs_log_columns, i.status_words) AS m
 ) mapped
 
--- name: unknown_words
--- Status words that nothing maps, among the newest 5 runs of at most 10,000 jobs: one probe of the index each.
+-- name: unmapped_status_words
+-- Status words without a mapping, among the newest 5 runs of at most 10,000 jobs; one index probe per job.
 WITH RECURSIVE name AS (
     (SELECT 1 AS place, job_name FROM airflow_jobmon.runs ORDER BY job_name LIMIT 1)
     UNION ALL
@@ -194,8 +197,9 @@ GROUP BY newest.status
 ORDER BY jobs DESC, word
 LIMIT 10
 
--- name: two_phase
--- Whether transactions can be prepared here, and whether our trigger was told not to notify, which keeps them from it.
+-- name: two_phase_commit
+-- Whether transactions can be prepared here, and whether airflow_jobmon.notify is off: PREPARE TRANSACTION fails after a
+-- NOTIFY.
 SELECT current_setting('max_prepared_transactions')::integer AS allowed,
     coalesce(lower(current_setting('airflow_jobmon.notify', true)) IN ('off', 'false', 'no', '0'), false) AS notify_off,
     (SELECT string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname)
@@ -205,8 +209,8 @@ SELECT current_setting('max_prepared_transactions')::integer AS allowed,
             AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) AS roles_off,
     (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()) AS prepared
 
--- name: prepared
--- Transactions that were prepared and neither committed nor rolled back; `in_the_way`: of the job log or our tables.
+-- name: prepared_transactions
+-- Transactions that were prepared and neither committed nor rolled back. in_the_way: they lock the job log or our tables.
 SELECT p.gid, p.owner, clock_timestamp() - p.prepared AS age,
     EXISTS (
         SELECT FROM pg_locks own
@@ -223,7 +227,8 @@ ORDER BY in_the_way DESC, p.prepared
 LIMIT 5
 
 -- name: notification_queue
--- How full the queue is, and who has kept a transaction open longest: one that listens meanwhile holds the queue.
+-- How full the notification queue is, and the session with the oldest open transaction: if it listens, it blocks the
+-- queue.
 SELECT pg_notification_queue_usage() AS used, holder.pid, holder.who, holder.age
 FROM (SELECT) one
 LEFT JOIN LATERAL (

@@ -1,8 +1,9 @@
--- What the doctor asks of the work that is done by and by: days, events, watchers, deliveries. As in doctor.sql.
+-- The queries of `airflow jobmon doctor` on work in progress: day counting, events, watchers, deliveries, channels. As in
+-- doctor.sql, they only read and are cheap.
 
--- name: sealing
--- Which days are counted, and the last that could be; held: whether older transactions must end first, and the longest
--- of them, as far as our role may see it.
+-- name: counted_days
+-- The days that are counted, and the last day (cold) that could be. marked: changes to counted days are noticed. held:
+-- older transactions must end first; pid, who and age are those of the oldest one that our role may see.
 SELECT r.sealed_from, r.sealed_through, airflow_jobmon.last_cold_day() AS cold,
     clock_timestamp() - i.installed_at AS installed, airflow_jobmon.changes_are_marked(s.members) AS marked,
     coalesce(s.barrier >= pg_snapshot_xmin(pg_current_snapshot()), false) AS held, holder.pid, holder.who, holder.age
@@ -17,20 +18,20 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) holder ON true
 
--- name: events
--- Failed runs that were noted and nobody has judged; the count stops at 1000.
+-- name: waiting_events
+-- Failed runs that are recorded and not evaluated yet; the count stops at 1000.
 SELECT (SELECT count(*) FROM (SELECT FROM airflow_jobmon.events LIMIT 1000) AS few) AS waiting,
     (SELECT clock_timestamp() - at FROM airflow_jobmon.events ORDER BY id LIMIT 1) AS oldest
 
 -- name: watchers
--- Who watches, newest heartbeat first.
+-- The watchers, newest heartbeat first.
 SELECT kind, host, pid, delivers, listens, clock_timestamp() - seen_at AS silent
 FROM airflow_jobmon.watchers
 ORDER BY seen_at DESC
 LIMIT 20
 
--- name: pending
--- What waits on each channel; the counts stop at 10,000 in all.
+-- name: pending_deliveries
+-- Pending deliveries per channel; the counts stop at 10,000 in total.
 SELECT d.channel, count(*) AS waiting, clock_timestamp() - min(a.created_at) AS oldest, max(d.last_error) AS error,
     max(d.attempts) AS attempts
 FROM (SELECT alert_id, channel, last_error, attempts FROM airflow_jobmon.deliveries WHERE state = 'pending' LIMIT 10000) d
@@ -39,8 +40,8 @@ GROUP BY d.channel
 ORDER BY oldest DESC
 
 -- name: channel_names
--- Channels that jobs name for themselves, that have something pending, or that a task gave as a notifier lately; and
--- how many enabled jobs have no channel of their own.
+-- addressed: channels that jobs name for themselves or that have pending deliveries. notifiers: channels that a task gave
+-- as a notifier in the last 30 days. without_own: how many enabled jobs have no channels of their own.
 SELECT
     ARRAY(
         SELECT DISTINCT named.channel
@@ -58,8 +59,8 @@ SELECT
     (SELECT count(*) FROM airflow_jobmon.jobs WHERE jsonb_typeof(config -> 'channels') IS DISTINCT FROM 'array'
         AND coalesce((config ->> 'enabled')::boolean, true)) AS without_own
 
--- name: channel_past
--- How the last deliveries on these channels went. dead: refused for good, among the alerts of the last 7 days.
+-- name: channel_history
+-- The outcome of the last deliveries on these channels. dead: refused for good, among the alerts of the last 7 days.
 SELECT c.name, c.failures, c.last_error, clock_timestamp() - c.last_sent_at AS since_sent,
     clock_timestamp() - c.last_error_at AS since_error,
     coalesce(c.last_error_at > coalesce(c.last_sent_at, '-infinity'), false) AS last_failed,

@@ -1,4 +1,4 @@
-"""`airflow jobmon doctor` as a process of its own, with its connections stored where Airflow stores them."""
+"""`airflow jobmon doctor` as a process, with connections stored in Airflow's metadata database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def airflow(*args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_finds_connections_that_are_stored_in_airflows_own_database(airflow_home: Path, database, monkeypatch):
+def test_the_doctor_finds_connections_stored_in_airflows_database(airflow_home: Path, database, monkeypatch):
     fields = conninfo_to_dict(database)
     monkeypatch.delenv("AIRFLOW_CONN_JOBMON_DEFAULT", raising=False)
     monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "stored_hook")

@@ -194,7 +194,8 @@ class TestChannels:
         refused = jobmon("jobs", "apply", job_on("jobmon_default"), "--dry-run")
         assert refused.code == 1
         assert (
-            "job 'load': channels: connection 'jobmon_default' has type 'postgres', which is no channel" in refused.err
+            "job 'load': channels: connection 'jobmon_default' has type 'postgres', which is not a channel"
+            in refused.err
         )
 
     def test_a_connection_and_a_notifier_of_a_dag_are_accepted(self, jobmon, conn, job_on, monkeypatch):

@@ -1,4 +1,4 @@
-"""Airflow's metadata database as its own processes leave it."""
+"""Airflow's metadata database in the states that its own processes leave it in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.airflow_state import CONSUMER
 
 @pytest.fixture
 def metadata(airflow_home: Path) -> Iterator[Callable[..., Any]]:
-    """Runs a change in Airflow's metadata database; a test finds it empty and leaves it so."""
+    """Run a change in Airflow's metadata database, which is cleared before and after a test."""
     from airflow.jobs.job import Job
     from airflow.models import DagRun, Trigger
     from airflow.models.asset import AssetModel
@@ -43,7 +43,7 @@ def metadata(airflow_home: Path) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def consumer(metadata: Callable[..., Any]) -> Callable[..., None]:
-    """Stores a DAG that the alerts asset wakes, as the DAG processor does."""
+    """Store a DAG that the alerts asset triggers, as the DAG processor does."""
 
     def store(schedule: Any = jobmon_alerts_asset, *, paused: bool = False, dag_id: str = CONSUMER) -> None:
         from airflow.dag_processing.bundles.manager import DagBundlesManager
@@ -61,7 +61,7 @@ def consumer(metadata: Callable[..., Any]) -> Callable[..., None]:
 
 @pytest.fixture
 def change_dag(metadata: Callable[..., Any]) -> Callable[..., None]:
-    """Sets columns of the consumer's row."""
+    """Set columns of the consumer's row."""
 
     def change(**values: Any) -> None:
         from airflow.models.dag import DagModel
@@ -74,7 +74,7 @@ def change_dag(metadata: Callable[..., Any]) -> Callable[..., None]:
 
 @pytest.fixture
 def process(metadata: Callable[..., Any]) -> Callable[..., int]:
-    """A scheduler or triggerer, as its heartbeats show in Airflow's database; returns its id."""
+    """Record the heartbeat of a scheduler or triggerer in Airflow's database; returns its id."""
 
     def start(job_type: str, *, seconds_ago: float = 0, state: str = "running") -> int:
         from airflow.jobs.job import Job

@@ -1,4 +1,4 @@
-"""The doctor on Airflow's processes and on the way to their database, against a real one."""
+"""The doctor's checks of Airflow's processes and their database, against a real one."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from typing import Any
 
 import pytest
 
-from airflow_jobmon.doctor.result import State
-from tests.support.airflow_state import CONSUMER, assign, seen
+from airflow_jobmon.doctor.result import CheckState
+from tests.support.airflow_state import CONSUMER, assign, run_airflow_checks
 
 
-def test_an_airflow_that_delivers(metadata, consumer, process):
+def test_everything_is_ok_in_an_airflow_that_delivers(metadata, consumer, process):
     consumer()
     process("SchedulerJob")
     assign(metadata, process("TriggererJob"))
-    found = seen()
-    assert {name: diagnosis.state for name, diagnosis in found.items() if diagnosis.state is not State.OK} == {}
+    found = run_airflow_checks()
+    assert {name: result.state for name, result in found.items() if result.state is not CheckState.OK} == {}
     assert CONSUMER in found["alerts dag"].seen
-    assert "1 of 1000 places taken" in found["triggerer capacity"].seen
+    assert "1 of 1000 slots used" in found["triggerer capacity"].seen
 
 
-def test_an_airflow_without_any_of_it(metadata):
-    found = seen()
-    assert found["airflow database"].state is State.OK
-    assert found["alerts dag"].state is State.WRONG
+def test_an_airflow_without_dag_scheduler_and_triggerer(metadata):
+    found = run_airflow_checks()
+    assert found["airflow database"].state is CheckState.OK
+    assert found["alerts dag"].state is CheckState.WRONG
     assert "no DAG is scheduled on the alerts asset" in found["alerts dag"].seen
     assert "dags/jobmon_alerts.py" in found["alerts dag"].advice
     assert found["scheduler"].seen.startswith("no scheduler is alive")
     assert found["triggerer"].seen.startswith("no triggerer is alive")
-    assert found["watching trigger"].state is State.WRONG
+    assert found["watching trigger"].state is CheckState.WRONG
 
 
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        pytest.param({"seconds_ago": 300}, "gave its last sign of life 5 min", id="silent for five minutes"),
+        pytest.param({"seconds_ago": 300}, "sent its last heartbeat 5 min", id="silent for five minutes"),
         pytest.param({"state": "failed"}, "ended", id="ended"),
     ],
 )
-def test_a_triggerer_that_is_dead(metadata, consumer, process, how, said):
+def test_a_dead_triggerer(metadata, consumer, process, how, said):
     from airflow.utils.net import get_hostname
 
     consumer()
     dead = process("TriggererJob", **how)
     assign(metadata, dead)
-    found = seen()
-    assert found["triggerer"].state is State.WRONG
+    found = run_airflow_checks()
+    assert found["triggerer"].state is CheckState.WRONG
     assert found["triggerer"].seen.startswith(f"no triggerer is alive (the last, on {get_hostname()}, {said} ")
     assert (
         found["watching trigger"].seen
@@ -56,26 +56,29 @@ def test_a_triggerer_that_is_dead(metadata, consumer, process, how, said):
     )
 
 
-def test_no_triggerer_was_ever_started(consumer):
+def test_a_triggerer_that_was_never_started(consumer):
     consumer()
-    assert seen()["watching trigger"].seen == "the trigger of the alerts asset waits for a triggerer, and none is alive"
+    assert (
+        run_airflow_checks()["watching trigger"].seen
+        == "the trigger of the alerts asset waits for a triggerer, and none is alive"
+    )
 
 
-def test_a_trigger_that_a_triggerer_has_yet_to_take(consumer, process):
+def test_a_new_trigger_that_waits_for_a_triggerer_is_a_warning(consumer, process):
     consumer()
     process("TriggererJob")
-    assert seen()["watching trigger"].state is State.WARNING
+    assert run_airflow_checks()["watching trigger"].state is CheckState.WARNING
 
 
 @pytest.fixture
 def small_triggerer(monkeypatch, process) -> int:
-    """A triggerer with ten places."""
+    """A triggerer with ten slots."""
     monkeypatch.setenv("AIRFLOW__TRIGGERER__CAPACITY", "10")
     return process("TriggererJob")
 
 
 def defer(metadata: Callable[..., Any], count: int, triggerer: int | None) -> None:
-    """So many other triggers, as deferred sensors have them."""
+    """Add `count` other triggers, such as those of deferred sensors."""
     from airflow.models import Trigger
 
     def add(session: Any) -> None:
@@ -87,7 +90,7 @@ def defer(metadata: Callable[..., Any], count: int, triggerer: int | None) -> No
     metadata(add)
 
 
-def test_a_full_triggerer_starves_the_watcher(metadata, consumer, small_triggerer):
+def test_a_full_triggerer_without_the_watcher_is_wrong(metadata, consumer, small_triggerer):
     from airflow.models import Trigger
     from sqlalchemy import update
 
@@ -96,21 +99,19 @@ def test_a_full_triggerer_starves_the_watcher(metadata, consumer, small_triggere
     assign(metadata, small_triggerer, capacity=10)
     old = datetime.now(UTC) - timedelta(minutes=5)
     metadata(lambda session: session.execute(update(Trigger).values(created_date=old)))
-    found = seen()
-    assert found["triggerer capacity"].state is State.WRONG
-    assert "10 of 10 places taken (1 x [triggerer] capacity 10), 1 waiting for one" in found["triggerer capacity"].seen
-    assert found["watching trigger"].state is State.WRONG
-    assert "waits for a place" in found["watching trigger"].seen
+    found = run_airflow_checks()
+    assert found["triggerer capacity"].state is CheckState.WRONG
+    assert "10 of 10 slots used (1 x [triggerer] capacity 10), 1 triggers waiting" in found["triggerer capacity"].seen
+    assert found["watching trigger"].state is CheckState.WRONG
+    assert "waits for a slot" in found["watching trigger"].seen
 
 
-@pytest.mark.parametrize(("others", "state"), [(7, State.OK), (8, State.WARNING), (9, State.WARNING)])
-def test_a_triggerer_that_fills_up_is_a_warning_while_the_watcher_has_its_place(
-    metadata, consumer, small_triggerer, others, state
-):
+@pytest.mark.parametrize(("others", "state"), [(7, CheckState.OK), (8, CheckState.WARNING), (9, CheckState.WARNING)])
+def test_a_nearly_full_triggerer_with_the_watcher_is_a_warning(metadata, consumer, small_triggerer, others, state):
     consumer()
     assign(metadata, small_triggerer, capacity=10)
     defer(metadata, others, small_triggerer)
-    assert seen()["triggerer capacity"].state is state
+    assert run_airflow_checks()["triggerer capacity"].state is state
 
 
 # Without Airflow's database
@@ -118,22 +119,22 @@ def test_a_triggerer_that_fills_up_is_a_warning_while_the_watcher_has_its_place(
 
 @pytest.fixture
 def airflow_at(airflow_home: Path) -> Iterator[Callable[[str], None]]:
-    """Points Airflow's ORM at another metadata database, and back afterwards."""
+    """Point Airflow's ORM at another metadata database, and back after the test."""
     from airflow import settings
 
     with pytest.MonkeyPatch.context() as environment:
 
         def point(url: str) -> None:
             environment.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", url)
-            again()
+            reconfigure()
 
-        def again() -> None:
+        def reconfigure() -> None:
             settings.dispose_orm()
             settings.configure_vars()
             settings.configure_orm()
 
         yield point
-    again()
+    reconfigure()
 
 
 @pytest.mark.parametrize(
@@ -144,11 +145,11 @@ def airflow_at(airflow_home: Path) -> Iterator[Callable[[str], None]]:
         pytest.param("postgresql+psycopg2://airflow:hunter2@127.0.0.1:1/airflow", "refused", id="server down"),
     ],
 )
-def test_without_airflows_database_its_side_is_not_checked(airflow_at, tmp_path, url, expected):
+def test_without_airflows_database_airflow_is_not_checked(airflow_at, tmp_path, url, expected):
     (tmp_path / "empty.db").touch()
     airflow_at(url.replace("{tmp}", str(tmp_path)))
-    found = seen()
-    assert {diagnosis.state for diagnosis in found.values()} == {State.NOT_CHECKED}
+    found = run_airflow_checks()
+    assert {result.state for result in found.values()} == {CheckState.NOT_CHECKED}
     assert expected in found["airflow database"].seen
     assert "hunter2" not in str(found)
     assert "the API server runs" in found["airflow database"].advice

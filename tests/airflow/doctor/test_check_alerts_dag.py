@@ -1,4 +1,4 @@
-"""The doctor on the DAGs that the alerts asset wakes, against a real metadata database."""
+"""The doctor's checks of the DAGs on the alerts asset, against a real metadata database."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from airflow.sdk import Asset
 
 from airflow_jobmon.assets import jobmon_alerts_asset
-from airflow_jobmon.doctor.result import State
-from tests.support.airflow_state import CONSUMER, seen
+from airflow_jobmon.doctor.result import CheckState
+from tests.support.airflow_state import CONSUMER, run_airflow_checks
 
 
 @pytest.mark.parametrize(
@@ -22,29 +22,29 @@ from tests.support.airflow_state import CONSUMER, seen
         pytest.param(jobmon_alerts_asset | Asset("another"), id="this asset or another"),
     ],
 )
-def test_a_dag_is_found_by_the_asset_however_it_names_it(consumer, schedule):
+def test_a_dag_on_the_alerts_asset_is_found(consumer, schedule):
     consumer(schedule)
-    assert seen()["alerts dag"].state is State.OK
+    assert run_airflow_checks()["alerts dag"].state is CheckState.OK
 
 
-def test_a_dag_on_another_asset_is_no_consumer(consumer):
+def test_a_dag_on_another_asset_is_not_a_consumer(consumer):
     consumer(Asset("another"))
-    assert "no DAG is scheduled" in seen()["alerts dag"].seen
+    assert "no DAG is scheduled" in run_airflow_checks()["alerts dag"].seen
 
 
-def test_a_paused_dag_has_no_watcher(consumer):
+def test_a_paused_dag_is_wrong_and_has_no_trigger(consumer):
     consumer(paused=True)
-    found = seen()
-    assert found[f"alerts dag {CONSUMER}"].state is State.WRONG
+    found = run_airflow_checks()
+    assert found[f"alerts dag {CONSUMER}"].state is CheckState.WRONG
     assert "is paused" in found[f"alerts dag {CONSUMER}"].seen
     assert f"airflow dags unpause {CONSUMER}" in found[f"alerts dag {CONSUMER}"].advice
     assert "the alerts asset has no trigger" in found["watching trigger"].seen
 
 
-def test_one_consumer_that_is_ready_is_enough(consumer):
+def test_one_unpaused_consumer_is_enough(consumer):
     consumer(paused=True)
     consumer(dag_id="another")
-    assert seen()["alerts dag"].seen == "another is woken by the alerts asset"
+    assert run_airflow_checks()["alerts dag"].seen == "another is triggered by the alerts asset"
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,11 @@ def test_one_consumer_that_is_ready_is_enough(consumer):
         pytest.param({"has_import_errors": True}, "has an import error", id="an import error"),
     ],
 )
-def test_a_dag_that_cannot_be_woken(consumer, change_dag, values, expected):
+def test_a_dag_that_cannot_be_triggered(consumer, change_dag, values, expected):
     consumer()
     change_dag(**values)
-    found = seen()[f"alerts dag {CONSUMER}"]
-    assert found.state is State.WRONG
+    found = run_airflow_checks()[f"alerts dag {CONSUMER}"]
+    assert found.state is CheckState.WRONG
     assert expected in found.seen
 
 
@@ -81,8 +81,10 @@ def test_an_import_error_is_quoted(metadata, consumer, change_dag, known):
         stacktrace="Traceback:\n  from airflow_jobmon import operators\nImportError: cannot import name 'Deliver'\n",
     )
     metadata(lambda session: session.add(error))
-    found = next(diagnosis for name, diagnosis in seen().items() if name in {"alerts dag", f"alerts dag {CONSUMER}"})
-    assert found.state is State.WRONG
+    found = next(
+        result for name, result in run_airflow_checks().items() if name in {"alerts dag", f"alerts dag {CONSUMER}"}
+    )
+    assert found.state is CheckState.WRONG
     assert "jobmon_alerts.py: ImportError: cannot import name 'Deliver'" in found.seen
 
 
@@ -108,6 +110,6 @@ def test_the_newest_run_of_the_dag(metadata, consumer, state, minutes, expected)
         session.add(run)
 
     metadata(add)
-    found = next(diagnosis for name, diagnosis in seen().items() if name.startswith("alerts dag runs"))
-    assert found.state is (State.WARNING if expected else State.OK)
+    found = next(result for name, result in run_airflow_checks().items() if name.startswith("alerts dag runs"))
+    assert found.state is (CheckState.WARNING if expected else CheckState.OK)
     assert expected is None or expected in found.seen

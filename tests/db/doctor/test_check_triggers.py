@@ -1,4 +1,4 @@
-"""The doctor on what notes failed runs: triggers, replication, prepared transactions, the notification queue."""
+"""The doctor's checks of triggers, their function, replication and prepared transactions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from airflow_jobmon.doctor import check_jobs_log, check_server, check_triggers
-from airflow_jobmon.doctor.result import State
+from airflow_jobmon.doctor.result import CheckState
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
-from tests.support.doctor_checks import examined, reached
+from tests.support.doctor_checks import installation_at, run_database_checks
 from tests.support.logged_runs import log_run
 from tests.support.trigger_events import noted
 
@@ -39,10 +39,10 @@ INSERT, UPDATE = "airflow_jobmon_failed_insert", "airflow_jobmon_failed_update"
         ),
     ],
 )
-def test_a_trigger_that_does_not_fire(conn, database, change, seen):
+def test_an_inactive_trigger_is_wrong_with_a_working_advice(conn, database, change, seen):
     conn.execute(change)
-    trigger = examined(database).only("trigger")
-    assert trigger.state is State.WRONG
+    trigger = run_database_checks(database).only("trigger")
+    assert trigger.state is CheckState.WRONG
     assert seen in trigger.seen
     if "ALTER TABLE" in trigger.advice:
         for name in (INSERT, UPDATE):
@@ -51,19 +51,19 @@ def test_a_trigger_that_does_not_fire(conn, database, change, seen):
         migrate(conn, Settings())
     log_run(conn, "load", "failed")
     assert len(noted(conn)) == 1
-    assert examined(database).only("trigger").state is State.OK
+    assert run_database_checks(database).only("trigger").state is CheckState.OK
 
 
-def test_a_trigger_that_always_fires_is_fine(conn, database):
+def test_an_always_firing_trigger_is_ok(conn, database):
     conn.execute(f"ALTER TABLE public.jobs_log ENABLE ALWAYS TRIGGER {INSERT}")
-    assert examined(database).only("trigger").state is State.OK
+    assert run_database_checks(database).only("trigger").state is CheckState.OK
 
 
-def test_a_trigger_of_the_same_name_that_is_not_ours(conn, database):
+def test_a_trigger_of_the_same_name_that_is_not_ours_is_missing(conn, database):
     conn.execute(f"DROP TRIGGER {INSERT} ON public.jobs_log")
     conn.execute("CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
     conn.execute(f"CREATE TRIGGER {INSERT} AFTER INSERT ON public.jobs_log EXECUTE FUNCTION public.nothing()")
-    assert "is missing" in examined(database).only("trigger").seen
+    assert "is missing" in run_database_checks(database).only("trigger").seen
 
 
 @pytest.fixture
@@ -83,15 +83,15 @@ def partitioned(empty_database: str) -> Iterator[psycopg.Connection]:
         yield conn
 
 
-def test_a_partitioned_log_is_fine(partitioned, empty_database):
-    seen = examined(empty_database)
-    assert seen.bad() == {"watchers", "channels", "prepared transactions"}
+def test_a_partitioned_log_is_ok(partitioned, empty_database):
+    seen = run_database_checks(empty_database)
+    assert seen.not_ok() == {"watchers", "channels", "prepared transactions"}
 
 
-def test_a_trigger_that_is_disabled_on_one_partition(partitioned, empty_database):
+def test_a_trigger_disabled_on_one_partition_is_wrong(partitioned, empty_database):
     partitioned.execute(f"ALTER TABLE public.runs_now DISABLE TRIGGER {INSERT}")
-    trigger = examined(empty_database).only("trigger")
-    assert trigger.state is State.WRONG
+    trigger = run_database_checks(empty_database).only("trigger")
+    assert trigger.state is CheckState.WRONG
     assert f"is disabled: {INSERT} on public.runs_now;" in trigger.seen
 
 
@@ -110,67 +110,67 @@ def test_a_trigger_that_is_disabled_on_one_partition(partitioned, empty_database
         ),
     ],
 )
-def test_a_function_whose_owner_lost_its_rights(conn, database, change, seen):
+def test_a_function_whose_owner_lost_a_privilege_is_wrong(conn, database, change, seen):
     with conn.transaction():
         conn.execute("CREATE ROLE noter")
         conn.execute("GRANT CREATE, USAGE ON SCHEMA airflow_jobmon TO noter")
         conn.execute("GRANT INSERT ON airflow_jobmon.events TO noter")
         conn.execute("ALTER FUNCTION airflow_jobmon.note_failed_run OWNER TO noter")
     try:
-        assert examined(database).only("trigger function").state is State.OK
+        assert run_database_checks(database).only("trigger function").state is CheckState.OK
         conn.execute(change)
-        function = examined(database).only("trigger function")
-        assert function.state is State.WRONG
+        function = run_database_checks(database).only("trigger function")
+        assert function.state is CheckState.WRONG
         assert f"as role 'noter', which lacks {'the ' if seen.startswith('function') else ''}{seen}" in function.seen
     finally:
         conn.execute("REASSIGN OWNED BY noter TO postgres; DROP OWNED BY noter; DROP ROLE noter")
 
 
-def test_a_function_that_acts_as_whoever_logs_a_run(conn, database):
+def test_a_function_with_security_invoker_is_wrong(conn, database):
     conn.execute("ALTER FUNCTION airflow_jobmon.note_failed_run SECURITY INVOKER")
-    function = examined(database).only("trigger function")
-    assert function.state is State.WRONG
+    function = run_database_checks(database).only("trigger function")
+    assert function.state is CheckState.WRONG
     assert "SECURITY INVOKER" in function.seen
 
 
-def test_a_function_that_is_gone(conn, database):
+def test_a_missing_function_is_wrong(conn, database):
     conn.execute("DROP FUNCTION airflow_jobmon.note_failed_run CASCADE")
-    seen = examined(database)
-    assert "is gone" in seen.only("trigger function").seen
+    seen = run_database_checks(database)
+    assert "is missing" in seen.only("trigger function").seen
     assert "is missing" in seen.only("trigger").seen
 
 
-def test_sessions_that_are_replicas_by_default(conn, database):
+def test_replica_sessions_are_wrong(conn, database):
     dbname = conn.info.dbname
     conn.execute(f"ALTER DATABASE {dbname} SET session_replication_role = 'replica'")
     with connect(database) as job:
         log_run(job, "load", "failed")
     assert noted(conn) == []
-    replication = examined(database).only("replication")
-    assert replication.state is State.WRONG
-    assert f"session_replication_role is replica for everybody in database {dbname}" in replication.seen
+    replication = run_database_checks(database).only("replication")
+    assert replication.state is CheckState.WRONG
+    assert f"session_replication_role is replica for every role in database {dbname}" in replication.seen
 
 
 # Two-phase commit
 
 
-def test_a_server_that_prepares_transactions_is_a_warning_until_some_are(conn, database):
-    found = examined(database).only("prepared transactions")
-    assert found.state is State.WARNING
+def test_two_phase_commit_is_a_warning_and_wrong_once_it_is_used(conn, database):
+    found = run_database_checks(database).only("prepared transactions")
+    assert found.state is CheckState.WARNING
     assert "max_prepared_transactions is 20" in found.seen
     prepare(conn, "fresh", "SELECT 1")
     try:
-        found = examined(database).only("prepared transactions")
-        assert found.state is State.WRONG
-        assert "some are prepared at this moment" in found.seen
+        found = run_database_checks(database).only("prepared transactions")
+        assert found.state is CheckState.WRONG
+        assert "some transactions are prepared right now" in found.seen
     finally:
         conn.execute("ROLLBACK PREPARED 'fresh'")
 
 
-def test_notify_switched_off_for_the_database(conn, database):
+def test_notify_off_for_the_database_is_ok(conn, database):
     conn.execute(f"ALTER DATABASE {conn.info.dbname} SET airflow_jobmon.notify = off")
-    found = examined(database).only("prepared transactions")
-    assert found.state is State.OK
+    found = run_database_checks(database).only("prepared transactions")
+    assert found.state is CheckState.OK
     with connect(database) as job:
         with job.transaction():
             job.execute("INSERT INTO public.jobs_log (job_name, status) VALUES ('load', 'failed')")
@@ -179,17 +179,17 @@ def test_notify_switched_off_for_the_database(conn, database):
     assert [name for name, _ in noted(conn)] == ["load"]
 
 
-def test_notify_switched_off_for_the_roles_that_prepare(conn, database):
+def test_notify_off_for_the_roles_that_prepare_is_a_warning(conn, database):
     conn.execute("CREATE ROLE preparing")
     conn.execute("ALTER ROLE preparing SET airflow_jobmon.notify = 'off'")
     prepare(conn, "theirs", "SELECT 1")
     try:
-        found = examined(database).only("prepared transactions")
+        found = run_database_checks(database).only("prepared transactions")
     finally:
         conn.execute("ROLLBACK PREPARED 'theirs'")
         conn.execute("DROP ROLE preparing")
-    assert found.state is State.WARNING
-    assert "(it is for preparing)" in found.seen
+    assert found.state is CheckState.WARNING
+    assert "(it is off for preparing)" in found.seen
 
 
 @pytest.mark.parametrize(
@@ -197,20 +197,22 @@ def test_notify_switched_off_for_the_roles_that_prepare(conn, database):
     [
         pytest.param(
             "INSERT INTO public.jobs_log (job_name) VALUES ('load')",
-            State.WRONG,
+            CheckState.WRONG,
             "holds locks on the job log",
             id="in the way",
         ),
-        pytest.param("CREATE TABLE public.theirs ()", State.WARNING, "keeps vacuum from cleaning up", id="elsewhere"),
+        pytest.param(
+            "CREATE TABLE public.theirs ()", CheckState.WARNING, "keeps vacuum from cleaning up", id="elsewhere"
+        ),
     ],
 )
-def test_a_prepared_transaction_that_never_ended(conn, database, postgres, statement, state, seen):
+def test_an_orphaned_prepared_transaction(conn, database, postgres, statement, state, seen):
     prepare(conn, "it's lost", statement)
     try:
-        with reached(database) as patient:
+        with installation_at(database) as installation:
             for check in (check_server.connection, check_jobs_log.job_log):
-                list(check(patient))
-            orphan, _ = check_triggers.prepared_transactions(patient, orphaned_after=timedelta(0))
+                list(check(installation))
+            orphan, _ = check_triggers.prepared_transactions(installation, orphaned_after=timedelta(0))
     finally:
         conn.execute("ROLLBACK PREPARED 'it''s lost'")
     assert orphan.state is state

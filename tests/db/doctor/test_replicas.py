@@ -1,4 +1,4 @@
-"""The doctor on a standby, on a subscriber of logical replication, and on a notification queue that fills up."""
+"""The doctor on a standby, on a subscriber of logical replication, and with a full notification queue."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from airflow_jobmon.doctor.result import State
+from airflow_jobmon.doctor.result import CheckState
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
-from tests.support.doctor_checks import examined
+from tests.support.doctor_checks import run_database_checks
 from tests.support.logged_runs import log_run
 from tests.support.postgres_server import Postgres, temporary_postgres
 from tests.support.replicas import standby, subscription
@@ -35,24 +35,24 @@ def server() -> Iterator[Postgres]:
         yield started
 
 
-def test_a_server_that_prepares_nothing_is_fine(server):
-    seen = examined(server.conninfo("main"))
-    assert seen.bad() == {"watchers", "channels"}
-    assert seen.only("prepared transactions").seen == "the server allows none"
+def test_a_server_without_prepared_transactions_is_ok(server):
+    seen = run_database_checks(server.conninfo("main"))
+    assert seen.not_ok() == {"watchers", "channels"}
+    assert seen.only("prepared transactions").seen == "the server does not allow prepared transactions"
 
 
-def test_a_standby_can_be_read_and_not_watched(server):
+def test_a_standby_is_wrong(server):
     with standby(server) as copy:
-        seen = examined(copy.conninfo("main"))
-    assert seen.bad() == {"server", "listen", "watchers", "channels"}
-    assert seen.only("server").state is State.WRONG
+        seen = run_database_checks(copy.conninfo("main"))
+    assert seen.not_ok() == {"server", "listen", "watchers", "channels"}
+    assert seen.only("server").state is CheckState.WRONG
     assert f"127.0.0.1:{copy.port} is a standby" in seen.only("server").seen
     assert "primary" in seen.only("server").advice
     assert "cannot execute LISTEN during recovery" in seen.only("listen").seen
-    assert seen.only("trigger").state is State.OK
+    assert seen.only("trigger").state is CheckState.OK
 
 
-def test_rows_that_replication_brings_need_a_trigger_that_always_fires(server):
+def test_replicated_rows_need_a_trigger_that_always_fires(server):
     main, other = server.conninfo("main"), server.conninfo("other")
     with connect(main) as job, connect(other) as conn, subscription(server, "main", "other", "public.jobs_log"):
 
@@ -63,18 +63,21 @@ def test_rows_that_replication_brings_need_a_trigger_that_always_fires(server):
 
         fail("first")
         assert noted(conn) == []
-        replication = examined(other).only("replication")
-        assert replication.state is State.WRONG
+        replication = run_database_checks(other).only("replication")
+        assert replication.state is CheckState.WRONG
         assert "subscription jobs writes to public.jobs_log by logical replication" in replication.seen
-        assert examined(main).only("replication").state is State.OK
+        assert run_database_checks(main).only("replication").state is CheckState.OK
 
         conn.execute(replication.advice)
         fail("second")
         assert [name for name, _ in noted(conn)] == ["second"]
-        assert examined(other).only("replication").seen == "fed by replication, and the triggers fire for it"
+        assert (
+            run_database_checks(other).only("replication").seen
+            == "the job log is replicated from elsewhere, and the triggers fire for it"
+        )
 
 
-def test_a_notification_queue_that_nobody_empties(server):
+def test_a_notification_queue_that_fills_up(server):
     main = server.conninfo("main")
     with connect(main) as conn, psycopg.connect(main, application_name="sleepy") as sleepy:
         if conn.info.server_version < 170000:
@@ -85,20 +88,20 @@ def test_a_notification_queue_that_nobody_empties(server):
         seen = []
         for fill in (10, 40):
             notify(conn, fill)
-            seen.append(examined(main))
-        assert {found.only("listen").state for found in seen} == {State.OK}
+            seen.append(run_database_checks(main))
+        assert {found.only("listen").state for found in seen} == {CheckState.OK}
         with pytest.raises(psycopg.errors.ProgramLimitExceeded):
             notify(conn, 100)
-        full = examined(main)
+        full = run_database_checks(main)
         sleepy.rollback()
     queue = [found.only("notification queue") for found in seen]
-    assert [found.state for found in queue] == [State.WARNING, State.WRONG]
-    assert "the triggers have stopped to notify" in queue[1].seen
+    assert [found.state for found in queue] == [CheckState.WARNING, CheckState.WRONG]
+    assert "the triggers have stopped notifying" in queue[1].seen
     assert "sleepy" in queue[1].advice
     assert "too many notifications in the NOTIFY queue" in full.only("listen").seen
 
 
 def notify(conn: psycopg.Connection, times: int) -> None:
-    """So many notifications of a page each."""
+    """Send `times` notifications of one page each."""
     for number in range(times):
         conn.execute("SELECT pg_notify('filler', %s)", [f"{number:07000}"])

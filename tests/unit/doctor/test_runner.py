@@ -1,39 +1,49 @@
-"""The doctor's checks are made each on its own: one that fails or hangs costs no other."""
+"""The doctor runs each check on its own: one that fails or hangs does not affect the others."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from airflow_jobmon.doctor.checks import AIRFLOW, DATABASE
-from airflow_jobmon.doctor.installation import Patient
-from airflow_jobmon.doctor.result import Diagnosis, State, explained, not_checked, ok, reason, warning, wrong
-from airflow_jobmon.doctor.runner import Check, Need, Result, Round, make, softened
+from airflow_jobmon.doctor.checks import AIRFLOW_CHECKS, DATABASE_CHECKS, Check, Need
+from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.result import (
+    CheckResult,
+    CheckState,
+    error_text,
+    from_error,
+    not_checked,
+    ok,
+    warning,
+    wrong,
+)
+from airflow_jobmon.doctor.runner import CheckThread, downgrade_wrong, run_check
 from airflow_jobmon.errors import ConnectionProblem
 from airflow_jobmon.settings import Settings
 
 
 @pytest.fixture
-def patient() -> Patient:
-    return Patient("jobmon_default", Settings())
+def installation() -> Installation:
+    return Installation("jobmon_default", Settings())
 
 
-def fine(_: Patient) -> list[Diagnosis]:
+def fine(_: Installation) -> list[CheckResult]:
     return [ok("fine")]
 
 
-def silent(seconds: float) -> Diagnosis:
-    return wrong(f"silent for {seconds:.1f} s", "wait")
+def timed_out(seconds: float) -> CheckResult:
+    return wrong(f"timed out after {seconds:.1f} s", "wait")
 
 
 def raising(error: Exception):
-    def look(_: Patient) -> list[Diagnosis]:
+    def check(_: Installation) -> list[CheckResult]:
         raise error
 
-    return look
+    return check
 
 
 @pytest.mark.parametrize(
@@ -48,7 +58,7 @@ def raising(error: Exception):
         pytest.param(ConnectionProblem("no advice"), "no advice", "correct that", id="ours, without advice"),
         pytest.param(KeyError("x"), "could not be checked: KeyError: 'x'", "repair", id="a mistake"),
         pytest.param(ValueError("one\ntwo"), "could not be checked: ValueError: one", "repair", id="several lines"),
-        pytest.param(RuntimeError(), "could not be checked: RuntimeError", "repair", id="no words"),
+        pytest.param(RuntimeError(), "could not be checked: RuntimeError", "repair", id="no text"),
         pytest.param(
             psycopg.OperationalError("gone\nagain"), "could not be checked: gone", "repair", id="the driver's"
         ),
@@ -60,75 +70,79 @@ def raising(error: Exception):
         ),
     ],
 )
-def test_a_check_that_raises_is_wrong_in_one_line(patient, error, seen, advice):
-    [result] = make(Check("it", raising(error)), patient)
-    assert result.diagnosis.state is State.WRONG
-    assert seen in result.diagnosis.seen
-    assert advice in result.diagnosis.advice
+def test_a_check_that_raises_is_wrong_in_one_line(installation, error, seen, advice):
+    [result] = run_check(Check("it", raising(error)), installation)
+    assert result.state is CheckState.WRONG
+    assert seen in result.seen
+    assert advice in result.advice
 
 
-def test_a_check_that_raises_half_way_through_says_so(patient):
-    def look(_: Patient):
+def test_a_check_that_raises_after_its_first_result_is_wrong(installation):
+    def check(_: Installation):
         yield ok("the first half")
         raise ValueError("broken")
 
-    assert [result.diagnosis.state for result in make(Check("it", look), patient)] == [State.WRONG]
+    assert [result.state for result in run_check(Check("it", check), installation)] == [CheckState.WRONG]
 
 
-def test_the_checks_after_one_that_raises_are_made(patient):
+def test_the_checks_after_one_that_raises_are_run(installation):
     checks = [Check("bad", raising(ValueError("bad"))), Check("good", fine)]
-    made = Round(checks, patient, silent=silent)
-    made.start()
-    assert [result.diagnosis.state for result in made.results(60, 0)] == [State.WRONG, State.OK]
+    thread = CheckThread(checks, installation, timed_out=timed_out)
+    thread.start()
+    assert [result.state for result in thread.results(60, 0)] == [CheckState.WRONG, CheckState.OK]
 
 
 @pytest.mark.parametrize("need", [need for need in Need if need is not Need.NOTHING])
-def test_a_check_whose_ground_was_not_reached_is_not_made(patient, need):
-    [result] = make(Check("it", raising(AssertionError("it was made")), need), patient)
-    assert result.diagnosis == not_checked(need.value)
+def test_a_check_whose_need_is_not_met_is_not_run(installation, need):
+    [result] = run_check(Check("it", raising(AssertionError("it was run")), need), installation)
+    assert result == replace(not_checked(need.value), check="it")
 
 
-def test_a_check_that_hangs_is_left_behind(patient):
+def test_a_check_that_hangs_is_abandoned(installation):
     release = threading.Event()
 
-    def hang(_: Patient) -> list[Diagnosis]:
+    def hang(_: Installation) -> list[CheckResult]:
         release.wait(30)
         return []
 
-    made = Round([Check("first", fine), Check("hanging", hang), Check("last", fine)], patient, silent=silent)
-    made.start()
-    results = made.results(0.5, 1)
+    thread = CheckThread(
+        [Check("first", fine), Check("hanging", hang), Check("last", fine)], installation, timed_out=timed_out
+    )
+    thread.start()
+    results = thread.results(0.5, 1)
     release.set()
     assert results == [
-        Result("first", ok("fine")),
-        Result("hanging", wrong("silent for 1.5 s", "wait")),
-        Result("last", not_checked("'hanging' did not end")),
+        replace(ok("fine"), check="first"),
+        replace(wrong("timed out after 1.5 s", "wait"), check="hanging"),
+        replace(not_checked("'hanging' did not finish"), check="last"),
     ]
-    made.join(60)
+    thread.join(60)
 
 
-def test_what_is_wrong_in_airflow_is_a_warning_while_somebody_delivers_without_it():
+def test_wrong_results_of_airflow_are_warnings_while_other_processes_deliver():
     results = [
-        Result("dag", wrong("none", "add one")),
-        Result("room", warning("full", "more")),
-        Result("up", ok("yes")),
+        replace(wrong("none", "add one"), check="dag"),
+        replace(warning("full", "more"), check="capacity"),
+        replace(ok("yes"), check="scheduler"),
     ]
-    assert softened(results, []) == results
-    dag, *others = softened(results, ["listen on a", "listen on b"])
+    assert downgrade_wrong(results, []) == results
+    dag, *others = downgrade_wrong(results, ["listen on a", "listen on b"])
     assert others == results[1:]
-    assert dag.diagnosis.state is State.WARNING
-    assert dag.diagnosis.seen == "none (alerts are delivered meanwhile by listen on a and listen on b)"
+    assert dag.state is CheckState.WARNING
+    assert dag.seen == "none (meanwhile, alerts are delivered by listen on a and listen on b)"
 
 
-def test_an_error_of_ours_gives_its_last_part_as_advice():
-    assert explained(ConnectionProblem("a; b; c")) == wrong("a; b", "c")
+def test_the_last_part_of_our_errors_is_the_advice():
+    assert from_error(ConnectionProblem("a; b; c")) == wrong("a; b", "c")
 
 
-def test_a_reason_is_cut():
-    assert len(reason(ValueError("x" * 5000))) == 300
+def test_an_error_text_is_cut():
+    assert len(error_text(ValueError("x" * 5000))) == 300
 
 
-@pytest.mark.parametrize("check", [check.name for check in (*DATABASE, *AIRFLOW) if check.name != "airflow database"])
-def test_what_every_check_means_is_written_down(check):
+@pytest.mark.parametrize(
+    "check", [check.name for check in (*DATABASE_CHECKS, *AIRFLOW_CHECKS) if check.name != "airflow database"]
+)
+def test_every_check_is_documented(check):
     text = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text()
     assert f"`{check}`" in text or f"`{check} NAME`" in text
