@@ -42,7 +42,7 @@ def test_every_module_it_names_can_be_imported(kind):
 @pytest.mark.parametrize(
     "path", [*INFO["notifications"], *INFO["extra-links"], INFO["connection-types"][0]["hook-class-name"], *INFO["cli"]]
 )
-def test_every_object_it_names_is_there(path):
+def test_every_object_it_names_exists(path):
     module, _, name = path.rpartition(".")
     assert getattr(importlib.import_module(module), name).__name__ == name
 
@@ -62,7 +62,7 @@ def test_the_plugin_is_registered_once_and_as_a_plugin():
     assert "plugins" not in INFO
 
 
-def test_asset_uris_of_ours_need_no_normalizing():
+def test_our_asset_uris_need_no_normalization():
     from airflow.sdk import Asset
 
     assert Asset(name="jobmon:run:a", uri="x-jobmon://run/a%20b").uri == "x-jobmon://run/a%20b"

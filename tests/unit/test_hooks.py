@@ -38,7 +38,7 @@ def test_the_test_button_says_whether_the_key_works(answer, good, says):
         assert (request.method, request.path) == ("GET", "/domains")
 
 
-def test_the_test_button_says_that_nobody_answers():
+def test_the_test_button_says_that_the_server_does_not_respond():
     worked, text = hook(host=f"http://127.0.0.1:{free_port()}", password="re_1").test_connection()
     assert not worked
     assert "connection refused" in text

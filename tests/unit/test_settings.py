@@ -12,7 +12,7 @@ from airflow_jobmon.settings import OPTIONS, Settings, read_settings
 DECLARED = get_provider_info()["config"]["jobmon"]["options"]
 
 
-def test_every_option_that_is_read_is_declared_to_airflow_and_the_other_way_round():
+def test_the_options_read_are_exactly_those_declared_to_airflow():
     assert set(DECLARED) == set(OPTIONS)
 
 
@@ -33,7 +33,7 @@ def test_an_option_that_does_nothing_yet_says_so():
     assert DECLARED["heartbeat_conn_id"]["description"].startswith("Reserved, not used yet: ")
 
 
-def test_nothing_set_or_set_to_nothing_keeps_the_defaults():
+def test_an_absent_or_empty_option_keeps_its_default():
     assert read_settings({}) == read_settings(dict.fromkeys(OPTIONS)) == read_settings(dict.fromkeys(OPTIONS, " "))
 
 
@@ -94,7 +94,7 @@ def test_an_option_is_read(option, text, value):
         pytest.param("status_words", '{"failed": []}', "failed needs the words", id="no word at all"),
     ],
 )
-def test_a_mistake_is_told_with_its_option_and_the_way_out(option, text, says):
+def test_a_mistake_names_its_option_and_the_remedy(option, text, says):
     with pytest.raises(ConfigurationError) as caught:
         read_settings({option: text})
     message = str(caught.value)

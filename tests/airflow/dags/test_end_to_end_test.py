@@ -54,7 +54,7 @@ def counted(conninfo: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("by", ["edge", ""], ids=["as an edge function", "by SQL"])
-def test_it_passes_and_leaves_nothing_but_a_real_run(run, system, edge, by):
+def test_it_passes_and_leaves_only_a_real_run(run, system, edge, by):
     before = counted(system)
     state, states = run(by)
     assert (state, set(states.values())) == ("success", {"success"})
@@ -65,7 +65,7 @@ def test_it_passes_and_leaves_nothing_but_a_real_run(run, system, edge, by):
         assert conn.execute("SELECT status, records_updated FROM jobs_log").fetchall() == [("success", 1)]
 
 
-def test_a_job_that_fails_fails_it_and_the_test_data_goes(run, system, edge):
+def test_a_failing_job_fails_it_and_removes_the_test_data(run, system, edge):
     with connect(system) as conn:
         sample.bank_answers(conn, answers=False)
     before = counted(system)

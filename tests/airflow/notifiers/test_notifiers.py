@@ -64,7 +64,7 @@ def alert_in(request):
     return alert
 
 
-def test_a_failed_task_is_told_with_its_error_and_its_log(run_dag, server):
+def test_a_failed_task_sends_its_error_and_its_log(run_dag, server):
     run_failing(run_dag, on_failure_callback=JobWebhookNotifier(runbook_url="https://wiki.example.com/etl"))
     (request,) = server.requests
     alert = alert_in(request)
@@ -77,7 +77,7 @@ def test_a_failed_task_is_told_with_its_error_and_its_log(run_dag, server):
     assert ["Task", "load"] in alert["facts"]
 
 
-def test_every_channel_tells_a_failed_task(run_dag, server, mailbox):
+def test_every_channel_sends_a_failed_task(run_dag, server, mailbox):
     notifiers = [JobSlackNotifier(), JobSlackNotifier("slack_bot"), JobResendNotifier(), JobEmailNotifier()]
     run_failing(run_dag, on_failure_callback=notifiers)
     by_path = {request.path: request.json for request in server.requests}
@@ -92,7 +92,7 @@ def test_every_channel_tells_a_failed_task(run_dag, server, mailbox):
         assert "49" not in text.split("boom")[1][:20]
 
 
-def test_a_notifier_used_twice_tells_the_second_error(run_dag, server):
+def test_a_reused_notifier_sends_the_second_error(run_dag, server):
     notifier = JobWebhookNotifier()
     run_failing(run_dag, error="first {{ 1+1 }}", on_failure_callback=notifier)
     run_failing(run_dag, error="second", on_failure_callback=notifier)
@@ -102,14 +102,14 @@ def test_a_notifier_used_twice_tells_the_second_error(run_dag, server):
     ]
 
 
-def test_a_success_is_told_as_one(run_dag, server):
+def test_a_success_is_sent_as_a_success(run_dag, server):
     run_failing(run_dag, error=None, on_success_callback=JobWebhookNotifier(job_name="Nightly load"))
     (request,) = server.requests
     assert request.json["title"] == "✅ Job Succeeded: Nightly load"
     assert alert_in(request)["error"] is None
 
 
-def test_a_task_that_will_be_tried_again_says_so(run_dag, server):
+def test_a_task_that_will_be_retried_says_so(run_dag, server):
     run_failing(run_dag, retries=1, retry_delay=0.01, on_retry_callback=JobWebhookNotifier())
     assert server.requests[0].json["title"] == "⚠️ Job Retrying: etl"
     assert ["Try", "1 of 2"] in alert_in(server.requests[0])["facts"]
@@ -155,7 +155,7 @@ DEADLINE = {
 
 
 @pytest.mark.parametrize("notifier", [JobWebhookNotifier, JobSlackNotifier, JobResendNotifier, JobEmailNotifier])
-async def test_a_missed_deadline_is_told_from_the_triggerer(server, mailbox, notifier):
+async def test_a_missed_deadline_is_sent_from_the_triggerer(server, mailbox, notifier):
     from airflow.triggers.callback import CallbackTrigger
 
     callback = AsyncCallback(notifier, kwargs={"runbook_url": "https://wiki.example.com/etl"})
@@ -174,7 +174,7 @@ async def test_a_missed_deadline_is_told_from_the_triggerer(server, mailbox, not
         assert "Deadline Missed" in server.requests[0].body.decode()
 
 
-async def test_the_triggerers_loop_goes_on_while_a_server_hangs(server):
+async def test_a_hanging_server_does_not_block_the_triggerers_loop(server):
     """The server answers once the loop lets it, which a loop that stands still never would."""
     go_on = threading.Event()
 
@@ -195,7 +195,7 @@ def context_of(error="x"):
     return {"exception": ValueError(error), "run_id": "manual__1", "dag": None}
 
 
-def test_a_temporary_refusal_is_tried_again_with_the_same_bytes_and_key(server):
+def test_a_temporary_refusal_is_retried_with_the_same_bytes_and_key(server):
     server.script = [reply(503), reply(429, "", Retry_After="0")]
     JobWebhookNotifier().notify(context_of())
     assert len(server.requests) == 3
@@ -209,7 +209,7 @@ def test_a_temporary_refusal_is_tried_again_with_the_same_bytes_and_key(server):
         pytest.param(reply(429, "", Retry_After="3600"), 1, DeliveryError, id="a wait no callback can sit out"),
     ],
 )
-def test_a_refusal_that_waiting_does_not_mend_is_raised_at_once_without_secrets(server, answer, attempts, raised):
+def test_a_permanent_refusal_is_raised_at_once_without_secrets(server, answer, attempts, raised):
     server.otherwise = answer
     with pytest.raises(raised) as caught:
         JobWebhookNotifier().notify(context_of())
@@ -217,7 +217,7 @@ def test_a_refusal_that_waiting_does_not_mend_is_raised_at_once_without_secrets(
     assert SECRET not in str(caught.value)
 
 
-def test_who_is_refused_for_now_is_tried_again_alone(mailbox):
+def test_a_recipient_refused_for_now_is_retried_alone(mailbox):
     answers = iter(["451 later", "250 OK"])
     mailbox.recipients = {"b@example.com": next(answers)}
 
@@ -230,14 +230,14 @@ def test_who_is_refused_for_now_is_tried_again_alone(mailbox):
     assert [mail.recipients for mail in mailbox.mails] == [["a@example.com"], ["b@example.com"]]
 
 
-def test_the_callers_words_beat_the_connection(server):
+def test_arguments_override_the_connection(server):
     JobSlackNotifier("slack_bot", channel="C042").notify(context_of())
     assert server.requests[0].json["channel"] == "C042"
     JobResendNotifier(to="x@example.com", from_email="y@example.com").notify(context_of())
     assert (server.requests[1].json["to"], server.requests[1].json["from"]) == (["x@example.com"], "y@example.com")
 
 
-def test_a_webhook_cannot_be_told_another_channel(server):
+def test_a_webhook_does_not_accept_another_channel(server):
     with pytest.raises(ConfigurationError, match=r"channel='#x' needs a connection of type 'slack'"):
         JobSlackNotifier(channel="#x").notify(context_of())
 
@@ -264,12 +264,12 @@ def test_the_channel_behind_a_notifier_carries_its_name(server):
         pytest.param({"deadline": {"deadline_time": "soon"}}, id="a deadline nobody can read"),
     ],
 )
-def test_no_context_is_too_poor_for_an_alert(server, context):
+def test_any_context_makes_an_alert(server, context):
     JobWebhookNotifier().notify(context)
     assert len(server.requests) == 1
 
 
-def test_a_templated_name_stays_as_it_is(server):
+def test_a_template_in_a_name_is_not_rendered(server):
     notifier = JobWebhookNotifier(job_name="{{ dag.dag_id }}")
     notifier(context_of())
     assert alert_in(server.requests[0])["job_name"] == "{{ dag.dag_id }}"

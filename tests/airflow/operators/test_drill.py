@@ -57,7 +57,7 @@ def outcome(dag_run):
 
 
 @pytest.mark.parametrize("drill", ["failure", "missed"])
-def test_the_alert_test_dag_holds_the_drill_that_its_form_asks_for(run_dag, conn, watched, drill):
+def test_the_alert_test_dag_runs_the_drill_chosen_in_its_form(run_dag, conn, watched, drill):
     apply_jobs(conn, [MonitoredJob(name="nightly", schedule="0 2 * * *")], source="test")
     log_run(conn, "nightly")
     state, steps = outcome(run_dag(example("jobmon_alert_test"), run_conf={"drill": drill, "job_name": "nightly"}))
@@ -78,13 +78,13 @@ def test_the_alert_test_dag_holds_the_drill_that_its_form_asks_for(run_dag, conn
         pytest.param({"job_name": "x" * 501}, "is too long", id="endless"),
     ],
 )
-def test_what_the_form_of_the_alert_test_cannot_mean_is_refused(run_dag, conn, jobmon_default, conf, said):
+def test_the_form_of_the_alert_test_refuses_invalid_values(run_dag, conn, jobmon_default, conf, said):
     with pytest.raises((ParamValidationError, ValueError), match=said):
         run_dag(example("jobmon_alert_test"), run_conf=conf)
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.drills").fetchone() == (0,)
 
 
-def test_a_connection_id_that_is_none_is_refused_by_the_form_of_the_end_to_end_test(run_dag, jobmon_default):
+def test_the_form_of_the_end_to_end_test_refuses_an_invalid_connection_id(run_dag, jobmon_default):
     with pytest.raises((ParamValidationError, ValueError), match="does not match"):
         run_dag(example("jobmon_end_to_end_test"), run_conf={"http_conn_id": "no; DROP"})
 
@@ -102,20 +102,20 @@ def test_a_connection_id_that_is_none_is_refused_by_the_form_of_the_end_to_end_t
         pytest.param({"conn_id": "no_such_connection"}, id="no such connection"),
     ],
 )
-def test_what_cannot_be_held_fails_at_once_and_tells_nobody(run_dag, conn, servers, jobmon_default, given):
+def test_a_drill_that_cannot_run_fails_at_once_and_notifies_no_one(run_dag, conn, servers, jobmon_default, given):
     state, steps = hold(run_dag, **given)
     assert (state, steps) == ("failed", {})
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.alerts").fetchone() == (0,)
 
 
-def test_a_dead_channel_fails_the_task_and_its_steps_are_there_to_read(run_dag, conn, watched):
+def test_a_dead_channel_fails_the_task_and_its_steps_are_in_xcom(run_dag, conn, watched):
     watched.slack.otherwise = reply(404, "no_service")
     state, steps = hold(run_dag)
     assert state == "failed"
     assert [name for name, step in steps.items() if not step["ok"]] == ["accepted by slack"]
 
 
-def test_the_report_goes_where_it_is_asked_to(run_dag, conn, watched, monkeypatch):
+def test_the_report_goes_to_the_given_channels(run_dag, conn, watched, monkeypatch):
     state, _ = hold(run_dag, channels=["hook"])
     assert state == "success"
     drill, report = watched.hook.requests
@@ -124,11 +124,11 @@ def test_the_report_goes_where_it_is_asked_to(run_dag, conn, watched, monkeypatc
     assert len(watched.slack.requests) == 1
 
 
-def test_a_report_that_goes_nowhere_fails_the_task(run_dag, conn, watched):
+def test_a_report_that_reaches_no_channel_fails_the_task(run_dag, conn, watched):
     assert hold(run_dag, channels="no_such_channel")[0] == "failed"
 
 
-def test_where_nobody_watches_it_delivers_by_itself_if_asked_to(run_dag, conn, servers, jobmon_default):
+def test_without_a_watcher_it_delivers_by_itself_if_asked(run_dag, conn, servers, jobmon_default):
     state, steps = hold(run_dag, deliver=True)
     assert state == "success"
     assert "evaluated by this drill itself" in steps["picked up by a watcher"]["observed"]

@@ -45,7 +45,7 @@ def installed(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
 
 
-def test_the_health_check_records_tells_and_returns_the_shape(run_dag, conn, jobmon_default, installed, slack):
+def test_the_health_check_records_notifies_and_returns_the_health(run_dag, conn, jobmon_default, installed, slack):
     log_run(conn, "load", status="failed", error_message="disk full")
     log_run(conn, "other")
     state, health = outcome(run_task(run_dag, lambda: JobHealthOperator(task_id="check")), "check")
@@ -71,7 +71,7 @@ def test_the_health_check_records_tells_and_returns_the_shape(run_dag, conn, job
         pytest.param("warning", "failed", id="a warning"),
     ],
 )
-def test_it_fails_only_as_asked_and_tells_first(run_dag, conn, jobmon_default, installed, slack, fail_on, state):
+def test_it_fails_only_if_asked_and_notifies_first(run_dag, conn, jobmon_default, installed, slack, fail_on, state):
     log_run(conn, "load", seconds=100)
     jobs = [MonitoredJob(name="load", max_duration="60s")]
     made = run_task(run_dag, lambda: JobHealthOperator(task_id="check", jobs=jobs, fail_on=fail_on))
@@ -79,7 +79,7 @@ def test_it_fails_only_as_asked_and_tells_first(run_dag, conn, jobmon_default, i
     assert "Job Slow" in slack.requests[0].body.decode()
 
 
-def test_it_registers_its_jobs_and_takes_off_what_left_the_list(run_dag, conn, jobmon_default):
+def test_it_registers_its_jobs_and_removes_those_taken_off_the_list(run_dag, conn, jobmon_default):
     for names in (("load", "copy"), ("copy",)):
         jobs = [{"name": name, "schedule": "0 2 * * *"} for name in names]
         run_task(run_dag, lambda jobs=jobs: JobHealthOperator(task_id="check", jobs=jobs))
@@ -105,7 +105,7 @@ def test_two_tasks_that_list_the_same_job_do_not_take_it_from_each_other(run_dag
     assert [entry.source for entry in list_jobs(conn)] == ["dag:ops/first"]
 
 
-def test_without_recording_it_looks_and_leaves_no_trace(run_dag, conn, jobmon_default, installed, slack):
+def test_without_recording_it_only_reads(run_dag, conn, jobmon_default, installed, slack):
     log_run(conn, "load", status="failed")
     state, health = outcome(run_task(run_dag, lambda: JobHealthOperator(task_id="check", record=False)), "check")
     assert (state, health["status"]) == ("success", "critical")
@@ -142,7 +142,7 @@ def test_notifiers_are_channels_beside_the_configured_ones(run_dag, conn, jobmon
     assert states == [("lost", "pending"), ("on_call", "sent"), ("slack_ops", "sent")]
 
 
-def test_a_channel_that_fails_for_now_does_not_fail_the_task(run_dag, conn, jobmon_default, slack):
+def test_a_temporary_channel_error_does_not_fail_the_task(run_dag, conn, jobmon_default, slack):
     slack.otherwise = reply(500, "oops")
     log_run(conn, "load", status="failed")
     state, report = outcome(run_task(run_dag, lambda: DeliverAlertsOperator(task_id="deliver")), "deliver")
@@ -164,6 +164,6 @@ def test_a_missing_connection_fails_with_one_clear_line(run_dag, airflow_home, c
     assert outcome(made, "check")[0] == "failed"
 
 
-def test_fail_on_takes_only_words_it_knows():
+def test_fail_on_accepts_known_words_only():
     with pytest.raises(ValueError, match="fail_on='bad' is unknown; use None, 'warning' or 'critical'"):
         JobHealthOperator(task_id="check", fail_on="bad")

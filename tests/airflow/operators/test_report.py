@@ -39,7 +39,7 @@ def run(run_dag, **given):
     return str(instance.state), instance.xcom_pull(task_ids="report")
 
 
-def test_it_goes_to_the_configured_channels_and_comes_back_as_xcom(run_dag, conn, jobmon_default, slack):
+def test_it_is_sent_to_the_configured_channels_and_returned_as_xcom(run_dag, conn, jobmon_default, slack):
     log_run(conn, "load", "failed", error_message="disk full")
     state, report = run(run_dag, report="daily")
     assert state == "success"
@@ -66,7 +66,7 @@ def test_the_review_is_kept_as_a_page_and_linked(run_dag, conn, jobmon_default, 
     assert f"https://files.example.com/r/{page.name}" in json.dumps(slack.requests[0].json)
 
 
-def test_the_xcom_of_many_jobs_is_no_burden_on_airflows_database(run_dag, conn, jobmon_default, slack):
+def test_the_xcom_of_many_jobs_stays_small(run_dag, conn, jobmon_default, slack):
     conn.execute(
         "INSERT INTO jobs_log (job_name, started_at, completed_at, status, error_message, records_updated)"
         " SELECT 'a-job-of-many-' || n, at, at + interval '10 seconds',"
@@ -90,13 +90,13 @@ def test_the_xcom_of_many_jobs_is_no_burden_on_airflows_database(run_dag, conn, 
         pytest.param({"report": "weekly", "keep_at": "nosuch://bucket"}, id="a place that nobody knows"),
     ],
 )
-def test_what_cannot_be_done_fails_the_task(run_dag, conn, jobmon_default, slack, given):
+def test_invalid_arguments_fail_the_task(run_dag, conn, jobmon_default, slack, given):
     state, _ = run(run_dag, **given)
     assert state == "failed"
     assert len(slack.requests) == ("nobody" in given.get("channels", []))
 
 
-def test_a_channel_that_is_down_for_now_does_not(run_dag, conn, jobmon_default, slack):
+def test_a_channel_that_is_down_for_now_does_not_fail_the_task(run_dag, conn, jobmon_default, slack):
     slack.otherwise = reply(429, "slow down", Retry_After="60")
     state, report = run(run_dag, report="daily")
     assert (state, report["sent"]) == ("success", {"slack_ops": "open"})
@@ -106,7 +106,7 @@ def test_a_channel_that_is_down_for_now_does_not(run_dag, conn, jobmon_default, 
     ("channels", "warns"),
     [pytest.param(None, True, id="none is configured"), pytest.param([], False, id="none is wanted")],
 )
-def test_sent_nowhere_is_a_warning_unless_it_was_meant(run_dag, conn, jobmon_default, capsys, channels, warns):
+def test_a_report_without_channels_is_a_warning_unless_intended(run_dag, conn, jobmon_default, capsys, channels, warns):
     state, report = run(run_dag, report="daily", channels=channels)
     assert (state, report["sent"]) == ("success", {})
     said = [line for line in capsys.readouterr().out.splitlines() if "was not sent" in line]
@@ -114,7 +114,7 @@ def test_sent_nowhere_is_a_warning_unless_it_was_meant(run_dag, conn, jobmon_def
     assert all("[warning" in line and "set [jobmon] channels (AIRFLOW__JOBMON__CHANNELS)" in line for line in said)
 
 
-def test_a_channel_that_refuses_for_good_fails_it(run_dag, conn, jobmon_default, slack):
+def test_a_channel_that_refuses_for_good_fails_the_task(run_dag, conn, jobmon_default, slack):
     slack.otherwise = reply(404, "no_team")
     assert run(run_dag, report="daily")[0] == "failed"
 
@@ -131,7 +131,7 @@ class Interrupted(JobReportOperator):
         return done
 
 
-def test_a_retried_task_sends_only_to_channels_that_have_not_had_it(run_dag, conn, jobmon_default, slack, mailbox):
+def test_a_retried_task_sends_only_to_channels_that_lack_the_report(run_dag, conn, jobmon_default, slack, mailbox):
     log_run(conn, "load", "failed", error_message="disk full")
     with DAG(dag_id="retried", schedule=None) as dag:
         Interrupted(task_id="report", report="daily", retries=1, retry_delay=timedelta(0))
@@ -143,7 +143,7 @@ def test_a_retried_task_sends_only_to_channels_that_have_not_had_it(run_dag, con
     assert len(slack.requests) == 2
 
 
-def test_a_retried_audit_finds_the_same_errors_new(run_dag, conn, jobmon_default, slack, mailbox, tmp_path):
+def test_a_retried_audit_reports_the_same_new_errors(run_dag, conn, jobmon_default, slack, mailbox, tmp_path):
     log_run(conn, "load", "failed", error_message="disk full")
     with DAG(dag_id="retried_audit", schedule=None) as dag:
         Interrupted(

@@ -99,21 +99,21 @@ def test_one_job_is_archived_and_the_others_are_left(conn):
         pytest.param("", "'' is no duration", id="empty"),
     ],
 )
-def test_an_age_that_makes_no_sense_is_refused_and_nothing_is_moved(conn, older_than, complaint):
+def test_an_invalid_age_is_refused_and_nothing_is_moved(conn, older_than, complaint):
     log_days(conn, "sync", 200, 100)
     with pytest.raises(ConfigurationError, match=complaint):
         archive_runs(conn, older_than)
     assert archived(conn) == []
 
 
-def test_an_empty_log_and_one_with_nothing_old_are_archived_in_no_time(conn):
+def test_an_empty_log_and_one_without_old_runs_are_archived(conn):
     assert archive_runs(conn, "90d").runs == 0
     log_days(conn, "sync", 3, 2, 1)
     assert archive_runs(conn, "90d").runs == 0
     assert archive_runs(conn, "90d", dry_run=True).as_json()["jobs"] == {}
 
 
-def test_what_a_job_is_judged_by_stays_however_old_it_is(conn):
+def test_runs_that_an_evaluation_needs_stay_at_any_age(conn):
     log_days(conn, "monthly", 400, 370)
     kept = log_days(conn, "monthly", 340)
     log_days(conn, "failing", 500, 490)
@@ -142,7 +142,7 @@ def test_a_run_of_an_unknown_status_is_moved_once_it_has_an_end(conn):
     assert [row[5] for row in archived(conn)] == ["cancelled"]
 
 
-def test_what_an_open_incident_counts_stays_until_it_is_resolved(conn):
+def test_runs_of_an_open_incident_stay_until_it_is_resolved(conn):
     apply_jobs(conn, [MonitoredJob(name="sync", every="365d")], source="test")
     log_days(conn, "sync", 300)
     failed = log_days(conn, "sync", 200, status="failed")
@@ -166,13 +166,13 @@ def test_old_drills_are_archived_and_stay_drills(conn):
 @pytest.mark.parametrize(
     "name", [*[text for text in NASTY if "\x00" not in text and "\ud800" not in text], "", "é" * 2000]
 )
-def test_hostile_names_are_moved_as_they_are(conn, name):
+def test_hostile_names_are_moved_unchanged(conn, name):
     log_days(conn, name, 200, 100, 1)
     assert archive_runs(conn, "90d", job=name).jobs == {name: 2}
     assert {row[1] for row in archived(conn)} == {name}
 
 
-def test_a_row_that_somebody_holds_is_passed_over_without_waiting_and_moved_the_next_time(conn, database):
+def test_a_locked_row_is_skipped_without_waiting_and_moved_the_next_time(conn, database):
     held, _ = log_days(conn, "sync", 200, 190)
     log_days(conn, "sync", 1)
     with psycopg.connect(database) as job:
@@ -197,7 +197,7 @@ def test_a_locked_table_is_waited_for(conn, database):
     assert said[0] == "public.jobs_log is locked; retrying in 0.1 s"
 
 
-def test_several_at_once_move_every_row_once(conn, database):
+def test_several_archivers_at_once_move_every_row_once(conn, database):
     conn.execute(
         "INSERT INTO public.jobs_log (job_name, started_at, completed_at, status)"
         " SELECT 'job ' || n % 7, now() - interval '200 days' + n * interval '1 second', now(), 'success'"
@@ -227,7 +227,7 @@ def test_several_at_once_move_every_row_once(conn, database):
     assert len(live(conn)) == 7
 
 
-def test_statistics_and_verdicts_are_the_same_before_and_after(conn):
+def test_statistics_and_health_are_the_same_before_and_after(conn):
     for day in range(1, 60):
         log_days(conn, "sync", day, status="failed" if day % 9 == 0 else "success", seconds=day, records_updated=day)
     views = ["recent_executions", "success_rate", "failed_jobs", "performance_metrics", "daily_metrics"]
@@ -241,7 +241,7 @@ def test_statistics_and_verdicts_are_the_same_before_and_after(conn):
     assert shown() == before
 
 
-def test_a_role_without_the_right_to_delete_is_told_so(conn, database):
+def test_a_role_without_permission_to_delete_gets_a_clear_error(conn, database):
     log_days(conn, "sync", 200, 1)
     conn.execute("CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA airflow_jobmon TO reader")
     conn.execute(
@@ -274,7 +274,7 @@ def test_rows_that_another_table_refers_to_stay_and_nothing_of_that_table_is_los
     assert conn.execute("SELECT count(*) FROM public.more").fetchone() == (1,)
 
 
-def test_a_row_that_a_trigger_will_not_let_go_is_passed_over_and_told(conn):
+def test_a_row_that_a_trigger_protects_is_skipped_and_reported(conn):
     ids = log_days(conn, "sync", *range(200, 100, -1))
     log_days(conn, "sync", 1)
     conn.execute(
@@ -291,7 +291,7 @@ def test_a_row_that_a_trigger_will_not_let_go_is_passed_over_and_told(conn):
     assert len(archived(conn)) == 96
 
 
-def test_a_log_that_lets_nothing_go_is_given_up_on(conn):
+def test_a_log_that_refuses_every_row_ends_the_archiving(conn):
     log_days(conn, "sync", *range(400, 100, -1))
     conn.execute(
         "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -302,7 +302,7 @@ def test_a_log_that_lets_nothing_go_is_given_up_on(conn):
         archive_runs(conn, "90d")
 
 
-def test_the_users_own_delete_triggers_run_as_they_would_for_him(conn):
+def test_the_users_own_delete_triggers_run_as_usual(conn):
     conn.execute("CREATE TABLE public.gone (id uuid)")
     conn.execute(
         "CREATE FUNCTION public.remember() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -367,7 +367,7 @@ def rich_log(empty_database):
         yield conn
 
 
-def test_a_row_of_whatever_types_is_kept_whole_and_brought_back_as_it_was(rich_log):
+def test_a_row_of_any_types_is_kept_whole_and_restored_unchanged(rich_log):
     before = rich(rich_log)
     rich_log.execute("SET extra_float_digits = -5; SET IntervalStyle = 'sql_standard'; SET bytea_output = 'escape'")
     assert archive_runs(rich_log, "90d").runs == 10
@@ -379,7 +379,7 @@ def test_a_row_of_whatever_types_is_kept_whole_and_brought_back_as_it_was(rich_l
     assert archived(rich_log) == []
 
 
-def test_a_value_that_the_archive_cannot_hold_keeps_its_row_in_the_log(conn):
+def test_a_row_with_a_value_that_the_archive_cannot_hold_stays_in_the_log(conn):
     conn.execute("ALTER TABLE public.jobs_log ADD detail json")
     _, bad, _ = log_days(conn, "sync", 200, 190, 180)
     log_days(conn, "sync", 1)

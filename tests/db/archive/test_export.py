@@ -78,7 +78,7 @@ def test_old_runs_are_in_a_file_with_a_manifest_and_no_longer_in_the_log(conn, t
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.jobs_log_archive").fetchone() == (0,)
 
 
-def test_nothing_to_export_leaves_no_file_and_no_journal(conn, tmp_path):
+def test_an_export_without_runs_leaves_no_file_and_no_journal(conn, tmp_path):
     log_days(conn, "sync", 200)
     log_run(conn, "sync", "running", ago(300))
     assert export(conn, tmp_path / "there").manifest is None
@@ -92,7 +92,7 @@ def test_a_dry_run_writes_nothing(conn, tmp_path):
     assert not (tmp_path / "there").exists()
 
 
-def test_hostile_text_comes_back_from_the_file_as_it_was(conn, tmp_path):
+def test_hostile_text_is_restored_from_the_file_unchanged(conn, tmp_path):
     texts = [text for text in NASTY if "\x00" not in text and "\ud800" not in text]
     texts += ["", '"', '""\r\n"', "=1+1", "a,b", "x" * 300_000]
     ids = {log_run(conn, text[:800], "failed", ago(200), error_message=text): text for text in texts}
@@ -186,7 +186,7 @@ def swap(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [cut, flip, spoil_inside, swap, Path.unlink])
-def test_a_part_that_reads_back_differently_deletes_nothing_and_is_taken_away(conn, tmp_path, spoil):
+def test_a_part_that_reads_back_differently_is_removed_and_deletes_nothing(conn, tmp_path, spoil):
     log_days(conn, "sync", 200, 100, 1)
     before = live(conn)
     spoiling = type("Spoiling", (Breaking,), {"spoil": staticmethod(spoil)})
@@ -197,7 +197,7 @@ def test_a_part_that_reads_back_differently_deletes_nothing_and_is_taken_away(co
     assert export(conn, tmp_path).runs == 2
 
 
-def test_a_row_that_changes_while_it_is_exported_is_exported_as_it_is_then(conn, database, tmp_path):
+def test_a_row_that_changes_during_the_export_is_exported_with_the_change(conn, database, tmp_path):
     first, second, _ = log_days(conn, "sync", 200, 190, 1)
     changes = iter([first])
 
@@ -213,7 +213,7 @@ def test_a_row_that_changes_while_it_is_exported_is_exported_as_it_is_then(conn,
     assert found == {first: "7", second: ""}
 
 
-def test_rows_that_are_held_or_kept_by_a_trigger_stay_and_are_in_no_file(conn, database, tmp_path):
+def test_locked_or_protected_rows_stay_and_are_in_no_file(conn, database, tmp_path):
     held, kept, refused, *free = log_days(conn, "sync", *range(200, 190, -1))
     log_days(conn, "sync", 1)
     conn.execute(
@@ -232,7 +232,7 @@ def test_rows_that_are_held_or_kept_by_a_trigger_stay_and_are_in_no_file(conn, d
     assert {held, kept, refused} <= set(live(conn))
 
 
-def test_an_export_whose_session_dies_before_it_deletes_is_cleared_up_by_the_next(conn, database, tmp_path):
+def test_the_next_export_cleans_up_after_one_whose_session_died(conn, database, tmp_path):
     log_days(conn, "sync", 200, 190, 1)
     before = live(conn)
     with connect(database) as dying:
@@ -294,7 +294,7 @@ def test_a_full_disk_deletes_nothing_and_leaves_nothing(conn, tmp_path):
     assert export(conn, tmp_path).runs == 300
 
 
-def test_daily_figures_and_rates_stay_when_their_runs_leave_the_database(conn, tmp_path):
+def test_daily_figures_and_rates_outlive_exported_runs(conn, tmp_path):
     apply_jobs(conn, [MonitoredJob(name="sync", every="1d", window_days=365)], source="test")
     for day in range(1, 300, 3):
         log_days(conn, "sync", day, day + 0.01, status="failed" if day % 7 == 0 else "success", seconds=day)
@@ -344,14 +344,14 @@ def test_two_exports_at_once_share_the_rows(conn, database, tmp_path):
     assert len(part_files(tmp_path)) == sum(len(manifest["parts"]) for manifest in manifests(tmp_path))
 
 
-def test_an_export_needs_a_little_more_age_than_the_archive(conn, tmp_path):
+def test_an_export_needs_older_runs_than_the_archive(conn, tmp_path):
     log_days(conn, "sync", 200, 1)
     with pytest.raises(ConfigurationError, match="those of the last 3d are still counted"):
         archive_runs(conn, "2d", to=f"file://{tmp_path}", open_folder=StorageFolder)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_rows_are_counted_whatever_is_in_them_and_wherever_a_chunk_ends(size):
+def test_rows_are_counted_for_any_content_and_any_chunks(size):
     content = b'"a","b"\r\n"x\r\ny",\r\n"""\r\n""",""\r\n'
     assert count_rows(content[at : at + size] for at in range(0, len(content), size)) == 3
 

@@ -32,7 +32,7 @@ def random_runs(chance: Random) -> list[tuple[datetime, str, float, int | None]]
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["nothing counted yet", "whole days counted already"])
 @pytest.mark.parametrize("seed", range(3))
-def test_they_are_what_one_counts_by_hand_and_add_up(conn, seed, sealed):
+def test_metrics_equal_a_count_by_hand_and_add_up(conn, seed, sealed):
     runs = random_runs(Random(seed))
     for started_at, status, seconds, records in runs:
         took = None if status == "running" else seconds

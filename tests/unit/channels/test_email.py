@@ -49,7 +49,7 @@ def server():
         yield running
 
 
-def test_a_mail_arrives_with_both_parts_and_for_everybody(server):
+def test_a_mail_reaches_all_recipients_with_both_parts(server):
     accepted = send(channel_on(server.port))
     (mail,) = server.mails
     assert (accepted.refused, accepted.retry) == ({}, {})
@@ -61,7 +61,7 @@ def test_a_mail_arrives_with_both_parts_and_for_everybody(server):
     assert "Connection timeout after 3 retries" in message.get_body(("html",)).get_content()
 
 
-def test_the_stored_bytes_are_sent_again_as_they_are(server):
+def test_the_stored_bytes_are_resent_unchanged(server):
     channel = channel_on(server.port)
     body = channel.render([an_alert(job_name="jób " * 60)], key=KEY)
     for _ in range(2):
@@ -76,7 +76,7 @@ def test_one_refused_recipient_of_two_does_not_stop_the_other(server):
     assert server.mails[0].recipients == [ONCALL]
 
 
-def test_a_recipient_refused_for_now_is_tried_again_alone(server):
+def test_a_recipient_refused_for_now_is_retried_alone(server):
     server.recipients = {BACKUP: "451 try later"}
     channel = channel_on(server.port)
     accepted = send(channel)
@@ -95,7 +95,7 @@ def test_a_recipient_refused_for_now_is_tried_again_alone(server):
         pytest.param({ONCALL: "550 unknown", BACKUP: "451 later"}, False, id="one of each"),
     ],
 )
-def test_when_nobody_is_left_nothing_was_sent(server, answers, permanent):
+def test_nothing_is_sent_if_every_recipient_is_refused(server, answers, permanent):
     server.recipients = answers
     error = refusal(channel_on(server.port))
     assert (error.permanent, error.rejected) == (permanent, True)
@@ -106,7 +106,7 @@ def test_when_nobody_is_left_nothing_was_sent(server, answers, permanent):
 @pytest.mark.parametrize(
     ("answer", "permanent"), [("554 spam", True), ("552 too big", True), ("451 busy", False), ("421 closing", False)]
 )
-def test_a_refused_mail_is_tried_once_and_judged_by_its_code(server, answer, permanent):
+def test_a_refused_mail_is_tried_once_and_its_code_decides(server, answer, permanent):
     server.data = [answer]
     error = refusal(channel_on(server.port))
     assert (error.permanent, error.rejected) == (permanent, True)
@@ -115,7 +115,7 @@ def test_a_refused_mail_is_tried_once_and_judged_by_its_code(server, answer, per
 
 
 @pytest.mark.parametrize(("answer", "permanent"), [("553 not allowed", True), ("452 no space", False)])
-def test_a_refused_sender_is_judged_by_its_code(server, answer, permanent):
+def test_the_code_of_a_refused_sender_decides(server, answer, permanent):
     server.sender = answer
     error = refusal(channel_on(server.port))
     assert (error.permanent, error.rejected) == (permanent, True)
@@ -131,7 +131,7 @@ def test_starttls_and_auth(tmp_path, monkeypatch):
         assert (mail.tls, mail.login) == (True, "me")
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(tmp_path):
+def test_an_untrusted_certificate_is_refused(tmp_path):
     with smtp_server(tls=server_tls(make_certificate(tmp_path))) as server:
         error = refusal(channel_on(server.port, disable_tls=None))
         assert (error.permanent, error.rejected) == (False, True)
@@ -145,7 +145,7 @@ def test_a_server_without_starttls_says_what_to_set(server):
     assert "disable_tls" in str(error)
 
 
-def test_tls_spoken_to_a_server_that_speaks_none_is_a_rejection(server):
+def test_tls_to_a_server_without_it_is_a_rejection(server):
     error = refusal(channel_on(server.port, disable_ssl=None))
     assert (error.permanent, error.rejected) == (False, True)
 
@@ -175,14 +175,14 @@ def test_a_refused_connection_is_a_rejection():
     assert "connection refused" in str(error)
 
 
-def test_a_conversation_lost_after_the_mail_is_no_rejection(server):
+def test_a_connection_lost_after_the_mail_is_not_a_rejection(server):
     server.data = ["drop"]
     error = refusal(channel_on(server.port))
     assert (error.permanent, error.rejected) == (False, False)
     assert "may have it" in str(error)
 
 
-def test_silence_after_the_mail_is_no_rejection(server):
+def test_silence_after_the_mail_is_not_a_rejection(server):
     server.hang_at = "data"
     error = refusal(channel_on(server.port), timeout=0.6)
     assert (error.permanent, error.rejected) == (False, False)
@@ -212,7 +212,7 @@ def test_silence_before_the_mail_is_a_rejection_and_bounded(lines):
         pytest.param(b"HTTP/1.1 400 Bad Request\r\n", False, id="no SMTP at all"),
     ],
 )
-def test_a_greeting_that_is_none(line, permanent):
+def test_a_greeting_that_is_not_smtp(line, permanent):
     with talker(line, hang_after=False) as port:
         error = refusal(channel_on(port))
         assert (error.permanent, error.rejected) == (permanent, True)
@@ -233,7 +233,7 @@ def test_opening_says_what_a_connection_lacks(fields, says):
         EmailChannel("mail", connection=Connection(conn_id="mail", conn_type="smtp", **{**good, **fields}))
 
 
-def test_what_the_caller_says_beats_the_connection():
+def test_arguments_override_the_connection():
     connection = Connection(conn_id="mail", conn_type="smtp", host="h", extra=json.dumps({"to": "a@b.c"}))
     channel = EmailChannel("mail", name="team", to=["x@y.z"], from_email="f@y.z", connection=connection)
     assert (channel.name, channel.to, channel.from_email) == ("team", ("x@y.z",), "f@y.z")

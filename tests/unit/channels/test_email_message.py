@@ -184,7 +184,7 @@ def test_recipients_are_read_from_text_and_lists(value, expected):
         "é@example.com",
     ],
 )
-def test_what_is_no_recipient_is_refused_naming_connection_and_field(value):
+def test_an_invalid_recipient_is_refused_naming_connection_and_field(value):
     with pytest.raises(ConfigurationError, match=r"connection 'mail'.*'to'"):
         read_addresses(value, where="connection 'mail'", field="to")
 

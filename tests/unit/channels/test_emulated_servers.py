@@ -46,18 +46,18 @@ def resend(emulate, password="re_test"):
     )
 
 
-def test_slack_takes_a_message_by_webhook(emulate):
+def test_slack_accepts_a_message_by_webhook(emulate):
     name = f"by-webhook-{uuid.uuid4()}"
     deliver(webhook(emulate.webhook), [an_alert(job_name=name)])
     told = emulate.slack_messages(emulate.channel_id("general"))
     assert any(name in message["text"] for message in told)
 
 
-def test_slack_takes_a_batch_of_thousands_by_webhook(emulate):
+def test_slack_accepts_a_batch_of_thousands_by_webhook(emulate):
     deliver(webhook(emulate.webhook), [an_alert(job_name=f"batch-{n}") for n in range(3000)])
 
 
-def test_slack_takes_a_message_by_its_api(emulate):
+def test_slack_accepts_a_message_by_its_api(emulate):
     channel_id = emulate.channel_id("random")
     name = f"by-api-{uuid.uuid4()}"
     deliver(api(emulate, channel_id), [an_alert(job_name=name)])
@@ -70,7 +70,7 @@ def test_slack_refuses_an_unknown_channel_for_good(emulate):
         deliver(api(emulate, "C404404404"), [an_alert()])
 
 
-def test_resend_takes_a_repeat_under_the_same_key_once(emulate):
+def test_resend_accepts_a_repeat_under_the_same_key_once(emulate):
     name = f"resend-{uuid.uuid4()}"
     channel, key = resend(emulate), uuid.uuid4()
     for _ in range(3):

@@ -114,14 +114,14 @@ def test_the_key_is_the_idempotency_key(make, server):
         pytest.param({"Retry_After": "soon"}, None, id="nonsense"),
     ],
 )
-def test_a_429_is_a_rejection_for_now_and_says_how_long(make, server, said, waits):
+def test_a_429_is_a_temporary_rejection_with_a_waiting_time(make, server, said, waits):
     server.otherwise = reply(429, '{"ok": false, "error": "ratelimited"}', **said)
     error = refusal(make(server.url))
     assert (error.permanent, error.rejected, error.retry_after) == (False, True, waits)
 
 
 @pytest.mark.parametrize(("status", "rejected"), [(500, False), (502, False), (503, True), (504, False)], ids=str)
-def test_a_5xx_is_temporary_and_only_503_says_that_nothing_was_done(make, server, status, rejected):
+def test_a_5xx_is_temporary_and_only_503_is_a_rejection(make, server, status, rejected):
     server.otherwise = reply(status, "upstream")
     error = refusal(make(server.url))
     assert (error.permanent, error.rejected) == (False, rejected)
@@ -144,7 +144,7 @@ def test_a_refused_connection_is_a_rejection(make):
     assert "cannot connect to 127.0.0.1: connection refused" in str(error)
 
 
-def test_a_name_nobody_knows_is_a_rejection(make):
+def test_an_unknown_host_name_is_a_rejection(make):
     error = refusal(make("http://jobmon.invalid"), timeout=30)
     assert (error.permanent, error.rejected) == (False, True)
     assert "jobmon.invalid" in str(error)
@@ -155,7 +155,7 @@ def test_a_name_nobody_knows_is_a_rejection(make):
     [servers.hang, servers.drip_headers, servers.drip_body],
     ids=["silence", "headers drip", "the body drips"],
 )
-def test_the_time_out_bounds_the_whole_sending(make, server, fault):
+def test_the_timeout_bounds_the_whole_request(make, server, fault):
     """Else it would last until the server gives in, and the error be another one."""
     server.otherwise = fault
     error = refusal(make(server.url), timeout=0.6)
@@ -167,14 +167,14 @@ def test_the_time_out_bounds_the_whole_sending(make, server, fault):
 
 
 @pytest.mark.parametrize("fault", [servers.drop, servers.cut_short, servers.garbage], ids=lambda fault: fault.__name__)
-def test_a_lost_connection_is_no_rejection(make, server, fault):
+def test_a_lost_connection_is_not_a_rejection(make, server, fault):
     server.otherwise = fault
     error = refusal(make(server.url))
     assert (error.permanent, error.rejected) == (False, False)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_no_alert_is_sent_on_to_another_host(make, server, status):
+def test_no_redirect_to_another_host_is_followed(make, server, status):
     with http_server(reply(200, ACCEPTED)) as elsewhere:
         server.otherwise = reply(status, "", Location=f"http://localhost:{elsewhere.port}/x?token={SECRET}")
         error = refusal(make(server.url))
@@ -192,7 +192,7 @@ def test_a_redirect_on_the_same_server_is_followed_with_the_same_bytes(make, ser
     assert second.body == first.body
 
 
-def test_a_circle_of_redirects_ends(make, server):
+def test_a_redirect_loop_ends(make, server):
     server.otherwise = reply(307, "", Location="/again")
     assert refusal(make(server.url)).permanent
     assert len(server.requests) < 6
@@ -215,7 +215,7 @@ def test_a_login_in_netrc_is_not_used(make, server, tmp_path, monkeypatch):
     assert "dGhpZWY6dGhpZWY=" not in server.requests[0].headers.get("Authorization", "")
 
 
-def test_the_slack_api_is_told_channel_and_token(server):
+def test_the_slack_api_gets_channel_and_token(server):
     send(slack_api(server.url))
     (request,) = server.requests
     assert request.path == "/api/chat.postMessage"
@@ -246,7 +246,7 @@ def test_what_slack_says_in_a_200_decides(server, error, permanent, rejected):
     assert error in str(caught)
 
 
-def test_a_200_that_is_not_slacks_is_no_acceptance(server):
+def test_a_200_that_is_not_slacks_is_not_an_acceptance(server):
     server.otherwise = reply(200, "<html>Please log in")
     for make in (slack_webhook, slack_api):
         error = refusal(make(server.url))
@@ -274,7 +274,7 @@ def test_resend_gets_both_parts_and_a_message_id(server):
     assert mail["headers"]["Message-ID"] == f"<{KEY}@example.com>"
 
 
-def test_the_webhook_tells_machines_all_of_it(server):
+def test_the_webhook_sends_machines_every_field(server):
     sent = [an_alert(job_name=f"j{n}", error="e" * 5000) for n in range(3000)]
     channel = webhook(server.url)
     channel.send(channel.render(sent, key=KEY), key=KEY, timeout=30)

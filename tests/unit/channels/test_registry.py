@@ -30,7 +30,7 @@ def test_the_connections_type_picks_the_channel(monkeypatch, conn_type, fields, 
     assert (type(channel).__name__, channel.name) == (expected, "some")
 
 
-def test_a_type_that_is_no_channel_is_refused_with_those_that_are():
+def test_an_unsupported_type_is_refused_with_the_supported_ones():
     with pytest.raises(ConfigurationError, match=r"'db' has type 'postgres'.*slackwebhook, slack, smtp, resend, http"):
         channel_for(Connection(conn_id="db", conn_type="postgres"))
 

@@ -24,7 +24,7 @@ KEY = UUID("5f2b7f0e-7d4e-4c35-9d64-6a4c3a0f6a11")
 
 
 @given(reports)
-def test_a_report_never_breaks_slacks_limits_or_mentions_anybody(report):
+def test_a_report_never_breaks_slacks_limits_or_mentions_anyone(report):
     message = slack_report(report)
     check_limits(message)
     check_harmless(message)

@@ -84,7 +84,7 @@ def test_no_batch_breaks_slacks_limits_or_markup(some, times):
 
 
 @given(texts)
-def test_what_is_escaped_reads_as_it_was(text):
+def test_escaped_text_reads_like_the_original(text):
     shown = unescape(escaped(text, 10_000))
     assert shown == re.sub(r"(?i)@(?=here|channel|everyone|group)", "\uff20", text).replace("```", "'''")
 
@@ -123,7 +123,7 @@ def test_without_links_there_are_no_buttons():
     assert all(block["type"] != "actions" for block in blocks)
 
 
-def test_a_short_error_is_told_once_and_a_long_one_whole_in_a_block():
+def test_a_short_error_appears_once_and_a_long_one_in_full_in_a_block():
     assert json.dumps(slack_message([an_alert()])["blocks"]).count("Connection timeout") == 1
     blocks = slack_message([an_alert(error="Traceback (most recent call last):\n  File\nValueError: no")])["blocks"]
     assert fields_of({"blocks": blocks})["Error"] == "ValueError: no"

@@ -50,9 +50,7 @@ def test_a_server_in_the_bundle_gets_the_message(channel, server, bundle):
     assert len(server.requests) == 1
 
 
-def test_a_server_that_nobody_vouches_for_gets_nothing_though_another_one_was_trusted_before(
-    channel, server, bundle, tmp_path_factory
-):
+def test_an_untrusted_server_gets_nothing_even_after_a_trusted_one(channel, server, bundle, tmp_path_factory):
     send(channel)
     exchange(bundle, make_certificate(tmp_path_factory.mktemp("other")))
     error = refusal(channel)
@@ -61,7 +59,7 @@ def test_a_server_that_nobody_vouches_for_gets_nothing_though_another_one_was_tr
     assert len(server.requests) == 1
 
 
-def test_a_bundle_that_vouches_for_the_server_by_now_is_enough(channel, server, certificate, bundle, tmp_path_factory):
+def test_an_updated_bundle_that_trusts_the_server_is_enough(channel, server, certificate, bundle, tmp_path_factory):
     exchange(bundle, make_certificate(tmp_path_factory.mktemp("other")))
     refusal(channel)
     os.utime(bundle, ns=(10**18, 10**18))
@@ -70,7 +68,7 @@ def test_a_bundle_that_vouches_for_the_server_by_now_is_enough(channel, server, 
     assert len(server.requests) == 1
 
 
-def test_a_bundle_is_not_read_anew_for_each_message(channel, server, bundle, monkeypatch):
+def test_a_bundle_is_not_read_again_for_each_message(channel, server, bundle, monkeypatch):
     send(channel)
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: pytest.fail("read again"))
     send(channel)

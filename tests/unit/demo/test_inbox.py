@@ -90,13 +90,13 @@ def test_the_webhook_answers_in_slacks_words(inbox: Inbox, body: object, expecte
     assert len(listed(inbox)) == (1 if expected[0] == 200 else 0)
 
 
-def test_what_is_no_json_is_an_invalid_payload(inbox: Inbox) -> None:
+def test_invalid_json_is_an_invalid_payload(inbox: Inbox) -> None:
     assert post(inbox, b"{not json") == (400, "invalid_payload")
     assert post(inbox, b"\xff\xfe") == (400, "invalid_payload")
     assert post(inbox, b"[" * 100_000) == (400, "invalid_payload")
 
 
-def test_a_form_with_a_payload_is_taken_as_slack_takes_it(inbox: Inbox) -> None:
+def test_a_form_with_a_payload_is_accepted_as_by_slack(inbox: Inbox) -> None:
     assert post(inbox, b"payload=%7B%22text%22%3A%22hi%22%7D", kind="application/x-www-form-urlencoded") == (200, "ok")
     assert listed(inbox)[0]["payload"] == {"text": "hi"}
 
@@ -133,7 +133,7 @@ def test_an_email_is_listed_with_both_parts_its_headers_and_its_recipients(inbox
     assert ["X-Jobmon", "1"] in found["headers"]
 
 
-def test_the_html_of_an_email_is_served_where_nothing_in_it_can_run_or_load(inbox: Inbox) -> None:
+def test_the_html_of_an_email_cannot_run_or_load_anything(inbox: Inbox) -> None:
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = HOSTILE, "a@example.com", "b@example.com"
     message.set_content(HOSTILE)
@@ -167,7 +167,7 @@ def test_a_broken_email_is_shown_as_far_as_it_can_be_read(inbox: Inbox) -> None:
     assert "hi" in found["text"]
 
 
-def test_each_message_says_when_it_came_and_how_long_after_the_moment_it_names(inbox: Inbox) -> None:
+def test_each_message_shows_its_arrival_and_its_delay(inbox: Inbox) -> None:
     happened = datetime.now(UTC) - timedelta(seconds=7)
     moment = happened.isoformat().replace("+00:00", "Z")
     before = time.time()
@@ -194,7 +194,7 @@ def a_second(*, ago: float) -> datetime:
     return (datetime.now(UTC) - timedelta(seconds=ago)).replace(microsecond=0)
 
 
-def test_a_failure_and_its_cure_in_one_second_are_measured_each_from_its_own_moment(inbox: Inbox) -> None:
+def test_a_failure_and_its_recovery_in_one_second_have_their_own_delays(inbox: Inbox) -> None:
     second = a_second(ago=5)
     other = Expected("another-job", "Job Failed")
     moments = {FAILED: 0.1, CURED: 0.5, other: 0.9}
@@ -206,7 +206,7 @@ def test_a_failure_and_its_cure_in_one_second_are_measured_each_from_its_own_mom
         assert found["seconds"] == pytest.approx(found["received"] - second.timestamp() - fraction, abs=0.002)
 
 
-def test_a_moment_told_precisely_is_shown_however_short_the_delay(inbox: Inbox) -> None:
+def test_a_precise_time_shows_any_delay(inbox: Inbox) -> None:
     happened = datetime.now(UTC)
     tell(inbox, "Job Failed: a-job", happened)
     assert listed(inbox)[0]["seconds"] is None
@@ -215,7 +215,7 @@ def test_a_moment_told_precisely_is_shown_however_short_the_delay(inbox: Inbox) 
     assert 0 <= found["seconds"] == pytest.approx(found["received"] - happened.timestamp(), abs=0.002)
 
 
-def test_a_short_delay_after_a_moment_known_only_to_the_second_is_not_shown(inbox: Inbox) -> None:
+def test_a_short_delay_after_a_time_known_to_the_second_is_not_shown(inbox: Inbox) -> None:
     inbox.happened(FAILED, a_second(ago=0) + timedelta(milliseconds=1))
     recent, old = a_second(ago=0), a_second(ago=COARSE + 1)
     tell(inbox, "Job Failed: nobody-told-of-this", recent)
@@ -225,7 +225,7 @@ def test_a_short_delay_after_a_moment_known_only_to_the_second_is_not_shown(inbo
     assert long["seconds"] == pytest.approx(long["received"] - old.timestamp(), abs=0.002)
 
 
-def test_the_same_twice_in_one_second_is_as_good_as_known_to_the_second(inbox: Inbox) -> None:
+def test_two_equal_messages_in_one_second_count_as_known_to_the_second(inbox: Inbox) -> None:
     second = a_second(ago=0)
     for milliseconds in (1, 2):
         inbox.happened(FAILED, second + timedelta(milliseconds=milliseconds))
@@ -234,7 +234,7 @@ def test_the_same_twice_in_one_second_is_as_good_as_known_to_the_second(inbox: I
     assert found["seconds"] is None or found["received"] >= second.timestamp() + COARSE
 
 
-def test_the_list_goes_on_after_a_given_message(inbox: Inbox) -> None:
+def test_the_list_continues_after_a_given_message(inbox: Inbox) -> None:
     for number in range(3):
         post(inbox, json.dumps({"text": str(number)}).encode())
     first = listed(inbox)[0]["id"]

@@ -37,18 +37,18 @@ def arrived(job: str = JOB, kind: str = "failed", event: AlertEvent = AlertEvent
         pytest.param({"event": AlertEvent.RESOLVED}, False, id="its resolution"),
     ],
 )
-def test_only_the_alert_itself_meets_what_is_expected(message: dict[str, Any], met: bool, sink: int) -> None:
+def test_only_the_alert_itself_matches_the_expectation(message: dict[str, Any], met: bool, sink: int) -> None:
     assert EXPECTED.is_met_by(arrived(**message)[sink]) is met
 
 
 @pytest.mark.parametrize("sink", [0, 1], ids=["slack", "email"])
-def test_a_resolution_is_told_from_the_alert(sink: int) -> None:
+def test_a_resolution_is_distinguished_from_the_alert(sink: int) -> None:
     resolved = Expected(JOB, "Job Failed", resolved=True)
     assert resolved.is_met_by(arrived(event=AlertEvent.RESOLVED)[sink])
     assert not resolved.is_met_by(arrived()[sink])
 
 
-def test_a_message_without_words_has_an_empty_title() -> None:
+def test_a_message_without_text_has_an_empty_title() -> None:
     assert title_of({"sink": "slack", "payload": {"blocks": [{"type": "divider"}]}}) == ""
 
 

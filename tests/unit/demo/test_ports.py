@@ -95,5 +95,5 @@ def test_two_free_ports_are_not_one_port() -> None:
 
 
 @pytest.mark.parametrize(("port", "other"), [(8080, 9080), (64535, 65535), (64536, 63536), (65535, 64535)])
-def test_the_way_out_of_a_busy_port_is_a_port(port: int, other: int) -> None:
+def test_the_suggested_port_is_valid(port: int, other: int) -> None:
     assert place.another_port(port) == other

@@ -63,7 +63,7 @@ def test_stopping_a_program_stops_everything_below_it(tmp_path: Path) -> None:
     assert not any(alive(process) for process in family)
 
 
-def test_what_ignores_sigterm_is_killed_after_a_while(tmp_path: Path) -> None:
+def test_a_program_that_ignores_sigterm_is_killed_after_a_while(tmp_path: Path) -> None:
     program = start(tmp_path / "log", stubborn=True, patience=0.3)
     family = family_in(tmp_path / "log")
     program.stop()

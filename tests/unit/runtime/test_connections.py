@@ -84,7 +84,7 @@ def test_a_postgres_connection_becomes_a_conninfo(monkeypatch, conninfo, uri, ex
         pytest.param("postgres://user:secret@h:port/d", "cannot be read: a field in it is unknown", id="no port"),
     ],
 )
-def test_a_connection_that_cannot_be_used_is_told_in_a_line_without_its_password(monkeypatch, conninfo, uri, says):
+def test_an_unusable_connection_is_explained_in_a_line_without_its_password(monkeypatch, conninfo, uri, says):
     monkeypatch.delenv("AIRFLOW_CONN_LOGS", raising=False)
     if uri is not None:
         monkeypatch.setenv("AIRFLOW_CONN_LOGS", uri)
