@@ -45,7 +45,7 @@ _WATCH = (
 
 def gauges(conn: psycopg.Connection[Any]) -> list[Family]:
     """Every metric family with its current values."""
-    queries = load_queries("metrics")
+    queries = load_queries("prometheus")
     jobs = conn.execute(queries["job_gauges"]).fetchall()
     incidents = conn.execute(queries["incident_gauges"]).fetchall()
     deliveries = conn.execute(queries["delivery_gauges"]).fetchall()

@@ -11,9 +11,9 @@ from airflow_jobmon.postgres.queries import load_queries
 
 def note_full_check(conn: Connection[Any]) -> None:
     """Store that all jobs were checked just now."""
-    conn.execute(load_queries("metrics")["all_checked"])
+    conn.execute(load_queries("duration_stats")["store_full_check"])
 
 
 def refresh_durations(conn: Connection[Any]) -> None:
     """Store each job's median and 95th percentile of the last 30 days."""
-    conn.execute(load_queries("metrics")["refresh_durations"])
+    conn.execute(load_queries("duration_stats")["refresh_durations"])

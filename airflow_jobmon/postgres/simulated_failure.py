@@ -51,7 +51,7 @@ def simulate_failure(conn: Connection[Any], drill_id: UUID, job_name: str) -> Si
 
     Raises SchemaProblem, saying what the table needs, where it takes no such row or no such row would be a drill.
     """
-    queries = load_queries("drills")
+    queries = load_queries("simulated_failure")
     log = _job_log(conn)
     if log.columns["error_message"] is None:
         raise SchemaProblem(
@@ -79,9 +79,9 @@ def remove_simulated(conn: Connection[Any], drill_id: UUID, job_name: str, run_i
     log = _job_log(conn)
     try:
         with conn.transaction():
-            conn.execute(load_queries("drills")["session"])
+            conn.execute(load_queries("simulated_failure")["session"])
             removed = _delete(conn, log, drill_id, run_id)
-            conn.execute(load_queries("drills")["forget_event"], {"job_name": job_name, "run_id": run_id})
+            conn.execute(load_queries("simulated_failure")["forget_event"], {"job_name": job_name, "run_id": run_id})
     except (psycopg.errors.IntegrityError, psycopg.errors.ProgrammingError) as error:
         raise SchemaProblem(
             f"the simulated failure cannot be deleted from {log.table}: {_said(error)}; delete it by hand, "
@@ -91,7 +91,7 @@ def remove_simulated(conn: Connection[Any], drill_id: UUID, job_name: str, run_i
 
 
 def _job_log(conn: Connection[Any]) -> _JobLog:
-    row = conn.execute(load_queries("drills")["job_log"]).fetchone()
+    row = conn.execute(load_queries("simulated_failure")["job_log"]).fetchone()
     if row is None or row[0] is None:
         raise SchemaProblem("no job log is attached; run: airflow jobmon migrate")
     table, words, columns, records = row

@@ -34,7 +34,7 @@ class StoredHealth:
 
 def unjudged(conn: Connection[Any], job_name: str) -> JobNotEvaluated:
     """Why there is no verdict on a job that is known."""
-    row = conn.execute(load_queries("job_metrics")["disabled"], {"job_name": job_name}).fetchone()
+    row = conn.execute(load_queries("stored_health")["disabled"], {"job_name": job_name}).fetchone()
     if row and row[0]:
         return JobNotEvaluated(f"job {job_name[:100]!r} is registered with enabled: false, so nobody judges it")
     return JobNotEvaluated(
@@ -57,7 +57,7 @@ def stored_health(conn: Connection[Any], job_name: str | None = None, *, now: da
     """Every watched job's verdict, worst first, or that of one (no job at all where nobody judged that name)."""
     at = now or datetime.now(UTC)
     with conn.cursor(row_factory=class_row(_Stored)) as cursor:
-        rows = cursor.execute(load_queries("job_metrics")["verdicts"], {"job_name": job_name}).fetchall()
+        rows = cursor.execute(load_queries("stored_health")["stored_health"], {"job_name": job_name}).fetchall()
     jobs = [_job(row, at) for row in rows]
     jobs.sort(key=lambda job: (-Health(job["status"]).rank, job["job_name"]))
     report = {

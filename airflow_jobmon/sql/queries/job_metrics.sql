@@ -1,13 +1,4 @@
--- What the data routes read.
-
--- name: verdicts
-SELECT job_name, health, verdict, fresh AND (full_fresh OR %(job_name)s::text IS NOT NULL) AS fresh, awaited,
-    CASE WHEN %(job_name)s::text IS NULL THEN all_checked_at ELSE checked_at END AS checked_at
-FROM airflow_jobmon.stored_verdicts
-WHERE %(job_name)s::text IS NULL OR job_name = %(job_name)s
-
--- name: disabled
-SELECT NOT coalesce((config ->> 'enabled')::boolean, true) FROM airflow_jobmon.jobs WHERE name = %(job_name)s
+-- The metrics of one job, for dashboards.
 
 -- name: window
 -- What started within a window, by UTC day, then all of it with no day: so the days add up to the whole. The first day and

@@ -211,7 +211,7 @@ def test_a_table_that_is_locked_is_not_waited_for(fresh, empty_database, monkeyp
     fresh.execute("SET lock_timeout = '50ms'")
     from airflow_jobmon.postgres import simulated_failure
 
-    queries = dict(simulated_failure.load_queries("drills"))
+    queries = dict(simulated_failure.load_queries("simulated_failure"))
     monkeypatch.setattr(
         simulated_failure, "load_queries", lambda _: {**queries, "session": queries["session"].replace("5s", "50ms")}
     )
