@@ -29,14 +29,14 @@ from airflow_jobmon.monitoring.evaluation import (
 from airflow_jobmon.monitoring.gc_pause import gc_paused
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.day_stats import seal_days
-from airflow_jobmon.postgres.duration_stats import note_full_check, refresh_durations
+from airflow_jobmon.postgres.duration_stats import refresh_durations, store_full_check
 from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.job_state import JobState
 from airflow_jobmon.postgres.learned_schedules import learn_schedules
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, Sync, transaction
 from airflow_jobmon.postgres.retention import prune
 from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
-from airflow_jobmon.postgres.trends import note_trends, with_trends
+from airflow_jobmon.postgres.trends import store_trends, with_trends
 from airflow_jobmon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def full_check(
     def evaluate_batch(batch: Sequence[str]) -> Checked:
         at = now or facts_of_log.clock(conn)
         _learn(conn, settings, batch, at)
-        note_trends(conn, batch, today=at.date(), unregistered=settings.unregistered_jobs == "defaults")
+        store_trends(conn, batch, today=at.date(), unregistered=settings.unregistered_jobs == "defaults")
         with transaction(conn, PLANNED_ONCE) as sync:
             repository = IncidentRepository(conn, sync)
             return Checked(
@@ -208,7 +208,7 @@ def keep_up(conn: Connection, *, full: bool = True) -> None:
     was made and the usual durations of jobs.
     """
     if full:
-        note_full_check(conn)
+        store_full_check(conn)
         refresh_durations(conn)
     prune(conn)
 

@@ -1,4 +1,4 @@
-"""How long each job usually takes, stored for those who ask often."""
+"""Stores what a check of all jobs leaves for those who read often: its time, and how long each job usually takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from psycopg import Connection
 from airflow_jobmon.postgres.queries import load_queries
 
 
-def note_full_check(conn: Connection[Any]) -> None:
+def store_full_check(conn: Connection[Any]) -> None:
     """Store that all jobs were checked just now."""
     conn.execute(load_queries("duration_stats")["store_full_check"])
 

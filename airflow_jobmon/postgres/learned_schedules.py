@@ -15,19 +15,19 @@ from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transact
 from airflow_jobmon.postgres.queries import load_queries
 
 _IN_ORDER = PLANNED_ONCE | {"enable_sort": "off"}
-"""Log and archive are walked in the order of their indexes: a plan that sorts would read a job's whole history."""
+"""Log and archive are read in the order of their indexes: a plan that sorts would read a job's whole history."""
 
 
 def learn_schedules(conn: psycopg.Connection[Any], names: Sequence[str], *, now: datetime) -> int:
     """Learn the schedules of those of these jobs whose own is unknown or out of date; returns how many were examined.
 
-    Two that learn at once learn the same. No lock is held while it is reckoned; should what was learned be lost, it is
+    No lock is held meanwhile: two processes that do this at once learn the same, and a schedule that a crash loses is
     learned again.
     """
     queries = load_queries("learned_schedules")
     with transaction(conn, _IN_ORDER):
-        owed = [name for (name,) in conn.execute(queries["owed"], {"names": list(names), "now": now})]
-        history = conn.execute(queries["starts"], {"names": owed, "now": now}).fetchall() if owed else []
+        due = [name for (name,) in conn.execute(queries["due"], {"names": list(names), "now": now})]
+        history = conn.execute(queries["starts"], {"names": due, "now": now}).fetchall() if due else []
     rows = [{"job_name": name, "rhythm": _learned(starts)} for name, starts in history]
     if rows:
         with transaction(conn, NOT_DURABLE | PLANNED_ONCE):

@@ -1,4 +1,4 @@
-"""The stored verdicts, as those who only read get them."""
+"""The stored health of jobs, for those who only read it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from airflow_jobmon.postgres.queries import load_queries
 
 @dataclass(frozen=True, slots=True)
 class StoredHealth:
-    """The shape of health, from what was stored.
+    """A health report, from what was stored.
 
-    report: its checked_at is when the verdicts were made. stale: nobody has checked for two hours, so that nothing can
-    be told. complete: it can be told of every job, but for those registered within two hours, which may be unknown.
+    report: its checked_at is the time of the check. stale: no check ran for two hours, so the health is unknown.
+    complete: the health of every job is known, apart from jobs that were registered within two hours.
     """
 
     report: dict[str, Any]
@@ -32,14 +32,15 @@ class StoredHealth:
         return Health(self.report["status"])
 
 
-def unjudged(conn: Connection[Any], job_name: str) -> JobNotEvaluated:
-    """Why there is no verdict on a job that is known."""
+def why_not_evaluated(conn: Connection[Any], job_name: str) -> JobNotEvaluated:
+    """Why a known job has no stored health."""
     row = conn.execute(load_queries("stored_health")["disabled"], {"job_name": job_name}).fetchone()
-    if row and row[0]:
-        return JobNotEvaluated(f"job {job_name[:100]!r} is registered with enabled: false, so nobody judges it")
+    disabled = row is not None and row[0]
+    if disabled:
+        return JobNotEvaluated(f"job {job_name[:100]!r} is registered with enabled: false, so it is not evaluated")
     return JobNotEvaluated(
-        f"nobody has judged job {job_name[:100]!r} yet: a watcher does within a minute of its first run, POST at once, "
-        "and nobody does where [jobmon] unregistered_jobs is ignore"
+        f"job {job_name[:100]!r} has not been evaluated yet: a watcher evaluates it within a minute of its first run, "
+        "a POST at once; with [jobmon] unregistered_jobs = ignore, an unregistered job is never evaluated"
     )
 
 
@@ -54,7 +55,7 @@ class _Stored:
 
 
 def stored_health(conn: Connection[Any], job_name: str | None = None, *, now: datetime | None = None) -> StoredHealth:
-    """Every watched job's verdict, worst first, or that of one (no job at all where nobody judged that name)."""
+    """The health of every watched job, worst first, or of one (no job where that name was never evaluated)."""
     at = now or datetime.now(UTC)
     with conn.cursor(row_factory=class_row(_Stored)) as cursor:
         rows = cursor.execute(load_queries("stored_health")["stored_health"], {"job_name": job_name}).fetchall()
@@ -62,7 +63,7 @@ def stored_health(conn: Connection[Any], job_name: str | None = None, *, now: da
     jobs.sort(key=lambda job: (-Health(job["status"]).rank, job["job_name"]))
     report = {
         "status": worst([Health(job["status"]) for job in jobs]).value,
-        # Where nothing was ever checked, it is now that this is found.
+        # Where no check ever ran, this is found now.
         "checked_at": iso(next((row.checked_at for row in rows if row.checked_at), at)),
         "jobs": jobs,
     }
@@ -71,7 +72,7 @@ def stored_health(conn: Connection[Any], job_name: str | None = None, *, now: da
 
 
 def _job(row: _Stored, at: datetime) -> dict[str, Any]:
-    """The stored entry, with what only the clock changes as it is now."""
+    """The stored entry, with the hours since the last run as of now."""
     started = (row.verdict.get("last_run") or {}).get("started_at")
     hours = round((at - parse_moment(started)).total_seconds() / 3600, 1) if started else None
     empty: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Tells what got worse about jobs once a day, and keeps it in job_state, so that judging them need not count again."""
+"""Finds the trends of jobs once a day and stores them in job_state, so that evaluations need not count days again."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ log = logging.getLogger(__name__)
 Connection = psycopg.Connection[Any]
 
 _OLD = timedelta(days=1)
-"""What was told yesterday is good enough to be read; the hourly check after midnight tells it anew."""
+"""Trends stored yesterday are new enough to be read; the first hourly check after midnight stores new ones."""
 
 
-def note_trends(conn: Connection, names: Sequence[str], *, today: date, unregistered: bool = False) -> int:
-    """Tell the trends of those of these jobs whose own were not yet told `today` (UTC); returns how many they were.
+def store_trends(conn: Connection, names: Sequence[str], *, today: date, unregistered: bool = False) -> int:
+    """Find and store the trends of these jobs that have none of `today` (UTC) yet; returns how many jobs had none.
 
-    Of registered jobs, or with `unregistered` of all. No lock is held while they are reckoned; two that do so at once
-    tell the same, and should it be lost, it is told again.
+    Of registered jobs, or with `unregistered` of all. No lock is held meanwhile: two processes that do this at once
+    store the same, and trends that a crash loses are stored again.
     """
     queries = load_queries("trends")
     given = {"names": list(names), "today": today, "unregistered": unregistered}
     with transaction(conn, PLANNED_ONCE):
-        owed = [name for (name,) in conn.execute(queries["owed"], given)]
-        jobs = [state.job for state in IncidentRepository(conn).read_states(owed)] if owed else []
-        found = _reckon(conn, jobs, today) if jobs else {}
+        due = [name for (name,) in conn.execute(queries["due"], given)]
+        jobs = [state.job for state in IncidentRepository(conn).read_states(due)] if due else []
+        found = _find(conn, jobs, today) if jobs else {}
     if found:
-        rows = [{"job_name": name, "trends": [one.as_stored() for one in told]} for name, told in found.items()]
+        rows = [{"job_name": name, "trends": [trend.as_stored() for trend in trends]} for name, trends in found.items()]
         with transaction(conn, NOT_DURABLE | PLANNED_ONCE):
             conn.execute(queries["store"], {"rows": Jsonb(rows, dumps=_dumps), "today": today})
     return len(found)
@@ -51,9 +51,9 @@ def note_trends(conn: Connection, names: Sequence[str], *, today: date, unregist
 def with_trends(
     conn: Connection, states: Sequence[JobState], *, today: date, stored: bool, unregistered: bool = False
 ) -> list[JobState]:
-    """The same states with trends as of `today`, of registered jobs or of all: as they are stored, or reckoned.
+    """The same states with their trends as of `today`, of registered jobs, or with `unregistered` of all.
 
-    Reckoned are those that are not stored, or too old; all of them unless `stored` will do.
+    With `stored`, trends that were stored lately are taken as they are; all others are found now.
     """
     jobs = [
         state.job
@@ -61,18 +61,18 @@ def with_trends(
         if (state.registered or unregistered)
         and not (stored and state.trends_on is not None and state.trends_on >= today - _OLD)
     ]
-    found = _reckon(conn, jobs, today) if jobs else {}
+    found = _find(conn, jobs, today) if jobs else {}
     return [replace(state, trends=found[state.job.name]) if state.job.name in found else state for state in states]
 
 
-def _reckon(conn: Connection, jobs: Sequence[MonitoredJob], today: date) -> Mapping[str, tuple[Finding, ...]]:
+def _find(conn: Connection, jobs: Sequence[MonitoredJob], today: date) -> Mapping[str, tuple[Finding, ...]]:
     history = days(conn, [job.name for job in jobs], today - REACH)
     found: dict[str, tuple[Finding, ...]] = {}
     for job in jobs:
         try:
             found[job.name] = degradation(history[job.name], job, today=today)
         except (ArithmeticError, ValueError):
-            log.exception("the trends of job %.200r cannot be reckoned", job.name)
+            log.exception("the trends of job %.200r cannot be found", job.name)
             found[job.name] = ()
     return found
 

@@ -1,4 +1,4 @@
-"""Looks runs up for those who wait: one wait in a worker, or all waits of a triggerer in one query."""
+"""Looks up the runs that sensors and assets wait for: one wait of a worker, or all of a triggerer in one query."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.rows import namedtuple_row
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults, read_job
 from airflow_jobmon.core.model.runs import SUCCESS, Run
@@ -30,10 +31,10 @@ __all__ = [
 ]
 
 TROUBLE = (psycopg.Error, OSError, JobmonError)
-"""What a database that is away, or answers with an error, is noticed by; anything else is a mistake in this package."""
+"""Raised where the database is away or answers with an error; anything else is a bug in this package."""
 
 _FOR_NOW = ("starting up", "shutting down", "recovery", "too many", "connection slots", "terminating connection")
-"""In what a server says that cannot take us now but will."""
+"""In the message of a server that refuses connections for now."""
 
 AsyncConnection = psycopg.AsyncConnection[Any]
 
@@ -41,30 +42,35 @@ AsyncConnection = psycopg.AsyncConnection[Any]
 def finished_run(conn: psycopg.Connection[Any], wait: Wait) -> Run | None:
     """The run that ends this wait, or None while there is none. Raises a JobmonError of one line."""
     try:
-        row = conn.execute(load_queries("waits")["finished_runs"], _wait_parameters([wait])).fetchone()
+        cursor = conn.cursor(row_factory=namedtuple_row)
+        row = cursor.execute(load_queries("waits")["finished_runs"], _wait_parameters([wait])).fetchone()
     except psycopg.Error as error:
         raise explained(error) from error
-    return None if row is None else _run(wait.job_name, row[1:])
+    return None if row is None else _run(wait.job_name, row)
 
 
 def registered_job(conn: psycopg.Connection[Any], job_name: str) -> MonitoredJob:
-    """What is expected of a job: its registry entry, or the defaults for a job that nobody registered."""
+    """The registry entry of a job, or the defaults for a job that is not registered."""
     try:
         row = conn.execute(load_queries("waits")["registered_job"], {"job_name": job_name}).fetchone()
     except psycopg.Error as error:
         raise explained(error) from error
     if row is None:
         return job_by_defaults(job_name)
-    return read_job({key: row[0][key] for key in row[0] if key in MonitoredJob.model_fields} | {"name": job_name})
+    (config,) = row
+    return read_job({key: config[key] for key in config if key in MonitoredJob.model_fields} | {"name": job_name})
 
 
 async def finished_runs(conn: AsyncConnection, waits: Sequence[Wait]) -> dict[Wait, Run | JobmonError]:
-    """The runs that end some of these waits; an error for a wait that the server cannot even look up.
+    """The runs that end some of these waits; an error for a wait that the server cannot look up.
 
-    Such a wait (a name that its encoding lacks, say) fails the query of all: the others are then looked up without it.
+    Such a wait (for instance a name that its encoding lacks) fails the whole query; the others are then looked up
+    without it.
     """
     try:
-        rows = await (await conn.execute(load_queries("waits")["finished_runs"], _wait_parameters(waits))).fetchall()
+        cursor = conn.cursor(row_factory=namedtuple_row)
+        await cursor.execute(load_queries("waits")["finished_runs"], _wait_parameters(waits))
+        rows: list[Any] = await cursor.fetchall()
     except psycopg.DataError as error:
         if len(waits) == 1:
             return {
@@ -72,36 +78,36 @@ async def finished_runs(conn: AsyncConnection, waits: Sequence[Wait]) -> dict[Wa
             }
         half = len(waits) // 2
         return await finished_runs(conn, waits[:half]) | await finished_runs(conn, waits[half:])
-    return {waits[row[0] - 1]: _run(waits[row[0] - 1].job_name, row[1:]) for row in rows}
+    ended = ((waits[row.nth - 1], row) for row in rows)
+    return {wait: _run(wait.job_name, row) for wait, row in ended}
 
 
 async def changed_successes(conn: AsyncConnection, jobs: Sequence[SuccessLookup]) -> dict[int, tuple[int, Seen]]:
-    """By position in `jobs`, the new fingerprint and the successes of those where something changed."""
-    rows = await (
-        await conn.execute(
-            load_queries("waits")["changed_successes"],
-            {
-                "job_names": [job.job_name for job in jobs],
-                "floors": [job.floor for job in jobs],
-                "fingerprints": [job.fingerprint for job in jobs],
-                "window": WINDOW,
-            },
-        )
-    ).fetchall()
+    """By position in `jobs`, the new fingerprint and the successes of the jobs where these changed."""
+    given = {
+        "job_names": [job.job_name for job in jobs],
+        "floors": [job.floor for job in jobs],
+        "fingerprints": [job.fingerprint for job in jobs],
+        "window": WINDOW,
+    }
+    cursor = conn.cursor(row_factory=namedtuple_row)
+    await cursor.execute(load_queries("waits")["changed_successes"], given)
     changed: dict[int, tuple[int, Seen]] = {}
-    for nth, fingerprint, oldest_start, *columns in rows:
-        job_name = jobs[nth - 1].job_name
+    row: Any
+    for row in await cursor.fetchall():
+        job_name = jobs[row.nth - 1].job_name
+        columns = (column or () for column in (row.ids, row.started, row.completed, row.records))
         runs = [
             Run(run_id, job_name, started_at, completed_at, SUCCESS, records)
-            for run_id, started_at, completed_at, records in zip(*(column or () for column in columns), strict=True)
+            for run_id, started_at, completed_at, records in zip(*columns, strict=True)
         ]
         runs.sort(key=lambda run: run.started_at, reverse=True)
-        changed[nth - 1] = fingerprint, Seen(runs, oldest_start)
+        changed[row.nth - 1] = row.fingerprint, Seen(runs, row.oldest_start)
     return changed
 
 
 async def read_marks(conn: AsyncConnection, job_names: Sequence[str]) -> Mapping[str, Mark]:
-    """What has been announced of these jobs; a job never watched before is not in it."""
+    """By job, the successes that were announced as asset events; a job never watched before has no mark."""
     rows = await (await conn.execute(load_queries("waits")["marks"], {"job_names": list(job_names)})).fetchall()
     return {job_name: Mark(frozenset(announced), floor) for job_name, announced, floor in rows}
 
@@ -158,6 +164,5 @@ def _wait_parameters(waits: Sequence[Wait]) -> dict[str, list[Any]]:
     }
 
 
-def _run(job_name: str, row: Sequence[Any]) -> Run:
-    run_id, started_at, completed_at, status, records_updated, error_message = row
-    return Run(run_id, job_name, started_at, completed_at, status, records_updated, error_message)
+def _run(job_name: str, row: Any) -> Run:
+    return Run(row.id, job_name, row.started_at, row.completed_at, row.status, row.records_updated, row.error_message)

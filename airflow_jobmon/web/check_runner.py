@@ -12,7 +12,7 @@ from airflow_jobmon.core.model.health import health_report
 from airflow_jobmon.errors import BusyProblem
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.stored_health import unjudged
+from airflow_jobmon.postgres.stored_health import why_not_evaluated
 from airflow_jobmon.runtime.deliver import deliver
 from airflow_jobmon.web.cached_settings import current_conninfo, current_settings
 
@@ -54,7 +54,7 @@ def _check(job_name: str | None, report_health: Callable[[dict[str, Any]], None]
     with connect(where) as conn:
         healths = check_and_record(conn, settings, [job_name] if job_name else None)
         if job_name and not healths:
-            raise unjudged(conn, job_name)
+            raise why_not_evaluated(conn, job_name)
         checked_at = datetime.now(UTC)
     report_health(health_report(healths, checked_at))
     deliver(where, settings)

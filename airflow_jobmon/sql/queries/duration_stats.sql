@@ -5,8 +5,8 @@
 UPDATE airflow_jobmon.full_checks SET checked_at = clock_timestamp()
 
 -- name: refresh_durations
--- Each job's usual durations over the last 30 days, from what was counted of each day.
--- In order of name, as everybody who locks several states does.
+-- The usual durations of each job over the last 30 days, from the figures of each day. States are locked in order of
+-- name everywhere, which avoids deadlocks.
 WITH usual AS MATERIALIZED (
     SELECT job_name,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_median) AS p50,

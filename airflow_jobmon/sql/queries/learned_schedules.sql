@@ -1,8 +1,8 @@
--- name: owed
--- Which of these jobs' rhythms are to be learned anew: of unregistered ones, at first sight, and later where they ran
--- since: at most twice a day, and at once after a run that came past its deadline, since its rhythm may have changed.
--- While a run is awaited past its deadline nothing is learned: the deadline it missed would move. A part at a time: it
--- takes a millisecond a job, and ten thousand may run in the same minute.
+-- name: due
+-- The unregistered ones of these jobs whose schedule is to be learned now: at first sight, and later where they ran
+-- since, at most twice a day, or at once after a run that started past its deadline, as its schedule may have changed.
+-- Not while a run is past its deadline and has not started: the missed deadline would move. A limited number at a time,
+-- since each takes a millisecond, and ten thousand jobs may run in the same minute.
 SELECT given.name
 FROM unnest(%(names)s::text[]) AS given (name)
 LEFT JOIN airflow_jobmon.job_state st ON st.job_name = given.name
@@ -18,8 +18,8 @@ ORDER BY (st.due_at < %(now)s::timestamptz) IS TRUE DESC, st.rhythm_at NULLS FIR
 LIMIT 250
 
 -- name: starts
--- When each job's runs started, newest first, one of each five minutes: of the last 72 days before its newest run, but
--- no more than 36,000 runs (25 days of one a minute), and of its newest 40 runs, however long ago those were.
+-- The starts of each job, newest first, at most one for each five minutes: of the 72 days before its newest run, but no
+-- more than 36,000 runs (25 days of one a minute), and of its newest 40 runs, however old.
 SELECT given.name, ARRAY(
     SELECT max(walked.started_at)
     FROM (
@@ -54,7 +54,7 @@ LEFT JOIN LATERAL (
 ) newest ON true
 
 -- name: store
--- In order of name, as everybody who locks several states does; a job that has none yet gets its first state here.
+-- States are locked in order of name everywhere, which avoids deadlocks. A job without a state gets its first one here.
 INSERT INTO airflow_jobmon.job_state (job_name, rhythm, rhythm_at)
 SELECT given.job_name, given.rhythm, %(now)s
 FROM jsonb_to_recordset(%(rows)s) AS given (job_name text, rhythm jsonb)

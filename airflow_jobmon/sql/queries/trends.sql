@@ -1,5 +1,5 @@
--- name: owed
--- Which of these jobs' trends were not yet told for this day: of registered ones, or of all.
+-- name: due
+-- Those of these jobs that have no trends of this day yet: registered jobs, or all.
 SELECT given.name
 FROM unnest(%(names)s::text[]) AS given (name)
 LEFT JOIN airflow_jobmon.job_state st ON st.job_name = given.name
@@ -8,7 +8,7 @@ WHERE st.trends_on IS DISTINCT FROM %(today)s
 ORDER BY given.name
 
 -- name: store
--- In order of name, as everybody who locks several states does; a job that has none yet gets its first state here.
+-- States are locked in order of name everywhere, which avoids deadlocks. A job without a state gets its first one here.
 INSERT INTO airflow_jobmon.job_state (job_name, trends, trends_on)
 SELECT given.job_name, given.trends, %(today)s
 FROM jsonb_to_recordset(%(rows)s) AS given (job_name text, trends jsonb)

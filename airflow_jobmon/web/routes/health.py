@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.monitoring.checks import require_known
-from airflow_jobmon.postgres.stored_health import StoredHealth, stored_health, unjudged
+from airflow_jobmon.postgres.stored_health import StoredHealth, stored_health, why_not_evaluated
 from airflow_jobmon.web.cached_settings import current_settings
 from airflow_jobmon.web.check_runner import CheckRunner
 from airflow_jobmon.web.database import Database
@@ -41,7 +41,7 @@ def health_routes(database: Database, checks: CheckRunner) -> APIRouter:
             stored = stored_health(conn, job_name)
             if job_name is not None and not stored.report["jobs"]:
                 require_known(conn, current_settings(), [job_name])
-                raise unjudged(conn, job_name)
+                raise why_not_evaluated(conn, job_name)
             return stored
 
         stored = await database.run(read)

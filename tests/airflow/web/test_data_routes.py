@@ -150,7 +150,7 @@ def test_a_disabled_job_has_no_health_and_the_reason_is_given(client, jobmon_def
     apply_jobs(conn, [MonitoredJob(name="off", enabled=False)], source="file:x")
     answer = getattr(made, method)("/jobmon/check-job-health", params={"job_name": "off"}, headers=headers)
     assert answer.status_code == 503
-    assert answer.json() == {"detail": "job 'off' is registered with enabled: false, so nobody judges it"}
+    assert answer.json() == {"detail": "job 'off' is registered with enabled: false, so it is not evaluated"}
 
 
 def test_a_job_that_was_not_evaluated_yet_says_when_it_will_be(get, conn):

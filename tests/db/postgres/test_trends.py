@@ -11,7 +11,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health, Kind
 from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, evaluate_jobs
 from airflow_jobmon.postgres.registry import apply_jobs
-from airflow_jobmon.postgres.trends import note_trends
+from airflow_jobmon.postgres.trends import store_trends
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
 from tests.support.trigger_events import Conn
@@ -67,9 +67,9 @@ def test_they_open_no_incident_and_alert_nobody(dry):
 
 
 def test_they_are_told_once_a_day(dry):
-    assert note_trends(dry, ["sync"], today=today()) == 1
-    assert note_trends(dry, ["sync"], today=today()) == 0
-    assert note_trends(dry, ["sync"], today=today() + timedelta(days=1)) == 1
+    assert store_trends(dry, ["sync"], today=today()) == 1
+    assert store_trends(dry, ["sync"], today=today()) == 0
+    assert store_trends(dry, ["sync"], today=today() + timedelta(days=1)) == 1
 
 
 def test_who_only_reads_reckons_what_nobody_stored(dry):
