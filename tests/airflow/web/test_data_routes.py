@@ -159,7 +159,7 @@ def test_a_job_that_was_not_evaluated_yet_says_when_it_will_be(get, conn):
     log_run(conn, "first run")
     answer = get("/check-job-health", job_name="first run")
     assert answer.status_code == 503
-    assert "a watcher does within a minute" in answer.json()["detail"]
+    assert "a watcher evaluates it within a minute" in answer.json()["detail"]
 
 
 def test_jobs_that_are_ignored_do_not_make_it_stale(get, conn, monkeypatch):
