@@ -51,9 +51,9 @@ def _follow_run(drill: Drill, settings: Settings, run: Simulated) -> None:
         "none" if not alert.incidents else counted(alert.incidents, "incident"),
         ok=not alert.incidents,
     )
-    book = IncidentRepository(drill.conn)
-    [state] = book.read_states([drill.job_name])
-    follow(drill, alert.alert_id, run.at, channels_of(state.job, settings, book))
+    repository = IncidentRepository(drill.conn)
+    [state] = repository.request_states([drill.job_name])()
+    follow(drill, alert.alert_id, run.at, channels_of(state.job, settings, repository.request_installation()()))
 
 
 def _check_watcher(drill: Drill, run: Simulated, alert: DrillAlert | None) -> None:

@@ -87,13 +87,13 @@ def _look_ahead(drill: Drill, settings: Settings, health: JobHealth) -> None:
 
 
 def _alert(drill: Drill, settings: Settings, health: JobHealth, finding: Finding) -> None:
-    book = IncidentRepository(drill.conn)
-    [state] = book.read_states([drill.job_name])
-    channels = channels_of(state.job, settings, book)
+    repository = IncidentRepository(drill.conn)
+    [state] = repository.request_states([drill.job_name])()
+    channels = channels_of(state.job, settings, repository.request_installation()())
     now = drill.book.now()
     with drill.conn.transaction():
         alert = missed_drill_alert(finding, health, state.job, drill.id, now, settings.base_url)
-        book.insert_alerts([AddressedAlert(alert, None, channels)])
+        repository.insert_alerts([AddressedAlert(alert, None, channels)])
     stored = drill.book.find_alert(drill.job_name)
     drill.add(
         "alert written",

@@ -1,24 +1,24 @@
-"""Judges jobs: claims events, gathers facts, keeps incidents, and writes alerts, in one transaction each batch.
+"""The checks: which jobs are evaluated, by event, sweep or full check, in which batches; one transaction per batch.
 
-Any number of judges may run at once: events are claimed with SKIP LOCKED, and a job is judged under the lock of its
+Any number of checks may run at once: events are claimed with SKIP LOCKED, and a job is evaluated under the lock of its
 row in job_state.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 
 from airflow_jobmon.core.model.health import JobHealth
 from airflow_jobmon.errors import UnknownJob
+from airflow_jobmon.monitoring.batches import BATCH, UNSTORABLE, batches, each_batch, one_ahead
 from airflow_jobmon.monitoring.evaluation import (
-    BEYOND_RECKONING,
+    INCALCULABLE,
     assess_state,
     evaluate,
     facts_of,
@@ -33,7 +33,7 @@ from airflow_jobmon.postgres.duration_stats import refresh_durations, store_full
 from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.job_state import JobState
 from airflow_jobmon.postgres.learned_schedules import learn_schedules
-from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, Sync, transaction
+from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.retention import prune
 from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
 from airflow_jobmon.postgres.trends import store_trends, with_trends
@@ -43,24 +43,16 @@ log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 
-J = TypeVar("J")
-T = TypeVar("T")
+_SEALING_TIME = timedelta(seconds=2)
+"""How long the hourly check counts days; the sweeps do most of it."""
 
-_UNSTORABLE = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
-
-_SEALING = timedelta(seconds=2)
-"""What the hourly check gives to counting days; the sweeps do most of it."""
-
-BATCH = 500
-"""Jobs, and events, judged in one transaction: short enough to hold no lock for long."""
-
-_READ_AT_ONCE = 2000
-"""Jobs whose facts are asked for together where nothing is locked: planning the question takes its time too."""
+_READ_BATCH = 2000
+"""Jobs per query where nothing is locked: planning each query takes time too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What one batch did: events claimed, jobs judged, alerts to be sent."""
+    """What one batch did: events claimed, jobs evaluated, alerts to be sent."""
 
     events: int
     jobs: int
@@ -68,26 +60,26 @@ class Evaluated:
 
 
 def evaluate_events(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Evaluated:
-    """Judge the jobs of the oldest events that nobody else has claimed; `events` is 0 when there was none.
+    """Evaluate the jobs of the oldest unclaimed events; `events` is 0 when there was none.
 
-    An event that the database cannot take in (a name too long for an index) is dropped with a word in the log, since
-    it would hold up all that come after it.
+    An event that the database cannot store (its name is too long for an index) is logged and dropped, since it would
+    block all later ones.
     """
     try:
         return _evaluate_events(conn, settings, now, limit=BATCH)
-    except _UNSTORABLE:
-        log.warning("a batch of events cannot be stored; judging them one by one")
+    except UNSTORABLE:
+        log.warning("cannot store a batch of events; evaluating them one by one")
     try:
         return _evaluate_events(conn, settings, now, limit=1)
-    except _UNSTORABLE:
+    except UNSTORABLE:
         dropped = IncidentRepository(conn).claim_events(1)
         log.exception("dropped events that cannot be stored: %.500r", dropped)
         return Evaluated(len(dropped), 0, 0)
 
 
 def _evaluate_events(conn: Connection, settings: Settings, now: datetime | None, *, limit: int) -> Evaluated:
-    # Nothing leaves this process because of this transaction before a durable one has followed, and if it never
-    # happened then its events are still there: so it need not wait for the disk.
+    # Need not wait for the disk: nothing is sent before a durable transaction has followed, and if this one is lost,
+    # its events are still there.
     with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:
         repository = IncidentRepository(conn, sync)
         events = repository.claim_events(limit)
@@ -95,38 +87,40 @@ def _evaluate_events(conn: Connection, settings: Settings, now: datetime | None,
             return Evaluated(0, 0, 0)
         drills = [run for run in events if run.is_drill]
         failed = [run for run in events if not run.is_drill]
-        asked = request_inputs(repository, sorted({run.job_name for run in failed}), events=failed, count_window=False)
-        alerts = record_drills(repository, settings, drills)
-        healths, more = evaluate(repository, settings, asked, now)
+        names = sorted({run.job_name for run in failed})
+        inputs = request_inputs(repository, names, events=failed, count_window=False)
+        alerts = record_drills(repository, settings, drills, inputs.installation)
+        healths, more = evaluate(repository, settings, inputs, now)
         return Evaluated(len(events), len(healths), alerts + more)
 
 
 def warm_up(conn: Connection) -> None:
-    """Ask of no job all that is asked of one that failed, so that the first failure need not wait for plans."""
+    """Request the inputs of no jobs, so that the queries are planned before the first failure."""
     with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:
         request_inputs(IncidentRepository(conn, sync), (), count_window=False)
 
 
 def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Iterator[Evaluated]:
-    """Judge every job whose newest runs changed or whose time has come since its stored verdict, a batch at each step.
+    """Evaluate every job whose newest runs changed or whose time has come since its last evaluation, batch by batch.
 
-    Between steps no lock is held. A job that another judge has judged meanwhile is left out.
+    No lock is held between batches. A job that was evaluated meanwhile is left out.
     """
     with transaction(conn, PLANNED_ONCE):
         changed = changed_jobs(conn, now=now)
     if settings.unregistered_jobs == "ignore":
-        wanted = IncidentRepository(conn).registered_names() | IncidentRepository(conn).names_with_incidents()
+        repository = IncidentRepository(conn)
+        wanted = repository.registered_names() | repository.names_with_incidents()
         changed = [owed for owed in changed if owed.name in wanted]
     return _evaluate_owed(conn, settings, changed, now)
 
 
 def evaluate_due(conn: Connection, settings: Settings) -> Evaluated:
-    """Judge the jobs whose time has come, at most a batch of them: a look into an index, cheap where there is none."""
+    """Evaluate the jobs whose time has come, at most one batch: an index lookup, cheap where there is none."""
     return _sum(_evaluate_owed(conn, settings, due_jobs(conn, BATCH), None))
 
 
 def evaluate_changed(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Evaluated:
-    """A whole sweep at once."""
+    """Run a whole sweep."""
     return _sum(sweep(conn, settings, now=now))
 
 
@@ -134,16 +128,16 @@ def _evaluate_owed(
     conn: Connection, settings: Settings, owed: Sequence[OwedJob], now: datetime | None
 ) -> Iterator[Evaluated]:
     def evaluate_batch(batch: Sequence[OwedJob]) -> Evaluated:
-        names, seen = [job.name for job in batch], [job.checked_at for job in batch]
+        names = [job.name for job in batch]
         _learn(conn, settings, names, now or facts_of_log.clock(conn))
         with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:
             repository = IncidentRepository(conn, sync)
-            healths, alerts = evaluate(
-                repository, settings, request_inputs(repository, names, seen=seen, count_window=False), now
-            )
+            checked_at = [job.checked_at for job in batch]
+            inputs = request_inputs(repository, names, checked_at=checked_at, count_window=False)
+            healths, alerts = evaluate(repository, settings, inputs, now)
             return Evaluated(0, len(healths), alerts)
 
-    return _each_batch(owed, evaluate_batch)
+    return each_batch(owed, evaluate_batch)
 
 
 def _sum(done: Iterable[Evaluated]) -> Evaluated:
@@ -153,7 +147,7 @@ def _sum(done: Iterable[Evaluated]) -> Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one batch of the full check found, and how many alerts are to be sent for it."""
+    """What one batch of the full check found, and how many alerts are to be sent."""
 
     healths: Sequence[JobHealth]
     alerts: int
@@ -162,7 +156,7 @@ class Checked:
 def full_check(
     conn: Connection, settings: Settings, names: Sequence[str] | None = None, *, now: datetime | None = None
 ) -> Iterator[Checked]:
-    """Judge these jobs (default: all), success rates counted, and record incidents and alerts; a batch at each step.
+    """Evaluate these jobs (default: all) with their success rates, and record incidents and alerts, batch by batch.
 
     Raises UnknownJob for a name that neither the registry nor the log knows.
     """
@@ -173,40 +167,31 @@ def full_check(
         store_trends(conn, batch, today=at.date(), unregistered=settings.unregistered_jobs == "defaults")
         with transaction(conn, PLANNED_ONCE) as sync:
             repository = IncidentRepository(conn, sync)
-            return Checked(
-                *evaluate(
-                    repository,
-                    settings,
-                    request_inputs(repository, batch, count_window=True),
-                    now,
-                    named=names is not None,
-                )
-            )
+            inputs = request_inputs(repository, batch, count_window=True)
+            return Checked(*evaluate(repository, settings, inputs, now, named=names is not None))
 
-    return _each_batch(_names(conn, settings, names), evaluate_batch)
+    return each_batch(_names(conn, settings, names), evaluate_batch)
 
 
 def evaluate_jobs(
     conn: Connection, settings: Settings, names: Sequence[str] | None = None, *, now: datetime | None = None
 ) -> list[JobHealth]:
-    """The full check at once, as `full_check` makes it."""
+    """Run the whole `full_check`."""
     return [health for checked in full_check(conn, settings, names, now=now) for health in checked.healths]
 
 
 def check_and_record(conn: Connection, settings: Settings, names: Sequence[str] | None = None) -> list[JobHealth]:
-    """What the hourly check does: events first, then every job (or these), then the upkeep of our own tables."""
+    """Run the hourly check: events first, then every job (or these), then the upkeep of our own tables."""
     while evaluate_events(conn, settings).events:
         pass
     healths = evaluate_jobs(conn, settings, names)
     keep_up(conn, full=names is None)
-    seal_days(conn, most=_SEALING)
+    seal_days(conn, most=_SEALING_TIME)
     return healths
 
 
 def keep_up(conn: Connection, *, full: bool = True) -> None:
-    """What follows a check: the retention of our own tables and, where it was a full one (all jobs), a note that it
-    was made and the usual durations of jobs.
-    """
+    """Prune our own tables and, after a `full` check (of all jobs), store its time and the usual durations of jobs."""
     if full:
         store_full_check(conn)
         refresh_durations(conn)
@@ -216,18 +201,18 @@ def keep_up(conn: Connection, *, full: bool = True) -> None:
 def assess_jobs(
     conn: Connection, settings: Settings, names: Sequence[str] | None = None, *, at: datetime | None = None
 ) -> list[JobHealth]:
-    """The same verdicts, read only; `at` judges with today's registry what the log showed then."""
+    """Evaluate without recording; `at` applies today's registry to what the log showed then."""
     names_wanted = _names(conn, settings, names)
     healths: list[JobHealth] = []
     with transaction(conn, PLANNED_ONCE) as sync:
         repository = IncidentRepository(conn)
-        asked = (
-            (repository.ask_states(batch), facts_of_log.request_facts(conn, batch, at=at))
-            for batch in _batches(names_wanted, _READ_AT_ONCE)
+        requests = (
+            (repository.request_states(batch), facts_of_log.request_facts(conn, batch, at=at))
+            for batch in batches(names_wanted, _READ_BATCH)
         )
-        for read, facts in _one_ahead(asked, sync):
+        for pending_states, facts in one_ahead(requests, sync):
             with gc_paused():
-                states = [state for state in read() if watched(state, settings, named=names is not None)]
+                states = [state for state in pending_states() if watched(state, settings, named=names is not None)]
                 healths += _assess_batch(conn, settings, states, facts, at)
     return healths
 
@@ -244,47 +229,13 @@ def _assess_batch(
     for state in with_trends(conn, states, today=now.date(), stored=at is None, unregistered=unregistered):
         try:
             yield assess_state(facts_of(facts, state), state, settings, now)
-        except BEYOND_RECKONING:
-            log.exception("job %.200r cannot be judged; the others are", state.job.name)
-
-
-def _one_ahead(asked: Iterable[T], sync: Sync) -> Iterator[T]:
-    """The same questions, each once the next one is asked, so that the database answers that meanwhile.
-
-    Each arrives before the next one is asked: who reads an answer waits for all that was asked until then.
-    """
-    last: list[T] = []
-    for question in asked:
-        yield from last
-        sync()
-        last = [question]
-    yield from last
+        except INCALCULABLE:
+            log.exception("cannot evaluate job %.200r; the other jobs are evaluated", state.job.name)
 
 
 def _learn(conn: Connection, settings: Settings, names: Sequence[str], now: datetime) -> None:
     if settings.unregistered_jobs == "learn":
         learn_schedules(conn, names, now=now)
-
-
-def _batches(jobs: Iterable[J], size: int = BATCH) -> Iterator[list[J]]:
-    left = iter(jobs)
-    while batch := list(islice(left, size)):
-        yield batch
-
-
-def _each_batch(jobs: Iterable[J], evaluate_batch: Callable[[Sequence[J]], T]) -> Iterator[T]:
-    """Judge in batches; where the database cannot store one, judge its jobs one by one and leave out the culprit."""
-    for batch in _batches(jobs):
-        try:
-            with gc_paused():
-                judged = evaluate_batch(batch)
-            yield judged
-        except _UNSTORABLE:
-            for job in batch:
-                try:
-                    yield evaluate_batch([job])
-                except _UNSTORABLE:
-                    log.exception("the verdict on %.200r cannot be stored", job)
 
 
 def _names(conn: Connection, settings: Settings, names: Sequence[str] | None) -> list[str]:
@@ -307,5 +258,5 @@ def require_known(
         if name not in known:
             raise UnknownJob(
                 f"job {name[:100]!r} is neither registered nor in {settings.jobs_log_table}; "
-                "see the names with: airflow jobmon check"
+                "list the names with: airflow jobmon check"
             )

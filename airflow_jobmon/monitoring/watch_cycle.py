@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import psycopg
 
-from airflow_jobmon.monitoring.checks import BATCH, evaluate_due, evaluate_events, warm_up
+from airflow_jobmon.monitoring.batches import BATCH
+from airflow_jobmon.monitoring.checks import evaluate_due, evaluate_events, warm_up
 from airflow_jobmon.monitoring.delivery_wakes import DeliveryWakes
 from airflow_jobmon.monitoring.gc_pause import gc_paused
 from airflow_jobmon.monitoring.sweep_progress import SweepProgress, SweepStage

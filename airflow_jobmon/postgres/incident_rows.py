@@ -1,9 +1,8 @@
-"""What a judge writes, as rows for its statements."""
+"""What an evaluation writes, as rows for the statements in incidents.sql."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
@@ -32,8 +31,8 @@ def opening_row(incident_id: int, job: MonitoredJob, change: IncidentChange) -> 
         "observed": finding.observed if finding else None,
         "threshold": finding.threshold if finding else None,
         "error_message": _newest_error(change),
-        "error_texts": _texts_told(change),
-        "told": change.notifies,
+        "error_texts": _notified_texts(change),
+        "notified": change.notifies,
         "silenced": change.next_state is IncidentState.SILENCED,
     }
 
@@ -49,14 +48,14 @@ def update_row(change: IncidentChange) -> Row:
         "observed": finding.observed if finding else None,
         "threshold": finding.threshold if finding else None,
         "error_message": _newest_error(change),
-        "new_texts": _texts_told(change),
-        "told": change.notifies,
+        "new_texts": _notified_texts(change),
+        "notified": change.notifies,
         "silenced": change.next_state is IncidentState.SILENCED and before is not IncidentState.SILENCED,
     }
 
 
-def resolution_row(incident_id: int, resolved_at: datetime | None) -> Row:
-    return {"id": incident_id, "resolved_at": iso(resolved_at)}
+def resolution_row(change: IncidentChange) -> Row:
+    return {"id": change.incident.id if change.incident else None, "resolved_at": iso(change.resolved_at)}
 
 
 def occurrence_row(run: Run, incident_id: int | None) -> Row:
@@ -100,14 +99,14 @@ def health_row(evaluation: Evaluation, *, window_counted: bool) -> Row:
 
 
 def _newest_error(change: IncidentChange) -> str | None:
-    """Of the newest failure; a run that failed again because its cure was deleted was counted before."""
+    """The error of the newest failure; a run that failed again because its cure was deleted was counted before."""
     if change.failures:
         return change.failures[-1].error_message
     return change.alert.error if change.alert else None
 
 
-def _texts_told(change: IncidentChange) -> list[str]:
-    """What is new no more; an error that was held back still is."""
+def _notified_texts(change: IncidentChange) -> list[str]:
+    """The error texts that are no longer new; one that a silence holds back still is."""
     if change.alert is None or not change.notifies or change.kind != Kind.FAILED:
         return []
     errors = [change.alert.error, *(run.error_message for run in change.failures)]
@@ -115,6 +114,6 @@ def _texts_told(change: IncidentChange) -> list[str]:
 
 
 def _failures_so_far(job: MonitoredJob, change: IncidentChange) -> int:
-    """Those that were needed to open it were counted before it was."""
+    """How many failures it took to open the incident; they were counted before."""
     finding = change.finding
     return int(finding.observed) if finding and finding.kind is Kind.FAILED and job.failures_to_alert > 1 else 0

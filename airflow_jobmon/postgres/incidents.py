@@ -1,16 +1,17 @@
-"""The book of incidents: everything a judge reads and writes besides the log itself."""
+"""Reads and writes what an evaluation needs besides the log: events, jobs, incidents, alerts, health."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
+from psycopg.rows import RowFactory, class_row, namedtuple_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
@@ -18,7 +19,7 @@ from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.evaluation import Evaluation, IncidentChange
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.model.incidents import Action, OpenIncident
-from airflow_jobmon.core.model.runs import FAILED, Run
+from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.model.silences import Silence
 from airflow_jobmon.errors import SchemaProblem
 from airflow_jobmon.postgres.incident_rows import (
@@ -30,18 +31,28 @@ from airflow_jobmon.postgres.incident_rows import (
     resolution_row,
     update_row,
 )
-from airflow_jobmon.postgres.job_state import JobState, read_state
+from airflow_jobmon.postgres.job_state import JobState, StateRow, read_state
 from airflow_jobmon.postgres.pipeline import Pending, Sync
 from airflow_jobmon.postgres.queries import load_queries
 
-RunKey = tuple[str, str]
-"""Job name and run id."""
+R = TypeVar("R")
+T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+
+class RunKey(NamedTuple):
+    job_name: str
+    run_id: str
+
+
+class Occurrence(NamedTuple):
+    """A failed run that is counted, in an incident or in none."""
+
+    run: Run
+    incident_id: int | None
 
 
 class AddressedAlert(NamedTuple):
-    """An alert, its incident, its channels (None: those told of the incident before), and what keeps it from them."""
+    """An alert to write. channels: None for those notified of the incident before. silence: holds the alert back."""
 
     alert: Alert
     incident_id: int | None
@@ -49,221 +60,205 @@ class AddressedAlert(NamedTuple):
     silence: Silence | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """When this was installed, and the channels that an operator was recently given as notifiers, sorted."""
+
+    installed_at: datetime
+    notifier_channels: Sequence[str]
+
+
 class IncidentRepository:
-    """One judge's view of our tables, within its transaction."""
+    """Our tables as one evaluation sees them, within its transaction.
+
+    A `request_` method sends its query and returns the pending result: send all of them first, then call the results,
+    so that they share a round trip.
+    """
 
     def __init__(self, conn: psycopg.Connection[Any], sync: Sync = lambda: None) -> None:
         """`sync` ends a round trip of a pipelined transaction."""
         self.conn = conn
         self._sync = sync
         self._sql = load_queries("incidents")
-        self._drawn: list[psycopg.Cursor[Any]] = []
-
-    def ask_installation(self) -> None:
-        """Ask ahead for `installed_at` and `notifier_channels`, so that they come with other answers."""
-        self._installation_asked  # noqa: B018 - asked by being looked at
-
-    @cached_property
-    def _installation_asked(self) -> psycopg.Cursor[Any]:
-        return self.conn.execute(self._sql["installation"])
-
-    @cached_property
-    def _installation(self) -> tuple[datetime, tuple[str, ...]]:
-        row = self._installation_asked.fetchone()
-        if row is None:
-            raise SchemaProblem("table airflow_jobmon.installation is empty; run: airflow jobmon migrate")
-        return row[0], tuple(row[1])
-
-    @property
-    def installed_at(self) -> datetime:
-        return self._installation[0]
-
-    @property
-    def notifier_channels(self) -> tuple[str, ...]:
-        """Names that an operator was given as notifiers lately, sorted."""
-        return self._installation[1]
 
     def registered_names(self) -> set[str]:
-        return {name for (name,) in self.conn.execute(self._sql["registered_names"])}
+        return self._request("registered_names", scalar_row, set)()
 
     def names_with_incidents(self) -> set[str]:
-        return {name for (name,) in self.conn.execute(self._sql["names_with_incidents"])}
+        return self._request("names_with_incidents", scalar_row, set)()
 
     def claim_events(self, limit: int) -> list[Run]:
-        asked = self.conn.execute(self._sql["claim_events"], {"limit": limit})
-        return [
-            Run(run_id, job_name, started_at, completed_at, FAILED, None, error)
-            for run_id, job_name, started_at, completed_at, error in self._rows(asked)
-        ]
+        """Take the failed runs of the oldest events that no other evaluation has claimed."""
+        return self._request("claim_events", class_row(Run), list, limit=limit)()
 
     def lock_states(
-        self, names: Sequence[str], seen: Sequence[datetime | None] | None = None
+        self, names: Sequence[str], checked_at: Sequence[datetime | None] | None = None
     ) -> Pending[dict[str, JobState]]:
-        """Lock these jobs for judging, in order of name; a job seen for the first time is known from now on.
+        """Lock these jobs for evaluation, in order of name; a new job is known from now on.
 
-        `seen` says of each when it had last been judged; one that was judged since is left out.
+        checked_at: when each of them was last evaluated; one that was evaluated since is left out. None locks all.
         """
-        given = {"names": list(names), "seen": list(seen or [None] * len(names)), "unless_judged": seen is not None}
-        self.conn.execute(self._sql["ensure_states"], given)
-        asked = self.conn.execute(self._sql["lock_states"], given)
-        return lambda: {row[0]: read_state(*row) for row in self._rows(asked)}
+        params = {"names": list(names), "checked_at": list(checked_at or [None] * len(names))}
+        self.conn.execute(self._sql["ensure_states"], {"names": list(names)})
+        return self._request(
+            "lock_states", class_row(StateRow), _states_by_name, **params, if_unchanged=checked_at is not None
+        )
 
-    def read_states(self, names: Sequence[str]) -> list[JobState]:
-        return self.ask_states(names)()
+    def request_states(self, names: Sequence[str]) -> Pending[list[JobState]]:
+        return self._request("read_states", class_row(StateRow), _states, names=list(names))
 
-    def ask_states(self, names: Sequence[str]) -> Pending[list[JobState]]:
-        asked = self.conn.execute(self._sql["read_states"], {"names": list(names)})
-        return lambda: [read_state(*row) for row in asked.fetchall()]
+    def request_installation(self) -> Pending[Installation]:
+        return self._request("installation", class_row(Installation), _only_installation)
 
-    def open_incidents(self, names: Sequence[str]) -> Pending[dict[str, dict[str, OpenIncident]]]:
+    def request_open_incidents(self, names: Sequence[str]) -> Pending[dict[str, dict[str, OpenIncident]]]:
         """By job, by kind."""
-        asked = self.conn.execute(self._sql["open_incidents"], {"names": list(names)})
+        return self._request("open_incidents", namedtuple_row, _incidents_by_job, names=list(names))
 
-        def read() -> dict[str, dict[str, OpenIncident]]:
-            found: dict[str, dict[str, OpenIncident]] = defaultdict(dict)
-            for row in self._rows(asked):
-                job_name, incident_id, kind, severity, opened, detected, told, occurrences, texts, *later = row
-                found[job_name][kind] = OpenIncident(
-                    incident_id,
-                    kind,
-                    Health(severity),
-                    opened,
-                    detected,
-                    told,
-                    occurrences,
-                    frozenset(texts),
-                    *later,
-                )
-            return found
+    def request_silences(self) -> Pending[list[Silence]]:
+        """Those that have not ended by the database's clock, or ended recently: the evaluation's clock decides."""
+        return self._request("silences", class_row(Silence), list)
 
-        return read
-
-    def silences(self) -> Pending[list[Silence]]:
-        """Those that have not ended by the database's clock, or did so lately: the judge's clock decides."""
-        asked = self.conn.execute(self._sql["silences"])
-        return lambda: [Silence(*row) for row in self._rows(asked)]
-
-    def uncounted(self, runs: Sequence[Run]) -> Pending[set[RunKey]]:
-        """Which of these failed runs were not counted before, and are still in the log and failed; drills need not."""
-        if not runs:
-            return set
-        known = self._matching("known_occurrences", runs)
-        standing = self._matching("still_failed", [run for run in runs if not run.is_drill])
+    def request_uncounted(self, runs: Sequence[Run]) -> Pending[set[RunKey]]:
+        """Which of these failed runs were not counted before and still are in the log as failed (or are drills)."""
+        drills = {_key(run) for run in runs if run.is_drill}
+        counted = self._request_matching("known_occurrences", runs)
+        failed = self._request_matching("still_failed", [run for run in runs if not run.is_drill])
 
         def read() -> set[RunKey]:
-            counted, failed = known(), standing()
-            keys = {(run.job_name, run.id) for run in runs if run.is_drill} | failed
-            return keys - counted
+            known = counted()
+            return (drills | failed()) - known
 
         return read
 
-    def _matching(self, query: str, runs: Sequence[Run]) -> Pending[set[RunKey]]:
-        if not runs:
-            return set
-        asked = self.conn.execute(self._sql[query], _named(runs))
-        return lambda: set(self._rows(asked))
+    def _request_matching(self, query: str, runs: Sequence[Run]) -> Pending[set[RunKey]]:
+        return self._request(query, class_row(RunKey), set, **_arrays(runs)) if runs else set
 
-    def failures_in_a_row(self, runs: Sequence[Run]) -> dict[RunKey, int]:
-        """How many failures in a row each of these failed runs was the last of."""
+    def request_incident_ids(self, count: int) -> Pending[list[int]]:
+        """Draw ids for incidents that may be opened; unused ones lapse."""
+        return self._request("draw_ids", scalar_row, list, count=count) if count else list
+
+    def failures_in_a_row(self, runs: Sequence[Run]) -> dict[str, dict[str, int]]:
+        """How many failures in a row each of these failed runs was the last of, by job and run id."""
         if not runs:
             return {}
-        asked = self.conn.execute(self._sql["failures_in_a_row"], _named(runs))
-        return {(job_name, run_id): in_a_row for job_name, run_id, in_a_row in self._rows(asked)}
-
-    def draw_ids(self, count: int) -> None:
-        """Draw ids for incidents that may be opened, so that opening them need not wait for theirs; the rest lapses."""
-        if count > 0:
-            self._drawn.append(self.conn.execute(self._sql["draw_ids"], {"count": count}))
-
-    def _ids(self, count: int) -> list[int]:
-        ids = [number for asked in self._drawn for (number,) in asked.fetchall()]
-        self._drawn.clear()
-        if len(ids) < count:
-            ids += [
-                number for (number,) in self.conn.execute(self._sql["draw_ids"], {"count": count - len(ids)}).fetchall()
-            ]
-        return ids[:count]
+        return self._request("failures_in_a_row", namedtuple_row, _counts_by_job, **_arrays(runs))()
 
     def record(
         self,
         evaluations: Sequence[Evaluation],
         channels_of: Callable[[MonitoredJob], Sequence[str]],
         *,
+        incident_ids: Sequence[int],
         now: datetime,
         window_counted: bool,
     ) -> int:
-        """Write what was ruled: incidents, counted runs, alerts with their deliveries, verdicts.
+        """Write what was evaluated: incidents, counted runs, alerts with their deliveries, health.
 
-        Returns how many alerts are to be sent.
+        incident_ids: drawn before; more are drawn where they are too few. Returns how many alerts are to be sent.
         """
-        changes = [(evaluation, change) for evaluation in evaluations for change in evaluation.changes]
-        opened = self._open([(r.job, o) for r, o in changes if o.action is Action.OPEN], now)
-        self._execute("update_incidents", [update_row(o) for _, o in changes if o.action is Action.UPDATE], now=now)
-        self._execute(
-            "resolve_incidents",
-            [
-                resolution_row(o.incident.id, o.resolved_at)
-                for _, o in changes
-                if o.action is Action.RESOLVE and o.incident
-            ],
-        )
-        counted: list[tuple[Run, int | None]] = [
-            (run, None) for evaluation in evaluations for run in evaluation.uncounted
-        ]
+        changes = [(evaluation.job, change) for evaluation in evaluations for change in evaluation.changes]
+        opened = self._open([one for one in changes if one[1].action is Action.OPEN], incident_ids, now)
+        updated = [update_row(change) for _, change in changes if change.action is Action.UPDATE]
+        resolved = [resolution_row(change) for _, change in changes if change.action is Action.RESOLVE]
+        self._write("update_incidents", updated, now=now)
+        self._write("resolve_incidents", resolved)
+        counted = [Occurrence(run, None) for evaluation in evaluations for run in evaluation.uncounted]
         alerts: list[AddressedAlert] = []
-        for evaluation, change in changes:
-            incident_id = change.incident.id if change.incident else opened[evaluation.job.name, change.kind]
-            counted += [(run, incident_id) for run in change.failures]
+        for job, change in changes:
+            incident_id = change.incident.id if change.incident else opened[job.name, change.kind]
+            counted += [Occurrence(run, incident_id) for run in change.failures]
             if change.alert is not None:
-                channels = None if change.action is Action.RESOLVE else channels_of(evaluation.job)
+                channels = None if change.action is Action.RESOLVE else channels_of(job)
                 alerts.append(AddressedAlert(change.alert, incident_id, channels, change.silence))
         self.insert_occurrences(counted)
-        written = self.insert_alerts(alerts)
-        rows = Jsonb(
-            [health_row(evaluation, window_counted=window_counted) for evaluation in evaluations], dumps=_dumps
-        )
-        self.conn.execute(self._sql["store_verdicts"], {"now": now, "rows": rows})
-        return written
+        to_send = self.insert_alerts(alerts)
+        self._write("store_health", [health_row(one, window_counted=window_counted) for one in evaluations], now=now)
+        return to_send
 
-    def _open(self, opened: Sequence[tuple[MonitoredJob, IncidentChange]], now: datetime) -> dict[tuple[str, str], int]:
-        if not opened:
-            return {}
-        ids = self._ids(len(opened))
-        self._execute(
-            "insert_incidents",
-            [opening_row(number, job, change) for number, (job, change) in zip(ids, opened, strict=True)],
-            now=now,
-        )
-        return {(job.name, change.kind): number for number, (job, change) in zip(ids, opened, strict=True)}
+    def _open(
+        self, opened: Sequence[tuple[MonitoredJob, IncidentChange]], ids: Sequence[int], now: datetime
+    ) -> dict[tuple[str, str], int]:
+        """The ids of the incidents that were opened, by job and kind."""
+        missing = len(opened) - len(ids)
+        if missing > 0:
+            ids = [*ids, *self.request_incident_ids(missing)()]
+        numbered = list(zip(ids, opened, strict=False))
+        self._write("insert_incidents", [opening_row(number, *one) for number, one in numbered], now=now)
+        return {(job.name, change.kind): number for number, (job, change) in numbered}
 
-    def insert_occurrences(self, counted: Sequence[tuple[Run, int | None]]) -> None:
-        self._execute(
-            "insert_occurrences",
-            [occurrence_row(run, incident) for run, incident in counted],
-        )
+    def insert_occurrences(self, counted: Sequence[Occurrence]) -> None:
+        self._write("insert_occurrences", [occurrence_row(run, incident_id) for run, incident_id in counted])
 
     def insert_alerts(self, alerts: Sequence[AddressedAlert]) -> int:
-        """Write alerts and their deliveries, and wake whoever delivers, at commit; returns how many are to be sent."""
-        if not alerts:
-            return 0
-        rows = [alert_row(n, *given) for n, given in enumerate(alerts)]
-        self._execute("insert_alerts", rows)
-        to_send = sum(row["silenced"] is None for row in rows)
+        """Write alerts with their deliveries, and wake the senders at commit; returns how many are to be sent."""
+        rows = [alert_row(n, one.alert, one.incident_id, one.channels, one.silence) for n, one in enumerate(alerts)]
+        self._write("insert_alerts", rows)
+        to_send = sum(one.silence is None for one in alerts)
         if to_send:
             self.conn.execute(self._sql["wake"])
         return to_send
 
-    def _rows(self, asked: psycopg.Cursor[Any]) -> list[Any]:
-        if asked.pgresult is None:
-            self._sync()
-        return asked.fetchall()
+    def _request(self, query: str, rows: RowFactory[R], read: Callable[[list[R]], T], **params: Any) -> Pending[T]:
+        cursor = self.conn.cursor(row_factory=rows).execute(self._sql[query], params)
 
-    def _execute(self, query: str, rows: Sequence[Row], **given: Any) -> None:
+        @cache  # a cursor gives its rows once
+        def result() -> T:
+            if cursor.pgresult is None:
+                self._sync()
+            return read(cursor.fetchall())
+
+        return result
+
+    def _write(self, query: str, rows: Sequence[Row], **params: Any) -> None:
         if rows:
-            self.conn.execute(self._sql[query], {"rows": Jsonb(rows, dumps=_dumps), **given})
+            self.conn.execute(self._sql[query], {"rows": Jsonb(rows, dumps=_dumps), **params})
 
 
-def _named(runs: Sequence[Run]) -> dict[str, list[Any]]:
+def _states(rows: Sequence[StateRow]) -> list[JobState]:
+    return [read_state(row) for row in rows]
+
+
+def _states_by_name(rows: Sequence[StateRow]) -> dict[str, JobState]:
+    return {row.job_name: read_state(row) for row in rows}
+
+
+def _only_installation(rows: Sequence[Installation]) -> Installation:
+    if not rows:
+        raise SchemaProblem("table airflow_jobmon.installation is empty; run: airflow jobmon migrate")
+    return rows[0]
+
+
+def _incidents_by_job(rows: Sequence[Any]) -> dict[str, dict[str, OpenIncident]]:
+    found: dict[str, dict[str, OpenIncident]] = defaultdict(dict)
+    for row in rows:
+        found[row.job_name][row.kind] = OpenIncident(
+            id=row.id,
+            kind=row.kind,
+            severity=Health(row.severity),
+            opened_at=row.opened_at,
+            detected_at=row.detected_at,
+            notified_at=row.told_at,
+            occurrences=row.occurrences,
+            error_texts=frozenset(row.error_texts),
+            silenced_at=row.silenced_at,
+            acknowledged_at=row.acknowledged_at,
+        )
+    return found
+
+
+def _counts_by_job(rows: Sequence[Any]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in rows:
+        found[row.job_name][row.run_id] = row.in_a_row
+    return found
+
+
+def _key(run: Run) -> RunKey:
+    return RunKey(run.job_name, run.id)
+
+
+def _arrays(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """These runs as the arrays that a query unnests."""
     return {
         "job_names": [run.job_name for run in runs],
         "run_ids": [run.id for run in runs],

@@ -1,4 +1,4 @@
-"""What is stored of a job besides its incidents, as its judges read it."""
+"""What is stored of a job besides its incidents, as evaluations read it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """What is stored of a job: its registry entry (or the defaults), since when we know it, its last counted window.
+    """What is stored of a job besides its incidents.
 
-    first_seen_at: when we first saw it; at the installation itself, where the log had it by then.
-    found_started_at: when the newest run started that the log had by then; None where that was not noted.
-    scheduled_since: since when its schedule is this one; None where it always was.
-    learned_schedule: what its starts showed while it was not registered.
-    trends: what got worse about it, by the days before trends_on.
+    job: its registry entry, or the defaults. known_since: when it was registered, or first seen. first_seen_at: the
+    installation itself for a job that the log held then. found_started_at: when the newest run that the log held then
+    started; None where that was not stored. scheduled_since: when its schedule last changed; None if it never did.
+    window: as it was last counted. learned_schedule: what its starts showed while it was not registered. trends: what
+    got worse, by the days before trends_on.
     """
 
     job: MonitoredJob
@@ -40,38 +40,52 @@ class JobState:
     found_started_at: datetime | None = None
 
 
-def read_state(  # noqa: PLR0917 - a row of the query, column by column
-    job_name: str,
-    first_seen_at: datetime,
-    finished: int | None,
-    succeeded: int | None,
-    config: str | None,
-    registered_at: datetime | None,
-    scheduled_since: datetime | None,
-    rhythm: str | None,
-    trends: str | None,
-    trends_on: date | None,
-    found_started_at: datetime | None,
-) -> JobState:
-    """From a row of `lock_states` or `read_states`; a registry entry that cannot be read here leaves the defaults."""
-    try:
-        job = read_stored_job(config) if config is not None else _defaults(job_name)
-    except ConfigurationError as error:  # stored by another host or version, such as a zone unknown here
-        log.error("the registry entry of job %.200r cannot be read here: %s", job_name, error)  # noqa: TRY400
-        job, config = _defaults(job_name), None
-    window = Window(job.window_days, finished, succeeded) if finished is not None and succeeded is not None else None
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """A row of the queries `lock_states` and `read_states`."""
+
+    job_name: str
+    first_seen_at: datetime
+    window_finished: int | None
+    window_succeeded: int | None
+    config: str | None
+    registered_at: datetime | None
+    scheduled_since: datetime | None
+    rhythm: str | None
+    trends: str | None
+    trends_on: date | None
+    found_started_at: datetime | None
+
+
+def read_state(row: StateRow) -> JobState:
+    registered = _registered_job(row)
+    job = _defaults(row.job_name) if registered is None else registered
+    window = None
+    if row.window_finished is not None and row.window_succeeded is not None:
+        window = Window(job.window_days, row.window_finished, row.window_succeeded)
     return JobState(
-        job,
-        config is not None,
-        registered_at or first_seen_at,
-        first_seen_at,
-        scheduled_since,
-        window,
-        _learned_schedule(rhythm),
-        _trends(trends),
-        trends_on,
-        found_started_at,
+        job=job,
+        registered=registered is not None,
+        known_since=row.registered_at or row.first_seen_at,
+        first_seen_at=row.first_seen_at,
+        scheduled_since=row.scheduled_since,
+        window=window,
+        learned_schedule=_learned_schedule(row.rhythm),
+        trends=_trends(row.trends),
+        trends_on=row.trends_on,
+        found_started_at=row.found_started_at,
     )
+
+
+def _registered_job(row: StateRow) -> MonitoredJob | None:
+    """The job's registry entry; None where there is none, or where it cannot be read here, which is logged."""
+    if row.config is None:
+        return None
+    try:
+        return read_stored_job(row.config)
+    except ConfigurationError as error:  # stored by another host or version, such as a zone unknown here
+        log.error("cannot read the registry entry of job %.200r: %s", row.job_name, error)  # noqa: TRY400
+        return None
 
 
 @lru_cache(maxsize=20_000)

@@ -39,7 +39,7 @@ def store_trends(conn: Connection, names: Sequence[str], *, today: date, unregis
     given = {"names": list(names), "today": today, "unregistered": unregistered}
     with transaction(conn, PLANNED_ONCE):
         due = [name for (name,) in conn.execute(queries["due"], given)]
-        jobs = [state.job for state in IncidentRepository(conn).read_states(due)] if due else []
+        jobs = [state.job for state in IncidentRepository(conn).request_states(due)()] if due else []
         found = _find(conn, jobs, today) if jobs else {}
     if found:
         rows = [{"job_name": name, "trends": [trend.as_stored() for trend in trends]} for name, trends in found.items()]

@@ -17,7 +17,7 @@ import pytest
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.incidents import IncidentRepository
+from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
 from airflow_jobmon.postgres.outbox import Outbox, register_channels
 from tests.processes.conftest import Sinks, StartListener
 from tests.support.logged_runs import log_run
@@ -184,7 +184,7 @@ def vanished_while_it_leased(conninfo: str, channel: str) -> Iterator[None]:
     def lease() -> None:
         with connect(conninfo) as session, suppress(psycopg.Error):
             alert = Alert(AlertEvent.OPENED, "failed", "load-0", Health.CRITICAL, datetime.now(UTC), "it failed")
-            IncidentRepository(session).insert_alerts([(alert, None, [channel])])
+            IncidentRepository(session).insert_alerts([AddressedAlert(alert, None, [channel])])
             register_channels(session, [channel])
             Outbox(session, channel, uuid4()).lease(stay)
 

@@ -13,7 +13,7 @@ from psycopg import Connection
 from airflow_jobmon.channels import Channel
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
 from airflow_jobmon.core.model.health import Health
-from airflow_jobmon.postgres.incidents import IncidentRepository
+from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
 from airflow_jobmon.runtime.connections import open_channels
 
 HTTP_KINDS = ("slackwebhook", "slack", "resend", "http")
@@ -55,7 +55,7 @@ def tell(conn: Connection[Any], job_name: str, *channels: str, event: AlertEvent
     at = datetime.now(UTC)
     alert = Alert(event, "failed", job_name, Health.CRITICAL, at, "it failed", error=f"exit code 1 of {job_name}")
     with conn.transaction():
-        IncidentRepository(conn).insert_alerts([(alert, None, channels)])
+        IncidentRepository(conn).insert_alerts([AddressedAlert(alert, None, channels)])
 
 
 class Delivery(NamedTuple):

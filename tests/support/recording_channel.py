@@ -12,7 +12,7 @@ from airflow_jobmon.channels import Accepted
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.model.report import Report
-from airflow_jobmon.postgres.incidents import IncidentRepository
+from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
 
 
 class Recorder:
@@ -48,7 +48,7 @@ class Recorder:
 def tell(conn, job_name: str, *channels: str, event: AlertEvent = AlertEvent.OPENED) -> None:
     alert = Alert(event, "failed", job_name, Health.CRITICAL, datetime.now(UTC), "it failed")
     with conn.transaction():
-        IncidentRepository(conn).insert_alerts([(alert, None, channels)])
+        IncidentRepository(conn).insert_alerts([AddressedAlert(alert, None, channels)])
 
 
 def states(conn, channel: str) -> list[tuple[str, int]]:

@@ -1,11 +1,12 @@
 -- name: claim_events
--- Takes the oldest events nobody else is judging; they are gone when the transaction that judged them commits.
--- A machine that vanishes in the middle leaves its session, and its locks, for hours: so the session has 20 s.
+-- Claims the oldest events that no other evaluation has claimed; they are deleted when that evaluation commits.
+-- A client that vanishes would leave its session, and its locks, open for hours: so the session gets 20 s.
 DELETE FROM airflow_jobmon.events
 WHERE (SELECT set_config('idle_in_transaction_session_timeout', '20s', true)) IS NOT NULL
     AND id IN (SELECT id FROM airflow_jobmon.events ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-RETURNING run_id, job_name, greatest(least(started_at, '9999-01-01'), '1900-01-01'),
-    CASE WHEN isfinite(completed_at) AND completed_at < '9999-01-01' THEN completed_at END, error_message
+RETURNING run_id AS id, job_name, greatest(least(started_at, '9999-01-01'), '1900-01-01') AS started_at,
+    CASE WHEN isfinite(completed_at) AND completed_at < '9999-01-01' THEN completed_at END AS completed_at,
+    'failed' AS status, error_message
 
 -- name: ensure_states
 INSERT INTO airflow_jobmon.job_state (job_name)
@@ -13,20 +14,22 @@ SELECT name FROM unnest(%(names)s::text[]) AS given (name) ORDER BY name
 ON CONFLICT DO NOTHING
 
 -- name: lock_states
--- In order of name, so that two judges never wait for each other in a circle; not for long either, see claim_events.
-SELECT st.job_name, st.first_seen_at, st.window_finished, st.window_succeeded, j.config::text, j.registered_at,
-    j.scheduled_since, st.rhythm::text, st.trends::text, st.trends_on, st.found_started_at
-FROM unnest(%(names)s::text[], %(seen)s::timestamptz[]) AS given (name, checked_at)
+-- In order of name, so that two evaluations never deadlock; the time limit is that of claim_events.
+SELECT st.job_name, st.first_seen_at, st.window_finished, st.window_succeeded, j.config::text AS config,
+    j.registered_at, j.scheduled_since, st.rhythm::text AS rhythm, st.trends::text AS trends, st.trends_on,
+    st.found_started_at
+FROM unnest(%(names)s::text[], %(checked_at)s::timestamptz[]) AS given (name, checked_at)
 JOIN airflow_jobmon.job_state st ON st.job_name = given.name
 LEFT JOIN airflow_jobmon.jobs j ON j.name = st.job_name
 WHERE (SELECT set_config('idle_in_transaction_session_timeout', '20s', true)) IS NOT NULL
-    AND (NOT %(unless_judged)s OR st.checked_at IS NOT DISTINCT FROM given.checked_at)
+    AND (NOT %(if_unchanged)s OR st.checked_at IS NOT DISTINCT FROM given.checked_at)
 ORDER BY st.job_name
 FOR UPDATE OF st
 
 -- name: read_states
-SELECT given.name, coalesce(st.first_seen_at, clock_timestamp()), st.window_finished, st.window_succeeded,
-    j.config::text, j.registered_at, j.scheduled_since, st.rhythm::text, st.trends::text, st.trends_on, st.found_started_at
+SELECT given.name AS job_name, coalesce(st.first_seen_at, clock_timestamp()) AS first_seen_at, st.window_finished,
+    st.window_succeeded, j.config::text AS config, j.registered_at, j.scheduled_since, st.rhythm::text AS rhythm,
+    st.trends::text AS trends, st.trends_on, st.found_started_at
 FROM unnest(%(names)s::text[]) AS given (name)
 LEFT JOIN airflow_jobmon.job_state st ON st.job_name = given.name
 LEFT JOIN airflow_jobmon.jobs j ON j.name = given.name
@@ -39,10 +42,10 @@ SELECT name FROM airflow_jobmon.jobs
 SELECT DISTINCT job_name FROM airflow_jobmon.incidents WHERE resolved_at IS NULL
 
 -- name: installation
--- Since when we watch, and the channels that an operator was given as notifiers lately.
+-- When this was installed, and the channels that an operator was recently given as notifiers.
 SELECT installed_at, ARRAY(
     SELECT name FROM airflow_jobmon.channels
-    WHERE notifier_seen_at > clock_timestamp() - interval '30 days' ORDER BY name)
+    WHERE notifier_seen_at > clock_timestamp() - interval '30 days' ORDER BY name) AS notifier_channels
 FROM airflow_jobmon.installation
 
 -- name: open_incidents
@@ -52,7 +55,7 @@ FROM airflow_jobmon.incidents
 WHERE resolved_at IS NULL AND job_name = ANY (%(names)s)
 
 -- name: silences
--- An hour more than is in force, for judges whose clock is behind.
+-- Includes those that ended in the last hour, for evaluations whose clock is behind.
 SELECT name, ends_at, reason, silenced_by FROM airflow_jobmon.silences
 WHERE ends_at > clock_timestamp() - interval '1 hour'
 
@@ -63,15 +66,15 @@ JOIN unnest(%(job_names)s::text[], %(run_ids)s::text[], %(started_at)s::timestam
     USING (job_name, run_id, started_at)
 
 -- name: still_failed
--- Which of these runs the log still holds, and still as failed.
+-- Which of these runs the log still shows as failed.
 SELECT given.job_name, given.run_id
 FROM unnest(%(job_names)s::text[], %(run_ids)s::text[], %(started_at)s::timestamptz[]) AS given (job_name, run_id, started_at)
 JOIN airflow_jobmon.runs r
     ON r.job_name = given.job_name AND r.started_at = given.started_at AND r.id = given.run_id AND r.status = 'failed'
 
 -- name: failures_in_a_row
--- How many failures in a row each of these failed runs was the last of, as far as the newest 2,000 runs of its job tell.
--- As in `facts`, one that ended after it had ended is none of them.
+-- How many failures in a row each of these failed runs was the last of, among the newest 2,000 runs of its job.
+-- As in `facts`, a run that ended later than it does not count.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(%(job_names)s::text[], %(run_ids)s::text[], %(started_at)s::timestamptz[])
         AS given (job_name, run_id, started_at)
@@ -88,7 +91,7 @@ WITH given AS MATERIALIZED (
     ) recent
     WHERE recent.status IN ('success', 'failed')
 )
-SELECT last.job_name, last.id, count(*)
+SELECT last.job_name, last.id AS run_id, count(*) AS in_a_row
 FROM given
 JOIN run last ON last.job_name = given.job_name AND last.id = given.run_id AND last.started_at = given.started_at
 JOIN run ON run.job_name = last.job_name AND run.status = 'failed' AND run.successes = last.successes
@@ -110,17 +113,17 @@ INSERT INTO airflow_jobmon.incidents
      error_message, error_texts, told_at, silenced_at)
 OVERRIDING SYSTEM VALUE
 SELECT id, job_name, kind, severity, opened_at, %(now)s, resolved_at, occurrences, message, observed, threshold,
-    error_message, ARRAY(SELECT jsonb_array_elements_text(error_texts)), CASE WHEN told THEN %(now)s::timestamptz END,
+    error_message, ARRAY(SELECT jsonb_array_elements_text(error_texts)), CASE WHEN notified THEN %(now)s::timestamptz END,
     CASE WHEN silenced THEN %(now)s::timestamptz END
 FROM jsonb_to_recordset(%(rows)s) AS given (
     id bigint, job_name text, kind text, severity text, opened_at timestamptz, resolved_at timestamptz,
     occurrences integer, message text, observed jsonb, threshold jsonb, error_message text, error_texts jsonb,
-    told boolean, silenced boolean)
+    notified boolean, silenced boolean)
 ORDER BY id
 
 -- name: update_incidents
--- The texts told so far are kept to the newest fifty. A moment of telling that is still to come was written before a
--- clock was set back, and would put off the next one for as long.
+-- Keeps the newest fifty error texts. A told_at in the future was written before the clock was set back, and would put
+-- off the next repetition for as long.
 UPDATE airflow_jobmon.incidents i
 SET severity = given.severity, occurrences = i.occurrences + given.new_occurrences, message = given.message,
     observed = given.observed, threshold = given.threshold,
@@ -129,12 +132,12 @@ SET severity = given.severity, occurrences = i.occurrences + given.new_occurrenc
         SELECT i.error_texts || ARRAY(
             SELECT text FROM jsonb_array_elements_text(given.new_texts) AS text WHERE text <> ALL (i.error_texts)
         ) AS texts) AS together),
-    told_at = CASE WHEN given.told OR i.told_at > %(now)s THEN %(now)s ELSE i.told_at END,
-    silenced_at = CASE WHEN given.told THEN NULL
+    told_at = CASE WHEN given.notified OR i.told_at > %(now)s THEN %(now)s ELSE i.told_at END,
+    silenced_at = CASE WHEN given.notified THEN NULL
         WHEN given.silenced THEN greatest(%(now)s, i.acknowledged_at + interval '1 microsecond') ELSE i.silenced_at END
 FROM jsonb_to_recordset(%(rows)s) AS given (
     id bigint, severity text, new_occurrences integer, message text, observed jsonb, threshold jsonb,
-    error_message text, new_texts jsonb, told boolean, silenced boolean)
+    error_message text, new_texts jsonb, notified boolean, silenced boolean)
 WHERE i.id = given.id
 
 -- name: resolve_incidents
@@ -144,8 +147,8 @@ FROM jsonb_to_recordset(%(rows)s) AS given (id bigint, resolved_at timestamptz)
 WHERE i.id = given.id
 
 -- name: insert_alerts
--- Each alert with its deliveries: one per channel it names, or, where it names none (null), per channel that was told
--- of the incident before. What a silence holds back is recorded there and not sent.
+-- Each alert with its deliveries: one per channel it names, or, where it names none (null), per channel that was
+-- notified of the incident before. Alerts that a silence holds back are recorded and not sent.
 WITH given AS MATERIALIZED (
     SELECT nextval('airflow_jobmon.alerts_id_seq') AS id, t.*
     FROM jsonb_to_recordset(%(rows)s) AS t (
@@ -169,7 +172,7 @@ WITH given AS MATERIALIZED (
 INSERT INTO airflow_jobmon.deliveries (alert_id, channel, job_name, state, last_error)
 SELECT id, channel, job_name, CASE WHEN silenced IS NULL THEN 'pending' ELSE 'silenced' END, silenced FROM addressed
 
--- name: store_verdicts
+-- name: store_health
 UPDATE airflow_jobmon.job_state st
 SET checked_at = %(now)s, health = given.health, verdict = given.verdict, due_at = given.due_at,
     judge_at = given.judge_at, newest_run = given.newest_run,

@@ -98,7 +98,7 @@ METRICS: dict[str, Any] = {
 
 UNKNOWN_JOB = {
     "detail": "job 'update-instalment-statuses' is neither registered nor in public.jobs_log; "
-    "see the names with: airflow jobmon check"
+    "list the names with: airflow jobmon check"
 }
 NOBODY = {"detail": "Not authenticated"}
 WRONG_TOKEN = {"detail": "Forbidden"}

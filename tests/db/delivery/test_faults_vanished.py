@@ -10,7 +10,7 @@ import pytest
 from airflow_jobmon.core.model.alerts import Alert, AlertEvent
 from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.incidents import IncidentRepository
+from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
 from airflow_jobmon.postgres.outbox import Outbox, register_channels
 from airflow_jobmon.postgres.pipeline import transaction
 from tests.support.logged_runs import log_run
@@ -37,7 +37,7 @@ def limit_of(session) -> str:
 def test_the_server_ends_a_lease_that_was_left_unfinished(conn, session):
     register_channels(conn, ["slack"])
     alert = Alert(AlertEvent.OPENED, "failed", "load", Health.CRITICAL, datetime.now(UTC), "it failed")
-    IncidentRepository(conn).insert_alerts([(alert, None, ["slack"])])
+    IncidentRepository(conn).insert_alerts([AddressedAlert(alert, None, ["slack"])])
     seen = []
 
     def render(*_):
@@ -52,9 +52,12 @@ def test_the_server_ends_a_lease_that_was_left_unfinished(conn, session):
 @pytest.mark.parametrize(
     "step",
     [
-        pytest.param(lambda book: book.claim_events(10), id="claiming events"),
-        pytest.param(lambda book: book.lock_states(["load"])(), id="locking jobs"),
-        pytest.param(lambda book: (book.claim_events(10), book.lock_states(["load"])()), id="claiming, then locking"),
+        pytest.param(lambda repository: repository.claim_events(10), id="claiming events"),
+        pytest.param(lambda repository: repository.lock_states(["load"])(), id="locking jobs"),
+        pytest.param(
+            lambda repository: (repository.claim_events(10), repository.lock_states(["load"])()),
+            id="claiming, then locking",
+        ),
     ],
 )
 def test_the_server_ends_an_evaluation_that_was_left_unfinished(conn, session, step):

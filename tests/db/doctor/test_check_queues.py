@@ -17,7 +17,7 @@ from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.doctor.result import CheckState
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
-from airflow_jobmon.postgres.incidents import IncidentRepository
+from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
 from airflow_jobmon.postgres.outbox import register_channels
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import apply_jobs
@@ -56,7 +56,7 @@ def add_alert(conn: psycopg.Connection, channel: str, job_name: str = "load", mi
     """Add an alert to a channel."""
     alert = Alert(AlertEvent.OPENED, "failed", job_name, Health.CRITICAL, datetime.now(UTC), "it failed")
     with conn.transaction():
-        IncidentRepository(conn).insert_alerts([(alert, None, [channel])])
+        IncidentRepository(conn).insert_alerts([AddressedAlert(alert, None, [channel])])
         conn.execute(
             "UPDATE airflow_jobmon.alerts SET created_at = created_at - make_interval(secs => %s) "
             "WHERE id = (SELECT max(id) FROM airflow_jobmon.alerts)",

@@ -206,7 +206,8 @@ def test_failures_in_a_row_are_counted_as_the_verdict_counts_them(conn):
     facts = request_facts(conn, names, count_window=False)
     found = [facts.of(MonitoredJob(name=name), ago(days=1)) for name in names]
     failed = {one.last_finished: one.failed_in_a_row for one in found if one.last_finished.status == "failed"}
-    assert IncidentRepository(conn).failures_in_a_row(list(failed)) == {
+    counted = IncidentRepository(conn).failures_in_a_row(list(failed))
+    assert {(name, run_id): in_a_row for name, runs in counted.items() for run_id, in_a_row in runs.items()} == {
         (run.job_name, run.id): in_a_row for run, in_a_row in failed.items()
     }
 
