@@ -25,7 +25,7 @@ def main() -> int:
         )
         return CANNOT_START
 
-    from demo.play import LOGS, play  # noqa: PLC0415 - what follows needs everything to be installed
+    from demo.play import LOGS, play  # noqa: PLC0415 - needs everything to be installed
     from demo.programs import ProgramFailed, TookTooLong  # noqa: PLC0415
     from demo.signals import Stopped, stop_on_signals  # noqa: PLC0415
     from tests.support.postgres_server import PostgresUnavailable  # noqa: PLC0415
@@ -41,7 +41,7 @@ def main() -> int:
     except (ProgramFailed, TookTooLong) as problem:
         print(f"the demo failed: {problem}", file=sys.stderr)
         return NOT_ALL_CAME
-    except Exception as problem:  # noqa: BLE001 - a newcomer is owed a sentence, and the traceback is kept
+    except Exception as problem:  # noqa: BLE001 - print one sentence; the log keeps the traceback
         LOGS.mkdir(parents=True, exist_ok=True)
         (LOGS / "demo.log").write_text(traceback.format_exc())
         reason = (str(problem).splitlines() or [""])[0]
@@ -50,18 +50,18 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    """What the command line and the environment say; ends the process with a sentence where a port cannot be one."""
+    """Read the command line and the environment; exit with one sentence if a port is invalid."""
     parser = argparse.ArgumentParser(
         prog="python -m demo",
-        description="Starts Airflow, a Postgres with six jobs and an inbox; shows each alert arriving; stays up.",
-        epilog="Exit codes: 0 every expected alert came, 1 one did not, 2 it could not start, 130 interrupted.",
+        description="Starts Airflow, a Postgres with six jobs and an inbox; shows each alert as it arrives; stays up.",
+        epilog="Exit codes: 0 every expected alert arrived, 1 one did not, 2 it could not start, 130 interrupted.",
     )
     once = os.environ.get("ONCE", "") not in {"", "0"}
     parser.add_argument("--once", action="store_true", default=once, help="end after the last act (also: ONCE=1)")
     for name, (default, what) in PORTS.items():
         variable = f"{name.upper()}_PORT"
         parser.add_argument(
-            f"--{name}-port", metavar="PORT", help=f"where {what} is (default {default}; also: {variable})"
+            f"--{name}-port", metavar="PORT", help=f"port of {what} (default {default}; also: {variable})"
         )
     options = parser.parse_args()
     try:
@@ -72,7 +72,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _read_ports(options: argparse.Namespace) -> None:
-    """Put numbers for the ports into `options`; raise CannotStart where one is no port, or two are the same."""
+    """Put the port numbers into `options`; raise CannotStart if one is invalid, or two are equal."""
     chosen: dict[str, int] = {}
     for name, (default, _) in PORTS.items():
         option, variable = getattr(options, f"{name}_port"), f"{name.upper()}_PORT"

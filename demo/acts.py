@@ -1,4 +1,4 @@
-"""What the demo shows: a job runs well, fails, recovers, and one stays away; and when each alert arrived."""
+"""The demo's steps: a job succeeds, fails, recovers, and a run is missed; each records when its alert arrived."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from demo.standalone import EMAIL, SLACK, SWEEP, Standalone
 
 BY_DAG, BY_LISTEN = "triggerer and DAG", "airflow jobmon listen"
 PATIENCE = 60.0
-"""Seconds an alert may take before the demo calls it lost."""
+"""Seconds until the demo counts an alert as lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass
 class Acts:
-    """Plays the acts one after the other; `rows` is what came of them."""
+    """Runs the acts one after the other; `rows` holds their results."""
 
     conn: sample.Connection
     inbox: Inbox
@@ -49,25 +49,25 @@ class Acts:
     _used: set[int] = field(default_factory=set)
 
     def runs_well(self) -> None:
-        self.screen.title("The job runs well: nothing alerts")
+        self.screen.title("The job succeeds: no alert is sent")
         waiting, before = sample.count_past_due(self.conn), self._last_id()
         error = sample.run_job(self.conn, sample.INSTALLMENTS)
         left = sample.count_past_due(self.conn)
         self.screen.step(
-            f"{sample.INSTALLMENTS} moved {waiting - left} of {waiting} past due installments to overdue,"
-            " each agency by its own calendar"
+            f"{sample.INSTALLMENTS} marked {waiting - left} of {waiting} past due installments as overdue,"
+            " by each agency's own time zone"
         )
-        self._wait_until_judged(sample.INSTALLMENTS)
+        self._wait_until_evaluated(sample.INSTALLMENTS)
         arrived = self.inbox.received(before)
         good = error is None and left == 0 and waiting > 0 and not arrived
-        told = ", ".join(title_of(message) for message in arrived) or "nothing"
-        self.screen.step(f"told: {told}", "good" if good else "bad")
+        titles = ", ".join(title_of(message) for message in arrived) or "nothing"
+        self.screen.step(f"alerts: {titles}", "good" if good else "bad")
         self._used.update(message["id"] for message in arrived)
-        self.rows.append(Row("runs well", "every path", "both", "nothing", error or told, None, good))
+        self.rows.append(Row("succeeds", "every path", "both", "nothing", error or titles, None, good))
 
     def fails(self) -> None:
         self.screen.title(
-            "It fails: the watcher in Airflow's triggerer wakes the DAG jobmon_alerts (no `listen` is running)"
+            "It fails: the watcher in Airflow's triggerer starts the DAG jobmon_alerts (no `listen` is running)"
         )
         sample.add_past_due(self.conn, 7)
         sample.bank_answers(self.conn, False)
@@ -82,10 +82,12 @@ class Acts:
         self._expect("fails", BY_DAG, Expected(sample.INSTALLMENTS, "Job Failed"), moment)
 
     def recovers(self) -> None:
-        self.screen.title(f"It recovers: noticed by the next sweep (here every {SWEEP:g} s)")
+        self.screen.title(f"It recovers: the next sweep (here every {SWEEP:g} s) detects it")
         waiting = sample.count_past_due(self.conn)
         sample.run_job(self.conn, sample.INSTALLMENTS)
-        self.screen.step(f"the bank answers again: {waiting - sample.count_past_due(self.conn)} installments moved")
+        self.screen.step(
+            f"the bank answers again: {waiting - sample.count_past_due(self.conn)} installments marked as overdue"
+        )
         moment = sample.last_ended(self.conn, sample.INSTALLMENTS)
         self._expect("recovers", BY_DAG, Expected(sample.INSTALLMENTS, "Job Failed", resolved=True), moment)
 
@@ -93,7 +95,7 @@ class Acts:
         self.screen.title("Another job fails while `airflow jobmon listen` runs beside Airflow")
         sample.move_agency(self.conn, "Lindenhof Sprachreisen", "Europe/Berlni")
         error = sample.run_job(self.conn, sample.REMINDERS)
-        self.screen.step(f"somebody mistyped a time zone, and {sample.REMINDERS} fails: {error}")
+        self.screen.step(f"a time zone has a typo, and {sample.REMINDERS} fails: {error}")
         moment = sample.last_ended(self.conn, sample.REMINDERS)
         self._expect("fails", BY_LISTEN, Expected(sample.REMINDERS, "Job Failed"), moment)
 
@@ -105,17 +107,17 @@ class Acts:
         self._expect("recovers", BY_LISTEN, Expected(sample.REMINDERS, "Job Failed", resolved=True), moment)
 
     def stays_away(self) -> None:
-        self.screen.title("A run goes missing: noticed by the sweep after its deadline")
+        self.screen.title("A run is missed: the watcher detects it after its deadline")
         deadline = datetime.now(UTC) + timedelta(seconds=4)
         sample.let_it_stay_away(self.conn, sample.BANK_SYNC, deadline - timedelta(minutes=25))
         self.screen.step(
-            f"{sample.BANK_SYNC} comes every 20 min with 5 min of grace; its last run is dated back to"
-            f" {deadline - timedelta(minutes=25):%H:%M:%S} UTC, so it is due by {deadline:%H:%M:%S}"
+            f"{sample.BANK_SYNC} runs every 20 min with 5 min of grace; its last run is backdated to"
+            f" {deadline - timedelta(minutes=25):%H:%M:%S} UTC, so the next one is due by {deadline:%H:%M:%S}"
         )
-        self._expect("goes missing", BY_LISTEN, Expected(sample.BANK_SYNC, "Job Missed"), deadline)
+        self._expect("is missed", BY_LISTEN, Expected(sample.BANK_SYNC, "Job Missed"), deadline)
 
     def count_surprises(self) -> None:
-        """Whatever arrived beyond what was expected is a mistake too."""
+        """Record each message that was not expected as a failure."""
         for message in self.inbox.received():
             if message["id"] not in self._used:
                 self.rows.append(
@@ -123,7 +125,7 @@ class Acts:
                 )
 
     def wait_for_watcher(self, kind: str, program: Program, timeout: float) -> None:
-        """Until a watcher of this kind (`trigger` or `listen`) says that it is watching."""
+        """Wait for the heartbeat of a watcher of this kind (`trigger` or `listen`)."""
         query = "SELECT count(*) FROM airflow_jobmon.watchers WHERE kind = %s AND seen_at > now() - interval '15 s'"
 
         def watching() -> bool:
@@ -132,10 +134,10 @@ class Acts:
             return bool(row and row[0])
 
         if not _until(watching, timeout):
-            raise TookTooLong(f"no watcher of kind {kind} appeared within {timeout:.0f} s (log: {program.log})")
+            raise TookTooLong(f"no watcher of kind {kind} started within {timeout:.0f} s (log: {program.log})")
 
     def _expect(self, act: str, path: str, expected: Expected, moment: datetime) -> None:
-        """Wait for the alert on every channel, and say how many seconds after `moment` it came."""
+        """Wait for the alert on every channel, and record how many seconds after `moment` it arrived."""
         self.inbox.happened(expected, moment)
         sent_before = {sink: self._sent_by_listen(sink) for sink in SINKS}
         found: dict[str, dict[str, Any]] = {}
@@ -162,7 +164,7 @@ class Acts:
             )
 
     def _path_taken(self, sink: str, sent_before: int) -> str:
-        """Who delivered: `listen` logs what it sent right after it is accepted; else it was the DAG."""
+        """How it was delivered: `listen` logs each message right after it is accepted; otherwise it was the DAG."""
         if self.listen is not None and _until(lambda: self._sent_by_listen(sink) > sent_before, 1):
             return BY_LISTEN
         return BY_DAG
@@ -173,16 +175,16 @@ class Acts:
         channel = {"slack": SLACK, "email": EMAIL}[sink]
         return self.listen.log.read_text(errors="replace").count(f"channel {channel}: sent message")
 
-    def _wait_until_judged(self, job_name: str) -> None:
-        """Until a watcher has seen the newest run; at most three sweeps, since a slow machine is no failure."""
+    def _wait_until_evaluated(self, job_name: str) -> None:
+        """Wait until a watcher has evaluated the newest run; at most three sweeps, since slowness is not a failure."""
         ended = sample.last_ended(self.conn, job_name)
         query = "SELECT checked_at > %s FROM airflow_jobmon.job_state WHERE job_name = %s"
 
-        def judged() -> bool:
+        def evaluated() -> bool:
             row = self.conn.execute(query, [ended, job_name]).fetchone()
             return bool(row and row[0])
 
-        _until(judged, 3 * SWEEP)
+        _until(evaluated, 3 * SWEEP)
 
     def _last_id(self) -> int:
         return max((message["id"] for message in self.inbox.received()), default=0)
@@ -200,7 +202,7 @@ def print_table(screen: Screen, rows: Sequence[Row]) -> None:
 
 
 def _until(condition: Callable[[], bool], timeout: float) -> bool:
-    """Look every 10 ms, which is finer than what is measured and costs nothing."""
+    """Check every 10 ms, which is finer than the measured times and cheap."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

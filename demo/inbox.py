@@ -1,4 +1,4 @@
-"""The demo's inbox: plays Slack's incoming webhook and a mail server, and shows in a browser what arrived.
+"""The demo's inbox: emulates Slack's incoming webhook and a mail server, and shows the messages in a browser.
 
 Everything that comes in is somebody else's text: it is stored as data, sent to the page as JSON, and an email's HTML is
 served under a policy that lets nothing in it run or load.

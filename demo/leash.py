@@ -1,4 +1,4 @@
-"""Runs one program so that nothing of it is left when whoever started it is gone, also by kill -9.
+"""Runs one program so that no process of it is left when its starter is gone, even by kill -9.
 
     python leash.py LOG PATIENCE COMMAND [ARGUMENT...]
 
@@ -26,7 +26,7 @@ _BECOME_SUBREAPER = 36  # prctl(2): orphans below become our children, so that n
 def main(log: str, patience: float, command: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(OSError, AttributeError):  # Linux only; elsewhere the process group has to do
+    with contextlib.suppress(OSError, AttributeError):  # Linux only; elsewhere the process group must suffice
         ctypes.CDLL(None).prctl(_BECOME_SUBREAPER, 1, 0, 0, 0)
     with Path(log).open("ab") as output:
         program = subprocess.Popen(

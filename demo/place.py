@@ -1,4 +1,4 @@
-"""Where the demo keeps what it makes, and the promise that only one demo uses it at a time."""
+"""The demo's directory, its lock (one demo at a time), and checks of ports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATE = Path(__file__).resolve().parent / ".state"
 
 
 class CannotStart(RuntimeError):
-    """Something on this machine is in the way; the text is one sentence that says what to do."""
+    """The demo cannot start on this machine; the text is one sentence that says what to do."""
 
 
 def take_place(state: Path = STATE) -> IO[str]:
@@ -54,11 +54,13 @@ def parse_port(text: str, name: str, *, lowest: int = 1) -> int:
         port = int(digits)
         if lowest <= port <= LAST_PORT:
             return port
-    raise CannotStart(f"{name} is {text[:40]!r}, which is no port; choose a whole number from {lowest} to {LAST_PORT}")
+    raise CannotStart(
+        f"{name} is {text[:40]!r}, which is not a port; choose a whole number from {lowest} to {LAST_PORT}"
+    )
 
 
 def refuse_equal_ports(ports: Mapping[str, int]) -> None:
-    """Raise CannotStart where two of these (what set it: port) are one port; 0, a free one, is never the same twice."""
+    """Raise CannotStart if two of these ports are equal, by what set them; 0 means a free port and never clashes."""
     taken: dict[int, str] = {}
     for name, port in ports.items():
         if port and port in taken:

@@ -1,4 +1,4 @@
-"""The demo from start to end: start everything, play the acts, show the table, stay up, stop everything."""
+"""The demo from start to end: start everything, run the acts, show the table, stay up, stop everything."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ HEALTHY_WITHIN, FIRST_RUN_WITHIN = 240.0, 120.0
 
 
 def play(options: Namespace) -> bool:
-    """Whether every expected alert came, and none that was not; returns after Ctrl-C unless `options.once`."""
+    """Whether every expected alert arrived, and no other; returns after Ctrl-C unless `options.once`."""
     screen = Screen()
-    logging.getLogger("psycopg").propagate = False  # what a signal interrupts is no news
+    logging.getLogger("psycopg").propagate = False  # an interrupted connection is expected here
     with ExitStack() as running:
         running.enter_context(take_place())
         for port, what, variable in (
@@ -42,7 +42,7 @@ def play(options: Namespace) -> bool:
             (options.smtp_port, "the inbox's mail server", "SMTP_PORT"),
         ):
             check_port(port, what, f"make demo {variable}=")
-        running.callback(screen.step, "everything that the demo started is stopped", "dim")
+        running.callback(screen.step, "everything the demo started has been stopped", "dim")
         try:
             acts, env = _start(running, screen, options)
             good = _play_acts(running, acts, env, screen)
@@ -54,9 +54,9 @@ def play(options: Namespace) -> bool:
 
 
 def _start(running: ExitStack, screen: Screen, options: Namespace) -> tuple[Acts, dict[str, str]]:
-    """Airflow takes by far the longest, so it starts as soon as it has a database, and the rest is done meanwhile."""
+    """Start everything. Airflow takes by far the longest, so it starts first, and the rest runs meanwhile."""
     inbox = running.enter_context(Inbox(options.inbox_port, options.smtp_port))
-    screen.step(f"inbox: {inbox.url}/ shows what Slack and the mailbox receive")
+    screen.step(f"inbox: {inbox.url}/ shows the messages of Slack and the mailbox")
     postgres = running.enter_context(_postgres())
     for name in ("airflow", "agencies"):
         with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
@@ -72,7 +72,7 @@ def _start(running: ExitStack, screen: Screen, options: Namespace) -> tuple[Acts
     )
     airflow = Standalone(env, LOGS / "airflow.log")
     running.callback(_stop, airflow.program, screen)
-    screen.step("Airflow: starting, which takes about a minute; meanwhile the sample is loaded")
+    screen.step("Airflow: starting, which takes about a minute; loading the sample meanwhile")
 
     conn = running.enter_context(psycopg.connect(postgres.conninfo("agencies"), autocommit=True))
     loaded = sample.create(conn)
@@ -85,8 +85,8 @@ def _start(running: ExitStack, screen: Screen, options: Namespace) -> tuple[Acts
     acts = Acts(conn, inbox, airflow, screen)
     airflow.wait_until_healthy(HEALTHY_WITHIN, lambda what: screen.step(f"Airflow: {what}"))
     acts.wait_for_watcher("trigger", airflow.program, FIRST_RUN_WITHIN)
-    screen.step("Airflow: the watcher in the triggerer is watching")
-    # It runs once by itself when it is first seen; that registers its job, and it warms Airflow up.
+    screen.step("Airflow: the watcher in the triggerer is running")
+    # Airflow runs it once as soon as it finds the DAG; that registers its job and warms Airflow up.
     airflow.wait_for(lambda: airflow.has_run(HOURLY), FIRST_RUN_WITHIN, lambda: f"the first run of {HOURLY}")
     screen.step(f"Airflow: the DAG {HOURLY} has run once, and all jobs are registered")
     return acts, env
@@ -109,22 +109,22 @@ def _play_acts(running: ExitStack, acts: Acts, env: dict[str, str], screen: Scre
     screen.line()
     missing = [row for row in acts.rows if not row.good]
     if missing:
-        screen.step(f"{len(missing)} of {len(acts.rows)} did not go as expected; logs: {LOGS}", "bad")
+        screen.step(f"{len(missing)} of {len(acts.rows)} differ from what was expected; logs: {LOGS}", "bad")
     else:
         screen.step("every expected alert arrived, and no other", "good")
     return not missing
 
 
 def _stay_up(acts: Acts, env: dict[str, str], screen: Screen, options: Namespace) -> None:
-    """Until a signal: the jobs keep their schedules, and both watchers watch them."""
+    """Keep the jobs running on schedule, with both watchers, until a signal."""
     screen.line()
     screen.line(f"  Airflow   http://127.0.0.1:{options.airflow_port}/   user {USER}, password {PASSWORD}")
     screen.line(f"  Jobs      http://127.0.0.1:{options.airflow_port}/plugin/jobmon   in Airflow's menu: Jobmon")
-    screen.line(f"  Inbox     {acts.inbox.url}/   what Slack and the mailbox got")
+    screen.line(f"  Inbox     {acts.inbox.url}/   the messages of Slack and the mailbox")
     screen.line(f"  Database  {_psql()} {env['AIRFLOW_CONN_JOBMON_DEFAULT']}")
     screen.line(f"  Logs      {LOGS}")
     screen.line()
-    screen.line("  docs/demo.md says how to make the jobs fail yourself. Ctrl-C stops everything that was started.")
+    screen.line("  To make the jobs fail yourself, see docs/demo.md. Ctrl-C stops everything.")
     stop = threading.Event()
     with psycopg.connect(env["AIRFLOW_CONN_JOBMON_DEFAULT"], autocommit=True) as conn:
         rhythm = threading.Thread(target=keep_jobs_running, args=(conn, stop), daemon=True)
@@ -147,14 +147,14 @@ def _stop(program: Program, screen: Screen) -> None:
 
 
 def _psql() -> str:
-    """The wheel's own psql, as one would type it here."""
+    """The wheel's own psql, as you would type it here."""
     program = find_bin() / "psql"
     return str(program.relative_to(REPOSITORY) if program.is_relative_to(REPOSITORY) else program)
 
 
 @contextmanager
 def _postgres() -> Iterator[Postgres]:
-    """A cluster of the demo's own, with fsync on as in earnest; its data is of no use afterwards."""
+    """A cluster of the demo's own, with fsync on as in production; its data is deleted afterwards."""
     directory = STATE / "postgres"
     server = Postgres(directory)
     try:

@@ -1,4 +1,4 @@
-"""Ports on loopback for servers that are to be started."""
+"""Free ports on loopback for the servers to start."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import random
 import socket
 
 _ROOM = range(20_000, 32_000)
-"""Below what systems give to outgoing connections, so that none of those takes a port before its server binds it."""
+"""Below the range of outgoing connections, so that none of those takes a port before its server binds it."""
 
 _chance = random.SystemRandom()  # of its own: two processes with the same seed would meet
 
 
 def free_port(count: int = 1) -> int:
-    """A port that nobody listens on now, the first of `count` in a row."""
+    """The first of `count` consecutive ports that are free now."""
     while True:
         port = _chance.choice(_ROOM)
         if all(map(_is_free, range(port, port + count))):

@@ -13,11 +13,11 @@ PATIENCE = 8.0
 
 
 class ProgramFailed(RuntimeError):
-    """A program ended when it should not have; the text says which, how, its last words and where its log is."""
+    """A program ended too early; the text has its name, its exit code, its last line and the path of its log."""
 
 
 class TookTooLong(RuntimeError):
-    """Something that was waited for did not come; the text says what, how long, and where the log is."""
+    """A condition did not become true in time; the text has the condition, the seconds and the path of the log."""
 
 
 class Program:
@@ -60,7 +60,7 @@ class Program:
             self._leash.wait(self._patience + 8)
         except subprocess.TimeoutExpired:  # a process that even SIGKILL does not end is stuck in the kernel
             self._leash.kill()
-            raise ProgramFailed(f"{self.name} could not be stopped; look for what is left of it with ps") from None
+            raise ProgramFailed(f"{self.name} could not be stopped; find its processes with ps") from None
 
     def wait(self, timeout: float) -> int:
         """Its exit code; raises subprocess.TimeoutExpired."""
@@ -86,4 +86,4 @@ def last_words(log: Path) -> str:
         lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:
         lines = []
-    return lines[-1][:300] if lines else "it said nothing"
+    return lines[-1][:300] if lines else "no output"

@@ -1,4 +1,4 @@
-"""Plays the sample's own schedulers while the demo stays up, so that its jobs do not all go missing."""
+"""Runs the sample's jobs on schedule while the demo stays up, so that they are not all missed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_jobmon.postgres.registry import list_jobs
 from demo import sample
 
 PAUSE = 5.0
-"""Seconds between looks for a job whose time has come."""
+"""Seconds between checks for due jobs."""
 
 
 def keep_jobs_running(conn: sample.Connection, stop: threading.Event) -> None:

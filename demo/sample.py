@@ -14,7 +14,7 @@ SQL = Path(__file__).with_name("sql")
 INSTALLMENTS, REMINDERS, BANK_SYNC = "update-installment-statuses", "send-payment-reminders", "sync-bank-transactions"
 
 PROCEDURES = {INSTALLMENTS: "update_installment_statuses", REMINDERS: "send_payment_reminders"}
-"""The jobs that really do something; the others are rows in the log."""
+"""The jobs with a procedure; the others only have rows in the log."""
 
 
 def create(conn: Connection, now: datetime | None = None) -> int:
@@ -112,7 +112,7 @@ def last_ended(conn: Connection, name: str) -> datetime:
 
 
 def let_it_stay_away(conn: Connection, name: str, started_at: datetime) -> None:
-    """Leave `name` with its newest run at `started_at`, as if none had come since.
+    """Leave `name` with its newest run at `started_at`, as if none had run since.
 
     It saves the demo from waiting 25 minutes for a job that comes every 20.
     """

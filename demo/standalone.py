@@ -21,12 +21,12 @@ from demo.slack_webhook import TOKEN
 USER, PASSWORD = "admin", "admin"
 SLACK, EMAIL = "slackwebhook_default", "smtp_default"
 _SILENCE = 10.0
-"""Seconds after which progress says that nothing is stuck."""
+"""Seconds after which progress reports that the start goes on."""
 
 SWEEP = 5.0
 """Seconds between the watchers' sweeps here; 30 unless set."""
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our loopback
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach our loopback
 
 PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
@@ -39,7 +39,7 @@ def airflow_program() -> Path:
 def environment(
     home: Path, *, port: int, metadata_uri: str, jobs_uri: str, webhook_host: str, smtp_port: int
 ) -> dict[str, str]:
-    """What Airflow is told, all by environment; the user's own Airflow settings are left out of it."""
+    """Airflow's whole configuration, as environment variables; the user's own Airflow settings are left out."""
     url = f"http://127.0.0.1:{port}"
     passwords = home / "passwords.json"
     home.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ class Standalone:
         self._token: str | None = None
 
     def wait_until_healthy(self, timeout: float, progress: Callable[[str], None]) -> None:
-        """Until every part is healthy; `progress` is told as each becomes so, and when nothing has for a while."""
+        """Wait until every part is healthy; report each one to `progress`, and when none has changed for a while."""
         well: set[str] = set()
         told = time.monotonic()
 

@@ -36,10 +36,10 @@ def refusal(module: str, *arguments: str, ports: Mapping[str, str] | None = None
 @pytest.mark.parametrize(
     ("arguments", "ports", "expected"),
     [
-        pytest.param([], {"AIRFLOW_PORT": "abc"}, "AIRFLOW_PORT is 'abc', which is no port", id="no number"),
-        pytest.param([], {"AIRFLOW_PORT": "99999"}, "AIRFLOW_PORT is '99999', which is no port", id="too large"),
-        pytest.param([], {"SMTP_PORT": "-1"}, "SMTP_PORT is '-1', which is no port", id="negative"),
-        pytest.param(["--inbox-port", "0"], {}, "--inbox-port is '0', which is no port", id="an option"),
+        pytest.param([], {"AIRFLOW_PORT": "abc"}, "AIRFLOW_PORT is 'abc', which is not a port", id="no number"),
+        pytest.param([], {"AIRFLOW_PORT": "99999"}, "AIRFLOW_PORT is '99999', which is not a port", id="too large"),
+        pytest.param([], {"SMTP_PORT": "-1"}, "SMTP_PORT is '-1', which is not a port", id="negative"),
+        pytest.param(["--inbox-port", "0"], {}, "--inbox-port is '0', which is not a port", id="an option"),
         pytest.param([], {"SMTP_PORT": "8025"}, "INBOX_PORT and SMTP_PORT are both 8025", id="as another's default"),
         pytest.param(
             ["--airflow-port=9000"],
@@ -57,8 +57,8 @@ def test_the_demo_refuses_a_port_in_one_sentence(arguments: list[str], ports: di
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        pytest.param(["abc"], "HTTP_PORT is 'abc', which is no port", id="no number"),
-        pytest.param(["0", "65536"], "SMTP_PORT is '65536', which is no port", id="too large"),
+        pytest.param(["abc"], "HTTP_PORT is 'abc', which is not a port", id="no number"),
+        pytest.param(["0", "65536"], "SMTP_PORT is '65536', which is not a port", id="too large"),
         pytest.param(["8025", "8025"], "HTTP_PORT and SMTP_PORT are both 8025", id="one port for both"),
         pytest.param(["0", "0", "0"], "it takes two ports at most, and got 3", id="one too many"),
     ],
@@ -80,7 +80,7 @@ def test_the_inbox_alone_names_a_busy_port(before: list[str]) -> None:
     "text", ["", " ", "\uff18\uff10", "8_0", "1e3", "+80", "9" * 5000], ids=lambda text: repr(text[:9])
 )
 def test_only_plain_digits_are_a_port(text: str) -> None:
-    with pytest.raises(place.CannotStart, match="which is no port; choose a whole number from 1 to 65535"):
+    with pytest.raises(place.CannotStart, match="which is not a port; choose a whole number from 1 to 65535"):
         place.parse_port(text, "INBOX_PORT")
 
 
