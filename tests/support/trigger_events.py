@@ -1,4 +1,4 @@
-"""What the trigger tests look at: the events that were noted, and the notifications that arrive."""
+"""Reads the effects of the trigger: the stored events, and the notifications that arrive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from psycopg import Connection
 Conn = Connection[Any]
 
 
-def noted(conn: Conn) -> list[tuple[Any, ...]]:
+def stored_events(conn: Conn) -> list[tuple[Any, ...]]:
     """(job_name, error_message) of each event, oldest first."""
     return conn.execute("SELECT job_name, error_message FROM airflow_jobmon.events ORDER BY id").fetchall()
 
@@ -22,7 +22,7 @@ def arrivals(listener: Conn, timeout: float = 0) -> list[tuple[str, str]]:
     ]
 
 
-def told_failures(listener: Conn) -> list[dict[str, Any]]:
+def notified_failures(listener: Conn) -> list[dict[str, Any]]:
     """The job_failure payloads that have arrived. A NOTIFY is there once the server has answered the listener again."""
     listener.execute("SELECT")
     return [json.loads(payload) for channel, payload in arrivals(listener) if channel == "job_failure"]

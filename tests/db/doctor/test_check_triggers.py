@@ -15,7 +15,7 @@ from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from tests.support.doctor_checks import installation_at, run_database_checks
 from tests.support.logged_runs import log_run
-from tests.support.trigger_events import noted
+from tests.support.trigger_events import stored_events
 
 INSERT, UPDATE = "airflow_jobmon_failed_insert", "airflow_jobmon_failed_update"
 
@@ -50,7 +50,7 @@ def test_an_inactive_trigger_is_wrong_with_a_working_advice(conn, database, chan
     else:
         migrate(conn, Settings())
     log_run(conn, "load", "failed")
-    assert len(noted(conn)) == 1
+    assert len(stored_events(conn)) == 1
     assert run_database_checks(database).only("trigger").state is CheckState.OK
 
 
@@ -145,7 +145,7 @@ def test_replica_sessions_are_wrong(conn, database):
     conn.execute(f"ALTER DATABASE {dbname} SET session_replication_role = 'replica'")
     with connect(database) as job:
         log_run(job, "load", "failed")
-    assert noted(conn) == []
+    assert stored_events(conn) == []
     replication = run_database_checks(database).only("replication")
     assert replication.state is CheckState.WRONG
     assert f"session_replication_role is replica for every role in database {dbname}" in replication.seen
@@ -176,7 +176,7 @@ def test_notify_off_for_the_database_is_ok(conn, database):
             job.execute("INSERT INTO public.jobs_log (job_name, status) VALUES ('load', 'failed')")
             job.execute("PREPARE TRANSACTION 'failing'")
         job.execute("COMMIT PREPARED 'failing'")
-    assert [name for name, _ in noted(conn)] == ["load"]
+    assert [name for name, _ in stored_events(conn)] == ["load"]
 
 
 def test_notify_off_for_the_roles_that_prepare_is_a_warning(conn, database):

@@ -15,7 +15,7 @@ from tests.support.doctor_checks import run_database_checks
 from tests.support.logged_runs import log_run
 from tests.support.postgres_server import Postgres, temporary_postgres
 from tests.support.replicas import standby, subscription
-from tests.support.trigger_events import noted
+from tests.support.trigger_events import stored_events
 from tests.support.wait_until import wait_until
 
 
@@ -62,7 +62,7 @@ def test_replicated_rows_need_a_trigger_that_always_fires(server):
             wait_until(lambda: conn.execute(arrived, [job_name]).fetchone() == ())
 
         fail("first")
-        assert noted(conn) == []
+        assert stored_events(conn) == []
         replication = run_database_checks(other).only("replication")
         assert replication.state is CheckState.WRONG
         assert "subscription jobs writes to public.jobs_log by logical replication" in replication.seen
@@ -70,7 +70,7 @@ def test_replicated_rows_need_a_trigger_that_always_fires(server):
 
         conn.execute(replication.advice)
         fail("second")
-        assert [name for name, _ in noted(conn)] == ["second"]
+        assert [name for name, _ in stored_events(conn)] == ["second"]
         assert (
             run_database_checks(other).only("replication").seen
             == "the job log is replicated from elsewhere, and the triggers fire for it"

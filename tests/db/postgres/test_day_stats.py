@@ -1,4 +1,4 @@
-"""Days that are counted once: whatever happens to the log, they say what a plain count of it says."""
+"""Stored counts of days always equal a plain count of the log, whatever happens to the log."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_days_are_sealed_48_hours_after_they_began(sealed):
                      " ('a', 'infinity', 'success'), ('a', '4000-01-01 BC', 'success')", id="moments that are no runs"),
     ],
 )  # fmt: skip
-def test_a_change_to_sealed_days_shows_at_once_and_after_it_was_counted_again(sealed, change):
+def test_a_change_to_sealed_days_shows_at_once_and_after_the_days_are_counted_again(sealed, change):
     sealed.execute(change)
     check(sealed)
     seal_all(sealed)
@@ -119,7 +119,7 @@ def test_a_change_to_sealed_days_shows_at_once_and_after_it_was_counted_again(se
     assert sealed.execute("SELECT count(*) FROM airflow_jobmon.dirty").fetchone() == (0,)
 
 
-def test_what_is_counted_again_is_no_longer_read_from_the_log(sealed):
+def test_a_day_that_was_counted_again_is_no_longer_read_from_the_log(sealed):
     sealed.execute("DELETE FROM public.jobs_log WHERE job_name = 'load'")
     assert sealed_count(sealed) == 10
     log_run(sealed, "sync", started_at=noon(4))
@@ -139,7 +139,7 @@ def test_a_run_that_starts_and_ends_within_a_day_calls_no_function_of_ours(conn,
         assert other.execute(calls).fetchone() == (0,)
 
 
-def test_one_transaction_marks_no_more_than_a_few_hundred_times(sealed):
+def test_one_transaction_writes_at_most_a_few_hundred_marks(sealed):
     sealed.execute(
         "INSERT INTO public.jobs_log (job_name, started_at, completed_at, status) SELECT 'job ' || n % 300,"
         " now() - interval '1 day' * (1 + n % 9), now(), 'success' FROM generate_series(1, 20000) n"
@@ -156,7 +156,7 @@ def test_a_change_that_is_rolled_back_marks_nothing(sealed):
     assert sealed.execute("SELECT job_name FROM airflow_jobmon.dirty").fetchall() == [("load",)]
 
 
-def test_a_late_commit_shows_once_it_is_there_although_its_day_was_counted_again_before(sealed, database):
+def test_a_late_commit_shows_although_its_day_was_counted_again_before(sealed, database):
     with psycopg.connect(database) as writer:
         log_run(writer, "sync", started_at=noon(5))
         log_run(sealed, "sync", started_at=noon(5))
@@ -185,7 +185,7 @@ def test_no_day_is_sealed_while_a_transaction_is_open_that_may_have_written_to_i
     check(sealed)
 
 
-def test_a_mark_that_could_not_be_written_has_everything_counted_again(sealed, database):
+def test_all_days_are_counted_again_after_a_mark_could_not_be_written(sealed, database):
     with psycopg.connect(database) as holder:
         holder.execute("LOCK TABLE airflow_jobmon.dirty IN SHARE MODE")
         with psycopg.connect(database, autocommit=True) as job:
@@ -196,14 +196,14 @@ def test_a_mark_that_could_not_be_written_has_everything_counted_again(sealed, d
     check(sealed)
 
 
-def test_a_log_that_is_read_differently_is_counted_again(sealed):
+def test_all_days_are_counted_again_after_the_mapping_changes(sealed):
     migrate(sealed, Settings(status_words={"success": ("failed",), "failed": ("success",)}))
     check(sealed)
     assert seal_all(sealed) > 50
     check(sealed)
 
 
-def test_while_a_trigger_is_disabled_nothing_is_taken_for_counted(sealed):
+def test_no_stored_count_is_used_while_a_trigger_is_disabled(sealed):
     sealed.execute("ALTER TABLE public.jobs_log DISABLE TRIGGER airflow_jobmon_days_delete")
     seal_all(sealed)
     assert sealed_count(sealed) == 0
@@ -215,7 +215,7 @@ def test_while_a_trigger_is_disabled_nothing_is_taken_for_counted(sealed):
     check(sealed)
 
 
-def test_a_trigger_that_was_dropped_and_put_back_has_everything_counted_again(sealed):
+def test_all_days_are_counted_again_after_a_trigger_was_dropped_and_created_again(sealed):
     sealed.execute("DROP TRIGGER airflow_jobmon_days_delete ON public.jobs_log")
     sealed.execute("DELETE FROM public.jobs_log WHERE job_name = 'load'")
     migrate(sealed, Settings())
@@ -244,8 +244,8 @@ def test_a_window_is_counted_to_the_microsecond(sealed):
 
 def test_days_are_read_as_values_from_a_day_on(sealed):
     sealed.execute("UPDATE public.jobs_log SET records_updated = NULL WHERE job_name = 'sync' AND records_updated = 4")
-    read = days(sealed, ["sync", "nobody"], noon(5).date())
-    assert read["nobody"] == []
+    read = days(sealed, ["sync", "unknown"], noon(5).date())
+    assert read["unknown"] == []
     assert [(day.day, day.success_rate, day.records_sum) for day in read["sync"]] == [
         (noon(5).date(), 0.0, None),
         (noon(4).date(), 100.0, None),
@@ -263,14 +263,14 @@ def test_sealing_ends_by_itself(sealed):
     assert seal_days(sealed, most=timedelta(0)) == 0
 
 
-def test_only_one_seals_at_a_time_and_nobody_waits(sealed, database):
+def test_only_one_session_seals_at_a_time_and_the_other_does_not_wait(sealed, database):
     log_run(sealed, "sync", started_at=noon(5))
     with psycopg.connect(database) as other:
         assert other.execute("SELECT airflow_jobmon.seal()").fetchone() == (True,)
         assert seal_all(sealed) == 0
 
 
-def test_sealing_refuses_a_snapshot_that_is_older_than_its_turn(sealed):
+def test_sealing_refuses_a_snapshot_older_than_its_lock(sealed):
     sealed.execute("SET default_transaction_isolation = 'repeatable read'")
     with pytest.raises(psycopg.errors.RaiseException, match="READ COMMITTED"):
         sealed.execute("SELECT airflow_jobmon.seal()")
@@ -304,7 +304,7 @@ SELECT id::text, job_name, started_at, completed_at, records_updated, status, '{
 """
 
 
-def test_runs_count_on_when_they_are_archived_and_no_more_when_the_archive_loses_them(sealed):
+def test_archived_runs_still_count_until_the_archive_loses_them(sealed):
     with sealed.transaction():
         sealed.execute("SET LOCAL airflow_jobmon.archiving = on")
         sealed.execute(ARCHIVE)
@@ -340,7 +340,7 @@ CREATE TABLE public.load PARTITION OF public.jobs_log FOR VALUES IN ('load');
         "INSERT INTO public.sync (job_name, started_at, status) VALUES ('sync', now() - interval '5 days', 'failed')",
     ],
 )
-def test_what_is_done_to_a_partition_shows_at_once(empty_database, change):
+def test_a_change_to_a_partition_shows_at_once(empty_database, change):
     with partitioned(empty_database) as conn:
         conn.execute(change)
         check(conn)
@@ -358,7 +358,7 @@ def test_what_is_done_to_a_partition_shows_at_once(empty_database, change):
         ALTER TABLE public.jobs_log ATTACH PARTITION public.more FOR VALUES IN ('m')""",
     ],
 )
-def test_partitions_that_come_with_rows_or_go_are_noticed_when_sealing(empty_database, change):
+def test_sealing_detects_partitions_that_are_attached_with_rows_or_detached(empty_database, change):
     with partitioned(empty_database) as conn:
         conn.execute(change)
         assert seal_all(conn) > 50
@@ -414,7 +414,7 @@ SQL = {
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.booleans(), ACTIONS), min_size=5, max_size=30))
-def test_after_any_sequence_of_changes_commits_and_seals_days_are_a_plain_count(database, actions):
+def test_days_equal_a_plain_count_after_any_sequence_of_changes_commits_and_seals(database, actions):
     """Two writers, one of them in transactions; what would wait for the other's lock is left out."""
     with connect(database) as conn, psycopg.connect(database, options="-c lock_timeout=1ms -c timezone=UTC") as late:
         conn.execute("SET lock_timeout = '1ms'; SET timezone = 'UTC'; TRUNCATE public.jobs_log")
@@ -428,7 +428,9 @@ def test_after_any_sequence_of_changes_commits_and_seals_days_are_a_plain_count(
                     seal_some(conn, args[0])
                 elif what in {"commit", "rollback"}:
                     getattr(late, what)()
-                elif what in SQL and not (what == "truncate" and in_late):  # nobody could look until it commits
+                elif what in SQL and not (
+                    what == "truncate" and in_late
+                ):  # its lock blocks every reader until it commits
                     named = "%(" in SQL[what]
                     writer.execute(SQL[what], {str(n): arg for n, arg in enumerate(args)} if named else args)
             except (psycopg.errors.LockNotAvailable, psycopg.errors.InFailedSqlTransaction):

@@ -1,4 +1,4 @@
-"""What was wrong already when we were installed is what the log held then; all else is news, however old its times."""
+"""Problems in runs that the log held at the first migration do not notify; all others do, however old their times."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ KINDS = pytest.mark.parametrize(
 )
 
 
-def told(conn: Conn) -> list[tuple[str, str]]:
+def notified(conn: Conn) -> list[tuple[str, str]]:
     return conn.execute("SELECT kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
 
 
@@ -61,7 +61,7 @@ def recorded(conn: Conn) -> list[str]:
 
 @pytest.fixture(params=[pytest.param(False, id="new job"), pytest.param(True, id="old job")])
 def newly_installed(empty_database, request):
-    """Beside a log that knows the job already, or does not."""
+    """Next to a log that already holds the job, or does not."""
     with connect(empty_database) as conn:
         migrate(conn, SETTINGS, create_jobs_log=True)
         conn.execute("DROP SCHEMA airflow_jobmon CASCADE")
@@ -72,15 +72,17 @@ def newly_installed(empty_database, request):
 
 
 @KINDS
-def test_what_is_logged_after_the_first_migration_is_told_however_old_its_times(newly_installed, happen: Callable):
+def test_runs_logged_after_the_first_migration_notify_however_old_their_times(newly_installed, happen: Callable):
     happen(newly_installed)
     check_and_record(newly_installed, SETTINGS)
     check_and_record(newly_installed, SETTINGS)
-    assert told(newly_installed) == [(happen.__name__, "opened")]
+    assert notified(newly_installed) == [(happen.__name__, "opened")]
 
 
 @KINDS
-def test_what_the_log_held_at_the_first_migration_is_recorded_and_not_told(empty_database, happen: Callable):
+def test_runs_that_the_log_held_at_the_first_migration_open_incidents_and_do_not_notify(
+    empty_database, happen: Callable
+):
     with connect(empty_database) as conn:
         migrate(conn, SETTINGS, create_jobs_log=True)
         happen(conn)
@@ -91,14 +93,14 @@ def test_what_the_log_held_at_the_first_migration_is_recorded_and_not_told(empty
         check_and_record(conn, SETTINGS)
         check_and_record(conn, SETTINGS)
         assert recorded(conn) == [happen.__name__]
-        assert told(conn) == []
+        assert notified(conn) == []
 
 
-def test_a_failure_and_its_cure_logged_after_the_first_migration_are_told_as_one(newly_installed):
+def test_a_failure_and_its_recovery_logged_after_the_first_migration_notify_once(newly_installed):
     log_run(newly_installed, "load", started_at=ago(minutes=20), status="failed")
     log_run(newly_installed, "load", started_at=ago(minutes=10))
     check_and_record(newly_installed, SETTINGS)
-    assert told(newly_installed) == [("failed", "opened")]
+    assert notified(newly_installed) == [("failed", "opened")]
 
 
 def test_a_job_is_missed_when_its_newest_run_is_deleted_though_it_was_due_before_the_first_migration(empty_database):
@@ -112,4 +114,4 @@ def test_a_job_is_missed_when_its_newest_run_is_deleted_though_it_was_due_before
         check_and_record(conn, SETTINGS)
         conn.execute("DELETE FROM jobs_log WHERE id = %s", [newest])
         check_and_record(conn, SETTINGS)
-        assert told(conn) == [("missed", "opened")]
+        assert notified(conn) == [("missed", "opened")]

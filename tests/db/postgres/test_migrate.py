@@ -1,4 +1,4 @@
-"""`migrate`: from nothing, again, from an older state, as a file for psql, and what it leaves."""
+"""`migrate`: a fresh install, again, from an older version, as a script for psql, and what remains after removal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_jobmon.postgres.migrate import check_schema, migrate, render_sql
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
 from tests.support.postgres_server import Postgres
-from tests.support.trigger_events import noted
+from tests.support.trigger_events import stored_events
 
 JOBS_LOG = (
     "CREATE TABLE public.jobs_log (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), job_name text NOT NULL,"
@@ -50,7 +50,7 @@ def fresh(empty_database: str) -> Any:
         yield conn
 
 
-def test_a_fresh_install_says_what_it_did_and_a_second_changes_nothing(fresh, empty_database, postgres):
+def test_a_fresh_install_reports_its_changes_and_a_second_changes_nothing(fresh, empty_database, postgres):
     fresh.execute(JOBS_LOG)
     said: list[str] = []
     report = migrate(fresh, Settings(), progress=said.append)
@@ -78,7 +78,7 @@ def test_a_fresh_install_says_what_it_did_and_a_second_changes_nothing(fresh, em
     assert dump(postgres, empty_database) == before
 
 
-def test_a_second_migrate_asks_for_no_lock_that_writers_hold(fresh, empty_database):
+def test_a_second_migrate_requests_no_lock_that_conflicts_with_writers(fresh, empty_database):
     fresh.execute(JOBS_LOG)
     migrate(fresh, Settings())
     with psycopg.connect(empty_database) as job:
@@ -89,7 +89,7 @@ def test_a_second_migrate_asks_for_no_lock_that_writers_hold(fresh, empty_databa
 
 
 @pytest.mark.parametrize("stop", range(1, schema.newest_version()))
-def test_a_stepwise_upgrade_ends_where_a_fresh_install_does(fresh, empty_database, database, postgres, stop):
+def test_a_stepwise_upgrade_ends_like_a_fresh_install(fresh, empty_database, database, postgres, stop):
     fresh.execute(schema.prelude())
     for step in schema.migrations()[:stop]:
         fresh.execute(step.sql)
@@ -102,7 +102,7 @@ def test_a_stepwise_upgrade_ends_where_a_fresh_install_does(fresh, empty_databas
 
 
 @pytest.mark.parametrize("settings", [pytest.param(Settings(), id="plain"), pytest.param(ODD, id="odd names")])
-def test_the_printed_sql_makes_the_same_schema_twice_over(fresh, empty_database, postgres, settings):
+def test_the_printed_sql_installs_the_same_schema_and_may_run_twice(fresh, empty_database, postgres, settings):
     script = render_sql(settings, create_jobs_log=True)
     for _ in range(2):
         done = psql(postgres, empty_database, script)
@@ -118,7 +118,7 @@ def test_the_printed_sql_makes_the_same_schema_twice_over(fresh, empty_database,
     assert dump(postgres, empty_database) == printed
 
 
-def test_the_printed_sql_builds_the_index_where_none_serves(fresh, empty_database, postgres):
+def test_the_printed_sql_builds_the_index_if_none_serves(fresh, empty_database, postgres):
     fresh.execute(JOBS_LOG)
     assert psql(postgres, empty_database, render_sql(Settings())).returncode == 0
     assert fresh.execute("SELECT count(*) FROM airflow_jobmon.index_statements()").fetchone() == (0,)
@@ -132,7 +132,7 @@ def test_the_printed_sql_stops_at_a_newer_database(fresh, empty_database, postgr
     assert "this database is at migration 9999" in done.stderr
 
 
-def test_the_printed_sql_changes_nothing_where_the_table_does_not_fit(fresh, empty_database, postgres):
+def test_the_printed_sql_changes_nothing_if_the_table_does_not_fit(fresh, empty_database, postgres):
     before = dump(postgres, empty_database)
     done = psql(postgres, empty_database, render_sql(Settings()))
     assert done.returncode != 0
@@ -147,7 +147,7 @@ def test_the_first_time_of_installation_is_kept(fresh):
     assert fresh.execute("SELECT installed_at FROM airflow_jobmon.installation").fetchall() == first
 
 
-def test_the_table_that_is_made_has_the_mapped_names_and_is_left_alone_the_next_time(fresh):
+def test_the_created_table_has_the_mapped_names_and_is_left_alone_the_next_time(fresh):
     migrate(fresh, ODD, create_jobs_log=True)
     fresh.execute(
         """INSERT INTO "My Schema"."Jobs-Log; drop" ("it's a ""name"" \\ :x", status) VALUES ('sync', 'error')"""
@@ -155,23 +155,23 @@ def test_the_table_that_is_made_has_the_mapped_names_and_is_left_alone_the_next_
     report = migrate(fresh, ODD, create_jobs_log=True)
     assert not report.changed
     assert fresh.execute("SELECT job_name, status FROM airflow_jobmon.runs").fetchall() == [("sync", "failed")]
-    assert noted(fresh) == [("sync", None)]
+    assert stored_events(fresh) == [("sync", None)]
 
 
-def test_a_mapping_that_changes_later_is_taken_over(fresh):
+def test_a_changed_mapping_takes_effect(fresh):
     fresh.execute(JOBS_LOG)
     migrate(fresh, Settings())
     fresh.execute("ALTER TABLE public.jobs_log RENAME job_name TO name")
     report = migrate(fresh, Settings(jobs_log_columns={"job_name": "name"}, status_words={"failed": ("error",)}))
     assert [action for action in report.actions if "trigger" in action]
     fresh.execute("INSERT INTO public.jobs_log (name, started_at, status) VALUES ('sync', now(), 'error')")
-    assert noted(fresh) == [("sync", None)]
+    assert stored_events(fresh) == [("sync", None)]
     migrate(fresh, Settings(jobs_log_columns={"job_name": "name"}))
     fresh.execute("INSERT INTO public.jobs_log (name, started_at, status) VALUES ('sync', now(), 'error')")
-    assert len(noted(fresh)) == 1
+    assert len(stored_events(fresh)) == 1
 
 
-def test_another_table_takes_the_triggers_along(fresh):
+def test_the_triggers_move_to_another_table(fresh):
     fresh.execute(JOBS_LOG)
     fresh.execute(JOBS_LOG.replace("jobs_log", "other_log"))
     migrate(fresh, Settings())
@@ -179,11 +179,11 @@ def test_another_table_takes_the_triggers_along(fresh):
     assert "trigger airflow_jobmon_failed_insert removed from public.jobs_log" in report.actions
     fresh.execute("INSERT INTO public.jobs_log (job_name, started_at, status) VALUES ('old', now(), 'failed')")
     fresh.execute("INSERT INTO public.other_log (job_name, started_at, status) VALUES ('new', now(), 'failed')")
-    assert noted(fresh) == [("new", None)]
+    assert stored_events(fresh) == [("new", None)]
 
 
 @pytest.mark.parametrize("choice", ["DISABLE", "ENABLE ALWAYS"])
-def test_a_trigger_that_somebody_disabled_or_enabled_always_stays_so(fresh, choice):
+def test_a_trigger_that_the_user_disabled_or_enabled_always_stays_so(fresh, choice):
     fresh.execute(JOBS_LOG)
     migrate(fresh, Settings())
     fresh.execute(f"ALTER TABLE public.jobs_log {choice} TRIGGER airflow_jobmon_failed_insert")
@@ -193,7 +193,7 @@ def test_a_trigger_that_somebody_disabled_or_enabled_always_stays_so(fresh, choi
     assert fresh.execute(enabled).fetchall() == before
 
 
-def test_what_somebody_dropped_is_put_back(fresh):
+def test_objects_that_the_user_dropped_are_created_again(fresh):
     fresh.execute(JOBS_LOG)
     migrate(fresh, Settings())
     fresh.execute(
@@ -202,11 +202,11 @@ def test_what_somebody_dropped_is_put_back(fresh):
     )
     migrate(fresh, Settings())
     fresh.execute("INSERT INTO public.jobs_log (job_name, started_at, status) VALUES ('sync', now(), 'failed')")
-    assert len(noted(fresh)) == 1
+    assert len(stored_events(fresh)) == 1
     assert fresh.execute("SELECT * FROM airflow_jobmon.job_health").fetchall() == []
 
 
-def test_a_function_that_had_other_columns_in_an_older_version_is_created_anew(fresh):
+def test_a_function_that_had_other_columns_in_an_older_version_is_created_again(fresh):
     migrate(fresh, Settings(), create_jobs_log=True)
     fresh.execute("DROP FUNCTION airflow_jobmon.trigger_definitions(regclass, jsonb)")
     fresh.execute(
@@ -228,7 +228,7 @@ def test_a_column_can_change_its_type_as_the_documentation_says(fresh):
     fresh.execute(alter)
     migrate(fresh, Settings())
     log_run(fresh, "sync", "failed")
-    assert noted(fresh) == [("sync", None)]
+    assert stored_events(fresh) == [("sync", None)]
     assert fresh.execute("SELECT job_name FROM airflow_jobmon.failed_jobs").fetchall() == [("sync",)]
 
 
@@ -254,7 +254,7 @@ def test_dropping_our_schema_leaves_the_users_table_as_it_was(fresh, empty_datab
     assert dump(postgres, empty_database) == before
 
 
-def test_the_grants_file_gives_each_role_what_it_needs_and_no_more(fresh):
+def test_the_grants_give_each_role_the_privileges_it_needs_and_no_more(fresh):
     fresh.execute(JOBS_LOG)
     migrate(fresh, Settings())
     for _ in range(2):

@@ -63,7 +63,7 @@ def test_many_processes_may_migrate_at_once(fresh, empty_database):
     assert fresh.execute("SELECT count(*) FROM airflow_jobmon.installation").fetchone() == (1,)
 
 
-def test_a_busy_table_is_waited_for_and_who_holds_it_is_said(fresh, empty_database):
+def test_migrate_waits_for_a_busy_table_and_names_the_session_that_holds_it(fresh, empty_database):
     waiting = Event()
     said: list[str] = []
 
@@ -90,7 +90,7 @@ def test_a_busy_table_is_waited_for_and_who_holds_it_is_said(fresh, empty_databa
 
 
 def test_while_it_waits_the_jobs_go_on_writing(fresh, empty_database):
-    """Each try asks for the lock for two seconds at most, so a writer behind it waits no longer than that."""
+    """Each attempt waits for the lock for at most two seconds, so a writer behind it waits no longer than that."""
     with psycopg.connect(empty_database) as blocker, psycopg.connect(empty_database, autocommit=True) as writer:
         blocker.execute("INSERT INTO public.jobs_log (job_name) VALUES ('a')")
         writer.execute("SET lock_timeout = '10s'")
@@ -110,7 +110,7 @@ def _migrate_quietly(conninfo: str, waited: Event) -> None:
         migrate(conn, Settings(), progress=lambda line: waited.set() if line.startswith("waiting") else None)
 
 
-def test_patience_ends_with_who_was_in_the_way(fresh, empty_database):
+def test_migrate_gives_up_and_names_the_session_that_holds_the_table(fresh, empty_database):
     with psycopg.connect(empty_database) as job:
         job.execute("LOCK TABLE public.jobs_log")
         with pytest.raises(SchemaProblem, match=r"gave up after .* public\.jobs_log is held by pid \d+") as caught:
@@ -119,7 +119,7 @@ def test_patience_ends_with_who_was_in_the_way(fresh, empty_database):
     assert "\n" not in str(caught.value)
 
 
-def test_another_migration_that_is_running_is_named(fresh, empty_database):
+def test_migrate_names_another_migration_that_is_running(fresh, empty_database):
     with psycopg.connect(empty_database) as other:
         other.execute("SELECT pg_advisory_xact_lock(%s)", (int.from_bytes(b"jobmon", "big"),))
         with pytest.raises(SchemaProblem, match="another migrate is running by pid"):
@@ -150,7 +150,7 @@ def index_names(conn: psycopg.Connection) -> list[tuple[str, bool]]:
         pytest.param('(job_name COLLATE "C", started_at)', False, id="another collation"),
     ],
 )
-def test_an_index_is_built_only_where_none_serves(fresh, index, serves):
+def test_an_index_is_built_only_if_none_serves(fresh, index, serves):
     fresh.execute(f"CREATE INDEX theirs ON public.jobs_log {index}")
     report = migrate(fresh, Settings())
     assert any("INDEX" in action for action in report.actions) is not serves
@@ -173,7 +173,7 @@ def test_an_invalid_index_that_an_interrupted_build_left_is_built_again(fresh, e
     assert index_names(fresh) == [(name, True)]
 
 
-def test_an_index_for_a_column_that_is_no_longer_the_one_is_replaced(fresh):
+def test_an_index_on_a_column_that_is_no_longer_mapped_is_replaced(fresh):
     migrate(fresh, Settings())
     fresh.execute("ALTER TABLE public.jobs_log ADD began timestamptz")
     migrate(fresh, Settings(jobs_log_columns={"started_at": "began"}))
@@ -263,7 +263,7 @@ def test_partitions_get_their_index_one_by_one_and_new_ones_have_it_from_the_sta
         assert count == (1,)
 
 
-def test_an_index_that_cannot_be_built_is_a_note_and_no_failure(empty_database):
+def test_an_index_that_cannot_be_built_is_a_note_and_not_a_failure(empty_database):
     with connect(empty_database) as conn:
         conn.execute(
             "DO $$ BEGIN CREATE ROLE guest LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
@@ -277,7 +277,7 @@ def test_an_index_that_cannot_be_built_is_a_note_and_no_failure(empty_database):
         assert conn.execute("SELECT count(*) FROM airflow_jobmon.events").fetchone() == (1,)
 
 
-def test_a_run_that_fails_while_migrate_works_is_noted(fresh, empty_database):
+def test_a_run_that_fails_while_migrate_runs_is_stored(fresh, empty_database):
     migrate(fresh, Settings())
     with psycopg.connect(empty_database) as job:
         job.execute("INSERT INTO public.jobs_log (id, job_name, started_at, status) VALUES (1, 'a', now(), 'running')")

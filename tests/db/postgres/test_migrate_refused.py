@@ -70,7 +70,7 @@ def test_a_table_that_does_not_fit_is_refused_in_one_line_before_anything_is_cha
         assert conn.execute("SELECT to_regnamespace('airflow_jobmon')").fetchone() == (None,)
 
 
-def test_a_refused_change_of_the_mapping_keeps_the_one_that_works(database):
+def test_a_mapping_that_is_refused_keeps_the_previous_one(database):
     with connect(database) as conn:
         with pytest.raises(SchemaProblem):
             migrate(conn, Settings(jobs_log_columns={"status": "nowhere"}))
@@ -86,7 +86,7 @@ def test_a_database_newer_than_the_package_is_refused(database):
                 act()
 
 
-def test_a_database_that_was_never_migrated_says_so(empty_database):
+def test_a_database_that_was_never_migrated_is_refused(empty_database):
     with (
         connect(empty_database) as conn,
         pytest.raises(SchemaProblem, match="is not migrated; run `airflow jobmon migrate`"),
@@ -94,7 +94,7 @@ def test_a_database_that_was_never_migrated_says_so(empty_database):
         check_schema(conn)
 
 
-def test_a_role_without_rights_is_told_what_it_lacks(database, empty_database, conn):
+def test_an_error_names_the_permission_that_a_role_lacks(database, empty_database, conn):
     conn.execute("DO $$ BEGIN CREATE ROLE stranger LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     with connect(database.replace("user=postgres", "user=stranger")) as stranger:
         with pytest.raises(SchemaProblem, match="role 'stranger' may not read the schema airflow_jobmon"):
@@ -153,7 +153,7 @@ def test_a_missing_password_a_missing_database_and_a_missing_role_are_named(lock
     assert 'role "noone" does not exist' in refused(locked.conninfo(user="noone"))
 
 
-def test_a_server_that_is_not_there_is_named():
+def test_a_server_that_does_not_exist_is_named():
     port = free_port()
     message = refused(f"host=127.0.0.1 port={port} user=me dbname=x password=s3cr3t")
     assert f"127.0.0.1:{port} as 'me'" in message
@@ -161,7 +161,7 @@ def test_a_server_that_is_not_there_is_named():
     assert "s3cr3t" not in message
 
 
-def test_a_server_that_says_nothing_is_given_up():
+def test_connecting_to_a_silent_server_times_out():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         message = refused(f"host=127.0.0.1 port={silent.getsockname()[1]} user=me connect_timeout=2")
     assert "timeout" in message
@@ -174,7 +174,7 @@ def test_a_connection_string_that_cannot_be_read_is_not_echoed(conninfo):
     assert "s3cr3t" not in message
 
 
-async def test_the_async_connection_is_refused_in_the_same_words():
+async def test_the_async_connection_raises_the_same_error():
     port = free_port()
     with pytest.raises(ConnectionProblem, match="refused; is the server running there"):
         await aconnect(f"host=127.0.0.1 port={port} user=me")

@@ -66,7 +66,7 @@ def by_psql(database: str, text: str, job_name: str | None) -> list[list[str]]:
 
 
 def alike(written: str, value: Any) -> bool:
-    """Whether psql's text stands for this value; what is reckoned from the clock has moved on between the two."""
+    """Whether psql's text is this value; values computed from the clock differ a little between the two."""
     if value is None or isinstance(value, str):
         return written == (value or "")
     if isinstance(value, datetime):
@@ -78,7 +78,7 @@ def alike(written: str, value: Any) -> bool:
 
 @pytest.fixture
 def full(conn: Conn) -> Conn:
-    """Forty days of three jobs, with all that can be in a log; judged, with an incident open and an alert unsent."""
+    """Forty days of three jobs with every kind of run; evaluated, with an open incident and an unsent alert."""
     conn.execute(
         "INSERT INTO public.jobs_log (job_name, started_at, completed_at, records_updated, status, error_message)"
         " SELECT job, at, at + (10 + n % 7) * interval '1 second', nullif(n % 5, 4),"
@@ -96,7 +96,7 @@ def full(conn: Conn) -> Conn:
 
 
 @pytest.mark.parametrize("job_name", [None, "sync"])
-def test_an_empty_log_has_an_answer_by_both(conn, database, job_name):
+def test_the_package_and_psql_run_every_query_on_an_empty_log(conn, database, job_name):
     for name in NAMES:
         columns, rows = run_query(conn, name, job_name)
         assert rows == []
@@ -104,7 +104,7 @@ def test_an_empty_log_has_an_answer_by_both(conn, database, job_name):
 
 
 @pytest.mark.parametrize("job_name", [None, "it's", "load"])
-def test_a_full_log_has_the_same_answer_by_both(full, database, job_name):
+def test_the_package_and_psql_give_the_same_rows_on_a_full_log(full, database, job_name):
     for name in NAMES:
         columns, rows = run_query(full, name, job_name)
         header, *lines = by_psql(database, alone(name), job_name)
@@ -115,14 +115,14 @@ def test_a_full_log_has_the_same_answer_by_both(full, database, job_name):
         assert job_name is None or {row[columns.index("job_name")] for row in rows} <= {job_name}
 
 
-def test_the_whole_file_is_run_by_psql_in_one_go(full, database):
+def test_psql_runs_the_whole_file_at_once(full, database):
     for options in ([], ["-v", "job_name=sync"]):
         said = psql(database, QUERIES_FILE.read_text(encoding="utf-8"), *options)
         assert sum(",".join(run_query(full, name).columns) in said.splitlines() for name in NAMES) == len(NAMES)
 
 
 @pytest.mark.parametrize("job_name", HOSTILE)
-def test_a_hostile_name_is_a_name_to_both_and_pasted_too(conn, database, job_name):
+def test_a_hostile_name_is_only_a_name_to_the_package_to_psql_and_when_pasted(conn, database, job_name):
     log_run(conn, job_name, records_updated=7)
     log_run(conn, "other")
     ours = run_query(conn, "recent_executions", job_name)
@@ -134,7 +134,7 @@ def test_a_hostile_name_is_a_name_to_both_and_pasted_too(conn, database, job_nam
     assert line[1] == ("'=1+1" if job_name == "=1+1" else job_name)
 
 
-def test_each_is_plain_sql_for_any_editor(full):
+def test_each_query_is_plain_sql_for_any_editor(full):
     for name in NAMES:
         for job_name in (None, "it's"):
             pasted = full.execute(plain_sql(find_query(name), job_name).encode())
@@ -143,18 +143,18 @@ def test_each_is_plain_sql_for_any_editor(full):
             assert len(pasted.fetchall()) == len(ours.rows)
 
 
-def test_drills_are_in_none_but_among_what_was_told(full):
+def test_drills_appear_only_among_undelivered_alerts(full):
     found = [name for name in NAMES for row in run_query(full, name).rows if "test" in row or "TEST ALERT" in str(row)]
     assert set(found) == {"undelivered_alerts"}
 
 
-def test_values_are_what_json_and_csv_can_hold(full):
+def test_values_can_be_written_as_json_and_csv(full):
     for name in NAMES:
         for row in run_query(full, name).rows:
             assert {type(value) for value in row} <= {str, int, float, type(None), datetime, date}
 
 
-def test_asking_for_one_job_reads_that_job_only(conn):
+def test_a_query_for_one_job_reads_only_that_job(conn):
     conn.execute(
         "INSERT INTO public.jobs_log (job_name, started_at, completed_at, status)"
         " SELECT 'job ' || n % 200, now() - n * interval '1 minute', now(), 'failed' FROM generate_series(1, 10000) n"
@@ -166,7 +166,7 @@ def test_asking_for_one_job_reads_that_job_only(conn):
         assert not any("Seq Scan on jobs_log " in line for (line,) in plan), (query.name, plan)
 
 
-def test_a_role_that_may_only_read_may_run_them_all(full, database):
+def test_a_role_that_may_only_read_can_run_every_query(full, database):
     full.execute(schema.grants().encode())
     full.execute("DO $$ BEGIN CREATE ROLE dashboard LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     full.execute("GRANT jobmon_reader TO dashboard")

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_jobmon.postgres.connect import connect
 from tests.support.logged_runs import finish_run, log_run
-from tests.support.trigger_events import Conn, noted, told_failures
+from tests.support.trigger_events import Conn, notified_failures, stored_events
 
 BROKEN = [
     pytest.param("DROP TABLE airflow_jobmon.events", id="events dropped"),
@@ -32,7 +32,7 @@ BROKEN = [
         id="payload function fails",
     ),
     pytest.param(
-        "CREATE ROLE nobody_special; ALTER FUNCTION airflow_jobmon.note_failed_run() OWNER TO nobody_special;"
+        "CREATE ROLE unprivileged; ALTER FUNCTION airflow_jobmon.note_failed_run() OWNER TO unprivileged;"
         " REVOKE ALL ON SCHEMA airflow_jobmon FROM PUBLIC",
         id="function's owner has no rights",
     ),
@@ -51,11 +51,11 @@ def undone(conn: Conn) -> Iterator[None]:
     try:
         yield
     finally:
-        conn.execute("REASSIGN OWNED BY nobody_special TO CURRENT_USER; DROP ROLE nobody_special")
+        conn.execute("REASSIGN OWNED BY unprivileged TO CURRENT_USER; DROP ROLE unprivileged")
 
 
 @pytest.mark.parametrize("damage", BROKEN)
-def test_a_job_fails_in_peace_while_our_objects_are_broken(conn, damage):
+def test_a_job_can_log_its_failure_while_our_objects_are_broken(conn, damage):
     run = log_run(conn, "sync", "running")
     with undone(conn) if "CREATE ROLE" in damage else contextlib.nullcontext():
         conn.execute(damage)
@@ -70,20 +70,20 @@ def test_a_job_fails_in_peace_while_our_objects_are_broken(conn, damage):
         assert row == (3,)
 
 
-def test_what_is_broken_for_one_run_does_not_hide_the_next(conn):
+def test_a_run_that_cannot_be_stored_does_not_hide_the_next(conn):
     conn.execute("ALTER TABLE airflow_jobmon.events ADD CHECK (job_name <> 'bad')")
     with conn.transaction():
         for name in ("before", "bad", "after"):
             log_run(conn, name, "failed")
-    assert [name for name, _ in noted(conn)] == ["before", "after"]
+    assert [name for name, _ in stored_events(conn)] == ["before", "after"]
 
 
-def test_listeners_are_told_even_when_the_event_cannot_be_noted(conn, database):
+def test_listeners_are_notified_even_when_the_event_cannot_be_stored(conn, database):
     with connect(database) as listener:
         listener.execute("LISTEN job_failure")
         conn.execute("DROP TABLE airflow_jobmon.events")
         log_run(conn, "sync", "failed")
-        assert [told["job_name"] for told in told_failures(listener)] == ["sync"]
+        assert [payload["job_name"] for payload in notified_failures(listener)] == ["sync"]
 
 
 LOCKS = [
@@ -103,22 +103,22 @@ LOCKS = [
 
 @contextlib.contextmanager
 def lock_waits(conn: Conn) -> Iterator[list[str]]:
-    """What the server says of every wait for a lock that lasts longer than a millisecond."""
-    heard: list[str] = []
+    """The server's log of every wait for a lock that lasts longer than a millisecond."""
+    waits: list[str] = []
     conn.execute("SET deadlock_timeout = '1ms'; SET log_lock_waits = on; SET client_min_messages = log")
 
-    def hear(notice: psycopg.errors.Diagnostic) -> None:
+    def record(notice: psycopg.errors.Diagnostic) -> None:
         if "waiting for" in (notice.message_primary or ""):
-            heard.append(str(notice.message_primary))
+            waits.append(str(notice.message_primary))
 
-    conn.add_notice_handler(hear)
-    yield heard
-    conn.remove_notice_handler(hear)
+    conn.add_notice_handler(record)
+    yield waits
+    conn.remove_notice_handler(record)
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_no_failing_row_waits_at_all(conn, database, lock):
-    """By what the server says of waits, not by the clock."""
+    """By the server's log of lock waits, not by the clock."""
     with psycopg.connect(database) as blocker, lock_waits(conn) as waits:
         blocker.execute(lock)
         for _ in range(3):
@@ -128,7 +128,7 @@ def test_no_failing_row_waits_at_all(conn, database, lock):
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_thirty_failing_rows_do_not_wait_for_who_holds_our_table(conn, database, lock):
+def test_thirty_failing_rows_do_not_wait_for_a_lock_on_our_table(conn, database, lock):
     with psycopg.connect(database) as blocker, lock_waits(conn) as waits:
         blocker.execute(lock)
         with conn.transaction():
@@ -139,10 +139,10 @@ def test_thirty_failing_rows_do_not_wait_for_who_holds_our_table(conn, database,
     row = conn.execute("SELECT count(*) FROM public.jobs_log").fetchone()
     assert row == (30,)
     log_run(conn, "the next transaction", "failed")
-    assert "the next transaction" in [name for name, _ in noted(conn)]
+    assert "the next transaction" in [name for name, _ in stored_events(conn)]
 
 
-def test_the_ear_for_waits_hears_one(conn, database):
+def test_these_tests_detect_a_wait_for_a_lock(conn, database):
     with psycopg.connect(database) as blocker, lock_waits(conn) as waits:
         blocker.execute("LOCK TABLE airflow_jobmon.events")
         with pytest.raises(psycopg.errors.LockNotAvailable), conn.transaction():
@@ -158,10 +158,10 @@ def test_the_locked_table_costs_only_that_transaction_its_events(conn, database)
             blocker.rollback()
             log_run(conn, "same transaction", "failed")
         log_run(conn, "next transaction", "failed")
-    assert [name for name, _ in noted(conn)] == ["next transaction"]
+    assert [name for name, _ in stored_events(conn)] == ["next transaction"]
 
 
-def test_a_failing_job_keeps_nobody_from_claiming_events(conn, database):
+def test_a_failing_job_does_not_block_sessions_that_claim_events(conn, database):
     log_run(conn, "earlier", "failed")
     with psycopg.connect(database) as job:
         log_run(job, "uncommitted", "failed")
@@ -172,16 +172,16 @@ def test_a_failing_job_keeps_nobody_from_claiming_events(conn, database):
         ).fetchall()
         assert claimed == [("earlier",)]
         job.commit()
-    assert [name for name, _ in noted(conn)] == ["uncommitted"]
+    assert [name for name, _ in stored_events(conn)] == ["uncommitted"]
 
 
-def test_what_has_no_name_or_no_id_is_no_run_and_is_passed_over(conn):
+def test_a_row_without_a_name_or_an_id_is_not_a_run_and_is_skipped(conn):
     conn.execute("ALTER TABLE public.jobs_log ALTER job_name DROP NOT NULL, ALTER started_at DROP NOT NULL")
     with conn.transaction():
         conn.execute("INSERT INTO public.jobs_log (job_name, status) VALUES (NULL, 'failed'), ('named', 'failed')")
-    assert [name for name, _ in noted(conn)] == ["named"]
+    assert [name for name, _ in stored_events(conn)] == ["named"]
     conn.execute("INSERT INTO public.jobs_log (job_name, started_at, status) VALUES ('timeless', NULL, 'failed')")
-    assert [name for name, _ in noted(conn)] == ["named", "timeless"]
+    assert [name for name, _ in stored_events(conn)] == ["named", "timeless"]
 
 
 HOSTILE_SETTINGS = [
@@ -202,7 +202,7 @@ def test_the_jobs_own_settings_do_not_matter(conn, database, setting):
     with psycopg.connect(database, autocommit=True) as job:
         job.execute(setting)
         finish_run(job, log_run(job, "sync", "running"), "failed", error_message="boom")
-    assert noted(conn) == [("sync", "boom")]
+    assert stored_events(conn) == [("sync", "boom")]
 
 
 def prepared(conn: Conn, work: Callable[[], object]) -> None:
@@ -211,17 +211,17 @@ def prepared(conn: Conn, work: Callable[[], object]) -> None:
     conn.execute("PREPARE TRANSACTION 'job'")
 
 
-def test_a_prepared_transaction_notes_its_failures_when_notify_is_off(conn):
+def test_a_prepared_transaction_stores_its_failures_when_notify_is_off(conn):
     conn.execute("SET airflow_jobmon.notify = off")
     prepared(conn, lambda: log_run(conn, "sync", "failed"))
     try:
-        assert noted(conn) == []
+        assert stored_events(conn) == []
     finally:
         conn.execute("COMMIT PREPARED 'job'")
-    assert [name for name, _ in noted(conn)] == ["sync"]
+    assert [name for name, _ in stored_events(conn)] == ["sync"]
 
 
 def test_a_prepared_transaction_that_succeeds_needs_no_setting(conn):
     prepared(conn, lambda: finish_run(conn, log_run(conn, "sync", "running")))
     conn.execute("COMMIT PREPARED 'job'")
-    assert noted(conn) == []
+    assert stored_events(conn) == []

@@ -1,4 +1,4 @@
-"""The notifications: ours without content, and job_failure as listeners that people already run know it."""
+"""The notifications: our own without content, and job_failure in the format that existing listeners expect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import finish_run, log_run
 from tests.support.postgres_server import Postgres, temporary_postgres
-from tests.support.trigger_events import Conn, arrivals, noted, told_failures
+from tests.support.trigger_events import Conn, arrivals, notified_failures, stored_events
 
 
 @pytest.fixture
@@ -27,19 +27,19 @@ def listener(database: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def test_a_failed_run_is_told_once_on_both_channels(conn, listener):
+def test_a_failed_run_is_notified_once_on_both_channels(conn, listener):
     run = log_run(conn, "sync", "failed", error_message='Connection "lost"')
     listener.execute("SELECT")
     heard = arrivals(listener)
     assert [channel for channel, _ in heard] == ["airflow_jobmon", "job_failure"]
     assert heard[0][1] == ""
-    told = json.loads(heard[1][1])
-    assert list(told) == ["id", "job_name", "error_message", "alert_time"]
-    assert (told["id"], told["job_name"], told["error_message"]) == (run, "sync", 'Connection "lost"')
-    assert datetime.fromisoformat(told["alert_time"]).tzinfo is not None
+    sent = json.loads(heard[1][1])
+    assert list(sent) == ["id", "job_name", "error_message", "alert_time"]
+    assert (sent["id"], sent["job_name"], sent["error_message"]) == (run, "sync", 'Connection "lost"')
+    assert datetime.fromisoformat(sent["alert_time"]).tzinfo is not None
 
 
-def test_many_failures_in_one_transaction_wake_us_once_and_tell_each_run(conn, listener):
+def test_many_failures_in_one_transaction_wake_us_once_and_notify_each_run(conn, listener):
     with conn.transaction():
         for name in "abc":
             log_run(conn, name, "failed")
@@ -53,7 +53,7 @@ def test_many_failures_in_one_transaction_wake_us_once_and_tell_each_run(conn, l
     ]
 
 
-def test_success_is_told_to_nobody(conn, listener):
+def test_a_success_notifies_no_one(conn, listener):
     finish_run(conn, log_run(conn, "sync", "running"))
     listener.execute("SELECT")
     assert arrivals(listener) == []
@@ -65,12 +65,12 @@ def test_notify_off_silences_the_notifications_and_keeps_the_event(conn, listene
     log_run(conn, "sync", "failed")
     listener.execute("SELECT")
     assert arrivals(listener) == []
-    assert len(noted(conn)) == 1
+    assert len(stored_events(conn)) == 1
 
 
-def test_an_error_that_is_null_is_told_as_null(conn, listener):
+def test_an_error_that_is_null_is_null_in_the_payload(conn, listener):
     log_run(conn, "sync", "failed")
-    assert told_failures(listener)[0]["error_message"] is None
+    assert notified_failures(listener)[0]["error_message"] is None
 
 
 anything = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -83,25 +83,25 @@ anything = st.text(st.characters(exclude_characters="\0", exclude_categories=["C
 @example(job_name="🚨" * 600, error='🚨\\"', repeat=3000)
 @example(job_name="j", error="plain" * 100 + "\x01" * 1000 + "plain" * 1000, repeat=1)
 @example(job_name="j", error="\x01" * 1000 + "plain" * 2000, repeat=1)
-def test_any_failure_is_told_as_json_that_fits_with_a_prefix_of_its_error(conn, listener, job_name, error, repeat):
+def test_any_failure_is_sent_as_json_that_fits_with_a_prefix_of_its_error(conn, listener, job_name, error, repeat):
     whole = (error * repeat)[:1_000_000]
     log_run(conn, job_name, "failed", error_message=whole)
     listener.execute("SELECT")
     (payload,) = [payload for channel, payload in arrivals(listener) if channel == "job_failure"]
-    told = json.loads(payload)
+    sent = json.loads(payload)
     assert len(payload.encode()) < 8000
-    assert whole.startswith(told["error_message"])
-    assert job_name.startswith(told["job_name"])
-    # Cut no more than it must be: what is left out would not have fitted, give or take a character's worst form.
-    assert told["error_message"] == whole or len(payload.encode()) > 7900
+    assert whole.startswith(sent["error_message"])
+    assert job_name.startswith(sent["job_name"])
+    # Cut no more than needed: the rest would not have fitted, give or take the longest form of a character.
+    assert sent["error_message"] == whole or len(payload.encode()) > 7900
 
 
-def test_a_huge_name_and_a_huge_id_are_cut_rather_than_the_error_lost(conn, listener):
+def test_a_huge_name_and_a_huge_id_are_cut_to_keep_some_of_the_error(conn, listener):
     conn.execute("DROP INDEX jobs_log_job_name_started_at_idx")
     log_run(conn, "n" * 1_000_000, "failed", error_message="boom")
-    (told,) = told_failures(listener)
-    assert told["error_message"] == "boom"
-    assert told["job_name"] == "n" * 300
+    (sent,) = notified_failures(listener)
+    assert sent["error_message"] == "boom"
+    assert sent["job_name"] == "n" * 300
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def usage(conn: Conn) -> float:
     return float(row[0])
 
 
-def test_a_queue_that_nobody_reads_never_fails_a_job(small_queue):
+def test_a_queue_that_is_not_read_never_fails_a_job(small_queue):
     """A listener in an open transaction holds the queue; a full one would fail the job's COMMIT."""
     with connect(small_queue.conninfo()) as conn, psycopg.connect(small_queue.conninfo()) as stuck:
         stuck.execute("LISTEN job_failure")
@@ -148,4 +148,4 @@ def test_one_transaction_cannot_fill_the_queue_by_itself(small_queue):
                 "INSERT INTO public.jobs_log (job_name, status, error_message)"
                 " SELECT 'job ' || n, 'failed', repeat('x', 9000) FROM generate_series(1, 200) n"
             )
-        assert 0 < len(told_failures(listener)) < 20
+        assert 0 < len(notified_failures(listener)) < 20

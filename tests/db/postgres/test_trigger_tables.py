@@ -10,7 +10,7 @@ import pytest
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
-from tests.support.trigger_events import Conn, noted, told_failures
+from tests.support.trigger_events import Conn, notified_failures, stored_events
 
 Made = Callable[..., Conn]
 
@@ -31,7 +31,7 @@ def made(empty_database: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("id_type", "value", "told"),
+    ("id_type", "value", "sent"),
     [
         ("uuid", "11111111-2222-3333-4444-555555555555", "11111111-2222-3333-4444-555555555555"),
         ("text", "run/1 'quoted'", "run/1 'quoted'"),
@@ -39,7 +39,7 @@ def made(empty_database: str) -> Any:
         ("integer", "7", 7),
     ],
 )
-def test_ids_of_any_type_are_noted_as_text_and_told_as_they_are(made, empty_database, id_type, value, told):
+def test_ids_of_any_type_are_stored_as_text_and_sent_in_their_own_type(made, empty_database, id_type, value, sent):
     conn = made(f"CREATE TABLE public.jobs_log (id {id_type}, job_name text, {COLUMNS})")
     with connect(empty_database) as listener:
         listener.execute("LISTEN job_failure")
@@ -48,10 +48,10 @@ def test_ids_of_any_type_are_noted_as_text_and_told_as_they_are(made, empty_data
         )
         assert conn.execute("SELECT run_id FROM airflow_jobmon.events").fetchall() == [(value,)]
         assert conn.execute("SELECT id FROM airflow_jobmon.runs").fetchall() == [(value,)]
-        assert [failure["id"] for failure in told_failures(listener)] == [told]
+        assert [failure["id"] for failure in notified_failures(listener)] == [sent]
 
 
-def test_columns_called_like_words_of_pl_pgsql_are_noted(made):
+def test_columns_named_like_keywords_of_pl_pgsql_are_read(made):
     names = {"job_name": "if", "started_at": "begin", "completed_at": "end", "status": "exception"}
     conn = made(
         'CREATE TABLE public.jobs_log (id serial, "if" text, "begin" timestamptz, "end" timestamptz, "exception" text)',
@@ -75,20 +75,20 @@ PARTITIONED = f"CREATE TABLE public.jobs_log (id int, job_name text, {COLUMNS}) 
 FAILED = "(job_name, id, started_at, status) VALUES ('{}', 1, now(), 'failed')"
 
 
-def test_partitions_note_what_is_written_through_the_table_or_straight_into_them(made):
+def test_failures_are_stored_whether_written_to_the_table_or_directly_to_a_partition(made):
     conn = made(PARTITIONED)
     partitioned(conn)
     conn.execute("INSERT INTO public.jobs_log " + FAILED.format("through the table"))
     conn.execute("INSERT INTO public.now " + FAILED.format("into a partitioned partition"))
     conn.execute("INSERT INTO public.now_failed " + FAILED.format("into a partition"))
-    assert [name for name, _ in noted(conn)] == [
+    assert [name for name, _ in stored_events(conn)] == [
         "through the table",
         "into a partitioned partition",
         "into a partition",
     ]
 
 
-def test_partitions_that_were_there_before_or_are_attached_later_note_too(made):
+def test_failures_are_stored_from_existing_partitions_and_from_those_attached_later(made):
     conn = made(PARTITIONED + "; CREATE TABLE public.now PARTITION OF public.jobs_log DEFAULT")
     conn.execute("CREATE TABLE public.later (LIKE public.jobs_log)")
     conn.execute(
@@ -98,15 +98,15 @@ def test_partitions_that_were_there_before_or_are_attached_later_note_too(made):
     conn.execute(
         "INSERT INTO public.later (job_name, id, started_at, status) VALUES ('later', 1, '2098-06-01', 'failed')"
     )
-    assert [name for name, _ in noted(conn)] == ["before", "later"]
+    assert [name for name, _ in stored_events(conn)] == ["before", "later"]
 
 
-def test_a_run_that_moves_to_another_partition_as_it_fails_is_noted(made):
+def test_a_run_that_moves_to_another_partition_as_it_fails_is_stored(made):
     conn = made(PARTITIONED)
     partitioned(conn)
     conn.execute("INSERT INTO public.jobs_log (job_name, id, started_at, status) VALUES ('mover', 1, now(), 'running')")
     conn.execute("UPDATE public.jobs_log SET status = 'failed'")
-    assert [name for name, _ in noted(conn)] == ["mover"]
+    assert [name for name, _ in stored_events(conn)] == ["mover"]
 
 
 ODD = {
@@ -134,8 +134,8 @@ def test_odd_names_of_table_and_columns_work_throughout(made, empty_database):
             f"INSERT INTO {table} VALUES (1, 'sync', now(), now(), 3, 'failed', 'boom'),"
             " (2, 'sync', now(), now(), 4, 'success', NULL)"
         )
-        assert [told["error_message"] for told in told_failures(listener)] == ["boom"]
-    assert noted(conn) == [("sync", "boom")]
+        assert [sent["error_message"] for sent in notified_failures(listener)] == ["boom"]
+    assert stored_events(conn) == [("sync", "boom")]
     assert conn.execute(
         "SELECT id, job_name, records_updated, status, error_message, drill FROM airflow_jobmon.runs ORDER BY id"
     ).fetchall() == [("1", "sync", 3, "failed", "boom", False), ("2", "sync", 4, "success", None, False)]
@@ -145,7 +145,7 @@ WORDS = {"failed": ("error", "it's 100% \\broken"), "success": ("ok", "failed"),
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours", "is_noted"),
+    ("theirs", "ours", "is_stored"),
     [
         ("error", "failed", True),
         ("it's 100% \\broken", "failed", True),
@@ -157,15 +157,15 @@ WORDS = {"failed": ("error", "it's 100% \\broken"), "success": ("ok", "failed"),
         (None, "(none)", False),
     ],
 )
-def test_their_words_are_read_as_ours_by_the_view_and_by_the_trigger(made, theirs, ours, is_noted):
+def test_the_view_and_the_trigger_read_the_configured_status_words(made, theirs, ours, is_stored):
     conn = made(f"CREATE TABLE public.jobs_log (id int, job_name text, {COLUMNS})", status_words=WORDS)
     conn.execute("INSERT INTO public.jobs_log VALUES (1, 'a', now(), NULL, 0, %s, 'x')", (theirs,))
     assert conn.execute("SELECT status FROM airflow_jobmon.runs").fetchall() == [(ours,)]
-    assert bool(noted(conn)) is is_noted
+    assert bool(stored_events(conn)) is is_stored
     conn.execute("DELETE FROM airflow_jobmon.events")
     conn.execute("INSERT INTO public.jobs_log VALUES (2, 'a', now(), NULL, 0, 'started', 'x')")
     conn.execute("UPDATE public.jobs_log SET status = %s WHERE id = 2", (theirs,))
-    assert bool(noted(conn)) is is_noted
+    assert bool(stored_events(conn)) is is_stored
 
 
 TYPES = [
@@ -183,7 +183,7 @@ TYPES = [
 
 
 @pytest.mark.parametrize(("instead", "before"), TYPES)
-def test_columns_of_related_types_are_read_and_noted(made, instead, before):
+def test_columns_of_related_types_are_read_and_stored(made, instead, before):
     types = {
         "id": "int", "job_name": "text", "started_at": "timestamptz", "completed_at": "timestamptz",
         "records_updated": "int", "status": "text", "error_message": "text",
@@ -199,14 +199,14 @@ def test_columns_of_related_types_are_read_and_noted(made, instead, before):
         " VALUES (%s, 'sync', date_trunc('hour', now()), now(), 5, 'failed', '\"boom\"')",
         (ident,),
     )
-    assert noted(conn) == [("sync", '"boom"')]
+    assert stored_events(conn) == [("sync", '"boom"')]
     assert conn.execute(
         "SELECT job_name, records_updated, status, error_message, started_at = date_trunc('hour', now()),"
         " pg_typeof(started_at)::text FROM airflow_jobmon.runs"
     ).fetchall() == [("sync", 5, "failed", '"boom"', True, "timestamp with time zone")]
 
 
-def test_moments_and_counts_that_nobody_can_hold_hide_only_themselves(made):
+def test_times_and_counts_out_of_range_hide_only_themselves(made):
     conn = made(
         "CREATE TABLE public.jobs_log (id int, job_name text, started_at timestamptz, completed_at timestamptz,"
         " records_updated numeric, status text, error_message text)"
@@ -229,7 +229,7 @@ def test_columns_that_are_optional_may_be_absent(made):
         " (id int, job_name text, started_at timestamptz, completed_at timestamptz, status text)"
     )
     conn.execute("INSERT INTO public.jobs_log VALUES (1, 'sync', now(), now(), 'failed')")
-    assert noted(conn) == [("sync", None)]
+    assert stored_events(conn) == [("sync", None)]
     assert conn.execute("SELECT records_updated, error_message, drill FROM airflow_jobmon.runs").fetchall() == [
         (None, None, False)
     ]
@@ -246,7 +246,7 @@ def test_columns_that_are_optional_may_be_absent(made):
         (None, "TEST ALERT", False),
     ],
 )
-def test_a_drill_is_a_failed_run_whose_error_says_so(made, status, error, drill):
+def test_a_failed_run_whose_error_says_test_alert_is_a_drill(made, status, error, drill):
     conn = made(f"CREATE TABLE public.jobs_log (id int, job_name text, {COLUMNS})")
     conn.execute("INSERT INTO public.jobs_log VALUES (1, 'a', now(), now(), 0, %s, %s)", (status, error))
     assert conn.execute("SELECT drill FROM airflow_jobmon.runs").fetchall() == [(drill,)]

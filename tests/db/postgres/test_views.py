@@ -52,7 +52,7 @@ def test_failed_jobs_are_the_failures_of_a_week(history):
     assert (row["error_message"], row["duration_seconds"]) == ("boom", 2.0)
 
 
-def test_performance_is_that_of_successes(history):
+def test_performance_metrics_cover_successes(history):
     (row,) = rows(history, "SELECT * FROM airflow_jobmon.performance_metrics")
     assert row["successful_runs"] == 3
     assert (row["avg_duration_seconds"], row["p50_duration_seconds"], row["max_duration_seconds"]) == (20.0, 20.0, 30.0)
@@ -80,11 +80,11 @@ def test_recent_executions_are_the_ten_newest_of_each_job(conn):
     ("age", "health"),
     [
         pytest.param("1 hour 59 minutes", "critical", id="fresh"),
-        pytest.param("2 hours 1 minute", "unknown", id="stale: nobody is watching"),
-        pytest.param(None, "unknown", id="never judged"),
+        pytest.param("2 hours 1 minute", "unknown", id="stale"),
+        pytest.param(None, "unknown", id="never evaluated"),
     ],
 )
-def test_job_health_is_the_stored_verdict_while_somebody_watches(conn, age, health):
+def test_job_health_is_the_stored_health_until_it_is_stale(conn, age, health):
     verdict = {
         "last_run": {"started_at": "2025-11-13T02:00:00Z", "status": "failed"},
         "consecutive_failures": 2,
@@ -103,13 +103,13 @@ def test_job_health_is_the_stored_verdict_while_somebody_watches(conn, age, heal
     assert row["problems"] == "the last run failed; it is slow"
 
 
-def test_job_health_stands_a_verdict_that_was_never_written(conn):
+def test_job_health_shows_a_job_without_a_stored_evaluation(conn):
     conn.execute("INSERT INTO airflow_jobmon.job_state (job_name) VALUES ('sync')")
     (row,) = rows(conn, "SELECT * FROM airflow_jobmon.job_health")
     assert (row["health"], row["problems"], row["hours_since_last_run"]) == ("unknown", None, None)
 
 
-def test_job_health_shows_the_jobs_that_are_watched_and_none_that_was_renamed_or_disabled(conn):
+def test_job_health_shows_monitored_jobs_and_none_that_was_renamed_or_disabled(conn):
     settings = Settings()
     apply_jobs(conn, [MonitoredJob(name="kept"), MonitoredJob(name="resting", enabled=False)], source="file:x")
     for name in ("kept", "resting", "old name"):
@@ -126,7 +126,7 @@ def test_job_health_shows_the_jobs_that_are_watched_and_none_that_was_renamed_or
 @pytest.mark.parametrize(
     "view", ["recent_executions", "success_rate", "failed_jobs", "performance_metrics", "daily_metrics"]
 )
-def test_asking_for_one_job_reads_that_job_only(conn, view):
+def test_a_query_for_one_job_reads_only_that_job(conn, view):
     conn.execute(
         "INSERT INTO public.jobs_log (job_name, started_at, completed_at, status)"
         " SELECT 'job ' || n % 200, now() - n * interval '1 minute', now(), 'success' FROM generate_series(1, 10000) n"
@@ -150,7 +150,7 @@ def test_the_weekly_review_has_a_row_for_each_of_two_weeks(conn):
     assert (before["week"], before["total_runs"], before["max_duration_seconds"]) == ("the 7 before", 1, 50)
 
 
-def test_execution_frequency_is_that_of_starts(conn):
+def test_execution_frequency_measures_hours_between_starts(conn):
     now = datetime.now(UTC)
     for hours in (2, 26, 50, 98):
         log_run(conn, "sync", started_at=now - timedelta(hours=hours))
@@ -170,7 +170,7 @@ def test_longest_runs_are_the_ten_longest_that_ended(conn):
     assert [row["duration_seconds"] for row in found] == [float(number) for number in range(11, 1, -1)]
 
 
-def test_common_errors_are_told_apart_without_their_numbers_and_ids(conn):
+def test_common_errors_are_grouped_without_their_numbers_and_ids(conn):
     texts = [
         "timeout after 3 s",
         "timeout after 4.5 s",

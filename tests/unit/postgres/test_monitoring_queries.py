@@ -12,13 +12,13 @@ from airflow_jobmon.postgres.monitoring_queries import bind_parameters, find_que
 NAMES = [query.name for query in list_queries()]
 
 
-def test_the_queries_that_the_procedures_name_are_there():
+def test_every_query_that_the_procedures_name_exists():
     asked = ["Recent Executions", "Health Check", "Success Rate", "Failed Jobs", "Performance Metrics"]
     assert {find_query(title).name for title in [*asked, "Records Updated Trend"]} <= set(NAMES)
 
 
 @pytest.mark.parametrize("query", list_queries(), ids=NAMES)
-def test_each_says_what_it_is_and_can_be_narrowed_to_one_job(query):
+def test_each_query_explains_itself_and_can_be_narrowed_to_one_job(query):
     assert re.match(rf"{query.name.replace('_', ' ').title()}(?: \(.*\))?: \w.+\.$", query.meaning)
     assert "job_name = 'it''s'" in plain_sql(query, "it's")
     assert ":'" not in plain_sql(query, "it's") + plain_sql(query)
@@ -39,10 +39,10 @@ def test_a_query_is_found_by_its_name_as_people_write_it(name):
         pytest.param("qqq", "the queries are health_check, recent_executions", id="nothing near"),
     ],
 )
-def test_a_query_that_is_not_there_is_told_with_those_that_are(name, says):
-    with pytest.raises(ConfigurationError) as told:
+def test_the_error_for_an_unknown_query_names_those_that_exist(name, says):
+    with pytest.raises(ConfigurationError) as raised:
         find_query(name)
-    assert says in str(told.value)
+    assert says in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_only_psqls_parameters_are_bound(statement, bound):
 
 
 @pytest.mark.parametrize("query", list_queries(), ids=NAMES)
-def test_the_documentation_has_each_as_it_is_pasted(query):
+def test_the_documentation_shows_each_query_ready_to_paste(query):
     text = (Path(__file__).parents[3] / "docs" / "queries.md").read_text()
     parts = dict(re.findall(r"^### `(\w+)`\n\n(.*?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL))
     assert list(parts) == NAMES

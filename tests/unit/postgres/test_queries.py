@@ -20,7 +20,7 @@ def test_queries_are_read_once():
     assert load_queries("migrate") is load_queries("migrate")
 
 
-def test_a_file_that_is_not_there_is_an_error():
+def test_a_missing_file_is_an_error():
     with pytest.raises(FileNotFoundError):
         load_queries("nowhere")
 

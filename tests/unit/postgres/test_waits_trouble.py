@@ -37,7 +37,7 @@ def connecting(words: str) -> ConnectionProblem:
         pytest.param(ConfigurationError("wrong"), True, id="configuration"),
     ],
 )
-def test_a_refusal_takes_a_person_and_an_outage_takes_time(error, refusal):
+def test_a_refusal_needs_a_person_and_an_outage_needs_time(error, refusal):
     assert is_refusal(error) is refusal
 
 
@@ -51,6 +51,6 @@ def test_a_refusal_takes_a_person_and_an_outage_takes_time(error, refusal):
         pytest.param(psycopg.ProgrammingError(""), "ProgrammingError", id="anything else"),
     ],
 )
-def test_trouble_is_told_in_one_line(error, said):
+def test_an_outage_is_described_in_one_line(error, said):
     assert said in str(explained(error))
     assert "\n" not in str(explained(error))
