@@ -17,12 +17,12 @@ def follow(drill: Drill, alert_id: int, sent_from: datetime, wanted: Sequence[st
     limit_of = drill.options.limit_of
 
     def poll() -> list[Delivery] | None:
-        found, waited = drill.book.deliveries(alert_id, sent_from)
+        found, waited = drill.journal.deliveries(alert_id, sent_from)
         return found if all(is_settled(one, waited, limit_of(one.channel)) for one in found) else None
 
-    addressed, _ = drill.book.deliveries(alert_id, sent_from)
+    addressed, _ = drill.journal.deliveries(alert_id, sent_from)
     longest = max((limit_of(one.channel) for one in addressed), default=timedelta(0))
-    found = drill.wait(poll, longest + _EXTRA_WAIT) or drill.book.deliveries(alert_id, sent_from)[0]
+    found = drill.wait(poll, longest + _EXTRA_WAIT) or drill.journal.deliveries(alert_id, sent_from)[0]
     for one in found:
         drill.steps.append(accepted_by(one, sent_from, limit_of(one.channel)))
     for name in wanted:

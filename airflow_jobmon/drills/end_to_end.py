@@ -44,14 +44,14 @@ def _create_test_data(drill: Drill, plan: EndToEndPlan) -> dict[str, Any]:
     if plan.setup_sql is not None:
         with drill.conn.transaction():
             values |= run_sql(drill.conn, plan.setup_sql, values, what="setup_sql")
-            drill.book.keep_test_data(values)
+            drill.journal.keep_test_data(values)
         known = ", ".join(f"{name}={value}" for name, value in values.items() if name != "job_name")
         drill.add("test data created", "committed", quoted(known or "setup_sql returned no values"), ok=True)
     return values
 
 
 def _try_job(drill: Drill, plan: EndToEndPlan, values: Mapping[str, Any], call: Call) -> None:
-    called_at = drill.book.now()
+    called_at = drill.journal.now()
     if not _called(drill, plan, values, call, called_at):
         return
     run = drill.wait(lambda: finished_run(drill.conn, Wait(drill.job_name, called_at)), plan.timeout)
@@ -69,7 +69,7 @@ def _called(drill: Drill, plan: EndToEndPlan, values: Mapping[str, Any], call: C
             observed, ok = calling.result(), True
         except JobmonError as error:
             observed, ok = str(error), False
-    seconds = (drill.book.now() - called_at).total_seconds()
+    seconds = (drill.journal.now() - called_at).total_seconds()
     drill.add("job called", "accepted", quoted(observed), ok=ok, seconds=seconds)
     return ok
 
@@ -77,7 +77,7 @@ def _called(drill: Drill, plan: EndToEndPlan, values: Mapping[str, Any], call: C
 def _ran(drill: Drill, plan: EndToEndPlan, run: Run | None, called_at: datetime) -> None:
     within = format_duration(plan.timeout)
     if run is None:
-        newest = drill.book.newest_start(drill.job_name)
+        newest = drill.journal.newest_start(drill.job_name)
         observed = f"no run of {drill.job_name} that started after {to_the_second(called_at)} ended within {within}"
         if newest is not None:
             observed += f"; the newest one started {to_the_second(newest)}"
@@ -119,5 +119,5 @@ def _remove(drill: Drill, plan: EndToEndPlan, values: Mapping[str, Any]) -> str:
     assert plan.cleanup_sql is not None  # noqa: S101 - asked before
     with drill.conn.transaction():
         run_sql(drill.conn, plan.cleanup_sql, values, what="cleanup_sql")
-        drill.book.forget_leftovers()
+        drill.journal.forget_leftovers()
     return "removed"

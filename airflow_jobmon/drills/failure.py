@@ -12,7 +12,7 @@ from airflow_jobmon.drills.session import Connection, Drill, DrillOptions, drill
 from airflow_jobmon.monitoring.evaluation import channels_of
 from airflow_jobmon.postgres.drills import DrillAlert
 from airflow_jobmon.postgres.incidents import IncidentRepository
-from airflow_jobmon.postgres.simulated_failure import Simulated, remove_simulated, simulate_failure
+from airflow_jobmon.postgres.simulated_failure import SimulatedFailure, remove_simulated, simulate_failure
 from airflow_jobmon.settings import Settings
 
 
@@ -30,7 +30,7 @@ def run_failure_drill(conn: Connection, settings: Settings, job_name: str, optio
     return drill.result
 
 
-def _follow_run(drill: Drill, settings: Settings, run: Simulated) -> None:
+def _follow_run(drill: Drill, settings: Settings, run: SimulatedFailure) -> None:
     drill.add("failed run logged", f"a row in {run.table}", f"run {run.run_id}", ok=True, seconds=0.0)
     if not run.noted:
         drill.add(
@@ -40,7 +40,7 @@ def _follow_run(drill: Drill, settings: Settings, run: Simulated) -> None:
             ok=False,
         )
         return
-    alert = drill.wait(lambda: drill.book.find_alert(drill.job_name, run.run_id), drill.options.within)
+    alert = drill.wait(lambda: drill.journal.find_alert(drill.job_name, run.run_id), drill.options.within)
     _check_watcher(drill, run, alert)
     if alert is None:
         return
@@ -56,8 +56,8 @@ def _follow_run(drill: Drill, settings: Settings, run: Simulated) -> None:
     follow(drill, alert.alert_id, run.at, channels_of(state.job, settings, repository.request_installation()()))
 
 
-def _check_watcher(drill: Drill, run: Simulated, alert: DrillAlert | None) -> None:
-    watchers = drill.book.watchers()
+def _check_watcher(drill: Drill, run: SimulatedFailure, alert: DrillAlert | None) -> None:
+    watchers = drill.journal.watchers()
     alive = ", ".join(watchers) or "no watcher is running"
     within = format_duration(drill.options.within)
     if alert is None:
@@ -81,6 +81,6 @@ def _check_content(drill: Drill, details: dict[str, Any]) -> None:
     )
 
 
-def _remove(drill: Drill, run: Simulated) -> str:
+def _remove(drill: Drill, run: SimulatedFailure) -> str:
     removed = remove_simulated(drill.conn, drill.id, drill.job_name, run.run_id)
     return "the run was deleted" if removed else "another session already deleted the run"

@@ -90,11 +90,11 @@ def _alert(drill: Drill, settings: Settings, health: JobHealth, finding: Finding
     repository = IncidentRepository(drill.conn)
     [state] = repository.request_states([drill.job_name])()
     channels = channels_of(state.job, settings, repository.request_installation()())
-    now = drill.book.now()
+    now = drill.journal.now()
     with drill.conn.transaction():
         alert = missed_drill_alert(finding, health, state.job, drill.id, now, settings.base_url)
         repository.insert_alerts([AddressedAlert(alert, None, channels)])
-    stored = drill.book.find_alert(drill.job_name)
+    stored = drill.journal.find_alert(drill.job_name)
     drill.add(
         "alert written",
         "in the outbox",
@@ -109,7 +109,7 @@ def _alert(drill: Drill, settings: Settings, health: JobHealth, finding: Finding
 def _remove_schedule(drill: Drill, job: CronJob) -> CronJob:
     """Record it in the same transaction, so that a killed drill never leaves a job without its schedule."""
     with drill.conn.transaction():
-        drill.book.keep_cron_job(job.as_json())
+        drill.journal.keep_cron_job(job.as_json())
         if not unschedule(drill.conn, job):
             raise ConfigurationError(f"another session just removed {job} from pg_cron; nothing was changed")
     gone = not is_scheduled(drill.conn, job)
@@ -122,7 +122,7 @@ def _remove_schedule(drill: Drill, job: CronJob) -> CronJob:
 def _restore_schedule(drill: Drill, job: CronJob) -> str:
     with drill.conn.transaction():
         scheduled = put_back(drill.conn, job)
-        drill.book.forget_leftovers()
+        drill.journal.forget_leftovers()
         if not is_scheduled(drill.conn, job):
             raise SchemaProblem(f"{job} is not in cron.job as it was; look up its name there and schedule it by hand")
     return f"{job} is back as it was" if scheduled else f"another session already restored {job}"

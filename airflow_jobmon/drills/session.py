@@ -15,7 +15,7 @@ import psycopg
 from airflow_jobmon.core.drills.drills import WITHIN, DrillResult, Step, check_drill
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.postgres.drill_sql import run_sql
-from airflow_jobmon.postgres.drills import Abandoned, DrillBook
+from airflow_jobmon.postgres.drills import AbandonedDrill, DrillJournal
 from airflow_jobmon.postgres.pg_cron import CronJob, put_back
 from airflow_jobmon.postgres.simulated_failure import remove_simulated
 
@@ -47,8 +47,8 @@ class Drill:
         check_drill(drill, job_name)
         self.conn, self.drill, self.job_name, self.options = conn, drill, job_name, options
         self.id = uuid4()
-        self.book = DrillBook(conn, self.id)
-        self.began_at = self.book.begin(drill, job_name)
+        self.journal = DrillJournal(conn, self.id)
+        self.began_at = self.journal.begin(drill, job_name)
         self.steps: list[Step] = []
         self.leaves_something = False
         self._beat_at = time.monotonic()
@@ -67,7 +67,7 @@ class Drill:
             if self.options.deliver is not None:
                 self.options.deliver()
             if time.monotonic() - self._beat_at > _HEARTBEAT_EVERY:
-                self.book.beat()
+                self.journal.heartbeat()
                 self._beat_at = time.monotonic()
             time.sleep(pause)
             pause = min(pause * 1.5, _PAUSES[1])
@@ -100,16 +100,16 @@ def drill_session(
         completed = True
     finally:
         if not held.leaves_something:
-            held.book.end(held.steps, passed=completed and held.result.passed)
+            held.journal.end(held.steps, passed=completed and held.result.passed)
 
 
 def _remove_leftovers(held: Drill, cleanup_sql: str | None) -> None:
-    with held.book.abandoned(held.job_name if cleanup_sql else None) as found:
+    with held.journal.abandoned(held.job_name if cleanup_sql else None) as found:
         for killed in found:
             try:
                 with held.conn.transaction():
                     observed = _undo(held.conn, killed, cleanup_sql)
-                    held.book.close(killed)
+                    held.journal.close(killed)
             except JobmonError as error:
                 held.add("left by a killed drill", "removed", f"{killed.drill} drill {killed.id}: {error}", ok=False)
             else:
@@ -117,7 +117,7 @@ def _remove_leftovers(held: Drill, cleanup_sql: str | None) -> None:
                     held.add("left by a killed drill", "removed", observed, ok=True)
 
 
-def _undo(conn: Connection, killed: Abandoned, cleanup_sql: str | None) -> str:
+def _undo(conn: Connection, killed: AbandonedDrill, cleanup_sql: str | None) -> str:
     """What was removed, in words; empty if nothing was left."""
     done: list[str] = []
     if killed.run_id is not None and remove_simulated(conn, killed.id, killed.job_name, killed.run_id):

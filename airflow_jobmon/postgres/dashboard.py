@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
+from psycopg.rows import class_row, dict_row, namedtuple_row
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health
@@ -21,23 +22,26 @@ from airflow_jobmon.postgres.silences import list_silences
 
 
 @dataclass(frozen=True, slots=True)
-class Alerted:
-    """An alert and its deliveries; `sent` is empty if it had no channel."""
+class RecentAlert:
+    """An alert and its deliveries: none where it had no channel."""
 
     created_at: datetime
     kind: str
     event: str
-    sent: tuple[LatestDelivery, ...]
+    deliveries: tuple[LatestDelivery, ...]
 
 
 def incidents(conn: Connection[Any], job_name: str | None = None, *, limit: int) -> list[Incident]:
     """Open ones, worst first, then newest; with `job_name`, those of this job, followed by its resolved ones."""
     queries = load_queries("dashboard")
-    rows = conn.execute(queries["incidents"], {"job_name": job_name, "limit": limit}).fetchall()
-    found = [Incident(row[0], row[1], row[2], Health(row[3]), *row[4:]) for row in rows]
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(queries["incidents"], {"job_name": job_name, "limit": limit}).fetchall()
+        found = [Incident(**{**row, "severity": Health(row["severity"])}) for row in rows]
+        given = {"ids": [incident.id for incident in found]}
+        deliveries = cursor.execute(queries["latest_deliveries"], given).fetchall()
     notified: dict[int, list[LatestDelivery]] = defaultdict(list)
-    for incident_id, *delivery in conn.execute(queries["told"], {"ids": [incident.id for incident in found]}):
-        notified[incident_id].append(LatestDelivery(*delivery))
+    for delivery in deliveries:
+        notified[delivery.pop("incident_id")].append(LatestDelivery(**delivery))
     return [replace(incident, notified=tuple(notified[incident.id])) for incident in found]
 
 
@@ -46,9 +50,10 @@ def finished_days(
 ) -> Mapping[str, Mapping[date, tuple[int, int]]]:
     """By job and UTC day since `since`: how many finished runs succeeded and failed."""
     found: dict[str, dict[date, tuple[int, int]]] = {name: {} for name in names}
-    rows = conn.execute(load_queries("dashboard")["finished"], {"names": sorted(found), "since": since}).fetchall()
-    for name, day, succeeded, failed in rows:
-        found[name][day] = succeeded, failed
+    cursor = conn.cursor(row_factory=namedtuple_row)
+    row: Any
+    for row in cursor.execute(load_queries("dashboard")["finished"], {"names": sorted(found), "since": since}):
+        found[row.name][row.day] = row.successful_runs, row.failed_runs
     return found
 
 
@@ -58,7 +63,8 @@ def silences(conn: Connection[Any]) -> list[Silence]:
 
 
 def monitor_status(conn: Connection[Any]) -> MonitorStatus:
-    return MonitorStatus(*(conn.execute(load_queries("dashboard")["watch"]).fetchone() or (0, None, None)))
+    with conn.cursor(row_factory=class_row(MonitorStatus)) as cursor:
+        return cursor.execute(load_queries("dashboard")["monitor_status"]).fetchone() or MonitorStatus(0, None, None)
 
 
 def undelivered(conn: Connection[Any], at: datetime, period: timedelta) -> list[tuple[str, int, str | None]]:
@@ -74,22 +80,27 @@ def all_names(conn: Connection[Any]) -> list[str]:
 def registration(conn: Connection[Any], job_name: str) -> tuple[str, MonitoredJob] | None:
     """The source that registered the job, and its entry; None for an unregistered job."""
     row = conn.execute(load_queries("dashboard")["registration"], {"job_name": job_name}).fetchone()
-    return None if row is None else (row[0], stored_job(row[1]))
+    if row is None:
+        return None
+    source, config = row
+    return source, stored_job(config)
 
 
 def recent_runs(conn: Connection[Any], job_name: str, *, limit: int) -> list[Run]:
     """Newest first, archived runs included."""
-    rows = conn.execute(load_queries("dashboard")["recent_runs"], {"job_name": job_name, "limit": limit})
-    return [Run(*row) for row in rows]
+    with conn.cursor(row_factory=class_row(Run)) as cursor:
+        given = {"job_name": job_name, "limit": limit}
+        return cursor.execute(load_queries("dashboard")["recent_runs"], given).fetchall()
 
 
-def recent_alerts(conn: Connection[Any], job_name: str, *, limit: int) -> list[Alerted]:
+def recent_alerts(conn: Connection[Any], job_name: str, *, limit: int) -> list[RecentAlert]:
     """Newest first."""
-    found: dict[int, Alerted] = {}
-    rows = conn.execute(load_queries("dashboard")["recent_alerts"], {"job_name": job_name, "limit": limit})
-    for alert_id, created_at, kind, event, channel, state, sent_at, last_error in rows:
-        alert = found.setdefault(alert_id, Alerted(created_at, kind, event, ()))
-        if channel is not None:
-            delivery = LatestDelivery(channel, state, sent_at, last_error)
-            found[alert_id] = replace(alert, sent=(*alert.sent, delivery))
+    found: dict[int, RecentAlert] = {}
+    cursor = conn.cursor(row_factory=namedtuple_row)
+    row: Any
+    for row in cursor.execute(load_queries("dashboard")["recent_alerts"], {"job_name": job_name, "limit": limit}):
+        alert = found.setdefault(row.id, RecentAlert(row.created_at, row.kind, row.event, ()))
+        if row.channel is not None:
+            delivery = LatestDelivery(row.channel, row.state, row.sent_at, row.last_error)
+            found[row.id] = replace(alert, deliveries=(*alert.deliveries, delivery))
     return list(found.values())

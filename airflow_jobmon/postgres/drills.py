@@ -1,4 +1,4 @@
-"""A drill's journal, and what is known of what it told; what a killed one left behind is found by it."""
+"""The journal of drills: their steps, the alert of each, and what a killed drill left behind."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import Connection, errors
+from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.drills.drills import Delivery, Step
@@ -18,8 +19,8 @@ from airflow_jobmon.postgres.queries import load_queries
 
 
 @dataclass(frozen=True, slots=True)
-class Abandoned:
-    """A drill that was killed, and what it left: a run in the job log, a schedule off pg_cron, test data."""
+class AbandonedDrill:
+    """A drill that was killed, and what it left: a run in the job log, a schedule taken off pg_cron, test data."""
 
     id: UUID
     drill: str
@@ -31,7 +32,7 @@ class Abandoned:
 
 @dataclass(frozen=True, slots=True)
 class DrillAlert:
-    """The alert that tells of a drill. incidents: how many the simulated run was counted in, which should be none."""
+    """The alert of a drill. incidents: how many incidents counted the simulated run, which should be none."""
 
     alert_id: int
     at: datetime
@@ -39,8 +40,8 @@ class DrillAlert:
     incidents: int
 
 
-class DrillBook:
-    """One drill's view of our tables."""
+class DrillJournal:
+    """One drill in the journal, by the database's clock."""
 
     def __init__(self, conn: Connection[Any], drill_id: UUID) -> None:
         self.conn = conn
@@ -48,29 +49,29 @@ class DrillBook:
         self._sql = load_queries("drills")
 
     def begin(self, drill: str, job_name: str) -> datetime:
-        """Note that it runs, by the database's clock, which all its times are read from."""
+        """Enter the drill; returns when it began."""
         began_at: datetime = self._value("begin", drill=drill, job_name=job_name)
         return began_at
 
-    def beat(self) -> None:
-        """Say that it still runs."""
-        self._execute("beat")
+    def heartbeat(self) -> None:
+        """Record that the drill still runs."""
+        self._execute("heartbeat")
 
     def end(self, steps: Sequence[Step], *, passed: bool) -> None:
         self._execute("end", steps=Jsonb([step.as_json() for step in steps]), passed=passed)
 
     @contextmanager
-    def abandoned(self, cleans: str | None) -> Iterator[list[Abandoned]]:
-        """Killed drills, held so that no other drill removes the same while the block does.
+    def abandoned(self, cleans: str | None) -> Iterator[list[AbandonedDrill]]:
+        """Killed drills, locked within the block, so that no other drill cleans up after them at the same time.
 
-        Those with test data are among them only where they tried the job that `cleans` names.
+        cleans: the job whose test data this drill can remove; drills that left test data of other jobs are left out.
         """
-        with self.conn.transaction():
-            yield [Abandoned(*row) for row in self._execute("abandoned", cleans=cleans).fetchall()]
+        with self.conn.transaction(), self.conn.cursor(row_factory=class_row(AbandonedDrill)) as cursor:
+            yield cursor.execute(self._sql["abandoned"], {"id": self.id, "cleans": cleans}).fetchall()
 
-    def close(self, drill: Abandoned) -> None:
-        """Nothing is left of this one."""
-        other = DrillBook(self.conn, drill.id)
+    def close(self, drill: AbandonedDrill) -> None:
+        """End an abandoned drill of which nothing is left."""
+        other = DrillJournal(self.conn, drill.id)
         other.forget_leftovers()
         other.end((), passed=False)
 
@@ -88,25 +89,29 @@ class DrillBook:
         return moment
 
     def find_alert(self, job_name: str, run_id: str | None = None) -> DrillAlert | None:
-        """The alert about this drill; None while nobody has judged it."""
-        row = self._execute("told", job_name=job_name, run_id=run_id).fetchone()
-        return None if row is None else DrillAlert(*row)
+        """The alert of this drill; None until its run is evaluated."""
+        with self.conn.cursor(row_factory=class_row(DrillAlert)) as cursor:
+            given = {"id": self.id, "job_name": job_name, "run_id": run_id}
+            return cursor.execute(self._sql["alert"], given).fetchone()
 
     def deliveries(self, alert_id: int, since: datetime) -> tuple[list[Delivery], timedelta]:
-        """By channel, and how long ago `since` was when they stood like this."""
-        rows = self._execute("deliveries", alert_id=alert_id).fetchall()
-        waited = rows[0][-1] - since if rows else timedelta(0)
-        return [Delivery(*row[:-1]) for row in rows], waited
+        """Of this alert, by channel, and how long after `since` they were read."""
+        with self.conn.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(self._sql["deliveries"], {"alert_id": alert_id}).fetchall()
+        read_at = [row.pop("read_at") for row in rows]
+        return [Delivery(**row) for row in rows], read_at[0] - since if read_at else timedelta(0)
 
     def watchers(self) -> list[str]:
-        """Who watches, like `listen on host-a (pid 71)`."""
+        """The live watchers, like `listen on host-a (pid 71)`."""
+        with self.conn.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(self._sql["watchers"]).fetchall()
         return [
-            f"{kind} on {host} (pid {pid}{', delivers' if delivers else ''})"
-            for kind, host, pid, delivers in self._execute("watchers").fetchall()
+            f"{row['kind']} on {row['host']} (pid {row['pid']}{', delivers' if row['delivers'] else ''})"
+            for row in rows
         ]
 
     def newest_start(self, job_name: str) -> datetime | None:
-        """When this job's newest run started, drills left out; None where it has none."""
+        """When this job's newest run started, drills left out; None where it never ran."""
         moment: datetime | None = self._value("newest_start", job_name=job_name)
         return moment
 
@@ -115,8 +120,8 @@ class DrillBook:
             self._execute(query, left=Jsonb(left))
         except errors.InsufficientPrivilege:
             raise SchemaProblem(
-                f"role {self.conn.info.user!r} may not write airflow_jobmon.drill_leftovers, where a drill notes what "
-                "must be put back should it be killed; hold this drill as the owner of the schema airflow_jobmon"
+                f"role {self.conn.info.user!r} lacks permission to write airflow_jobmon.drill_leftovers, where a drill "
+                "records what to put back if it is killed; hold this drill as the owner of the schema airflow_jobmon"
             ) from None
 
     def _value(self, query: str, **given: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Puts a drill's failed run in the user's job log, and takes it out again; it touches no other row.
+"""Inserts the failed run of a drill into the user's job log, and deletes it again; touches no other row.
 
-Everything that could be wrong with it is found before it is committed: what the table demands, whether the run would be
-read as a drill, whether it could be deleted. A refusal has changed nothing.
+All that could be wrong is found before the commit: whether the table takes the row, whether the run would be read as a
+drill, and whether it could be deleted. A refusal has changed nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import Connection, sql
+from psycopg.rows import class_row, dict_row
 
 from airflow_jobmon.core.drills.drills import simulated_error
 from airflow_jobmon.errors import SchemaProblem
@@ -21,12 +22,18 @@ from airflow_jobmon.postgres.queries import load_queries
 
 
 @dataclass(frozen=True, slots=True)
-class Simulated:
-    """The run that was inserted. noted: whether the trigger made an event of it. at: by the database's clock."""
+class SimulatedFailure:
+    """The run that was inserted. noted: whether the trigger wrote an event for it. at: by the database's clock."""
 
     run_id: str
     at: datetime
     table: str
+    noted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnRun:
+    drill: bool
     noted: bool
 
 
@@ -46,10 +53,10 @@ class _JobLog:
         return sql.SQL(self.table)
 
 
-def simulate_failure(conn: Connection[Any], drill_id: UUID, job_name: str) -> Simulated:
-    """Log a failed run of this job, as its drill's own, and note it in the drill's journal.
+def simulate_failure(conn: Connection[Any], drill_id: UUID, job_name: str) -> SimulatedFailure:
+    """Insert a failed run of this job that is marked as the drill's, and record it in the drill's journal.
 
-    Raises SchemaProblem, saying what the table needs, where it takes no such row or no such row would be a drill.
+    Raises SchemaProblem, with what the table needs, where it refuses the row or the run would not be read as a drill.
     """
     queries = load_queries("simulated_failure")
     log = _job_log(conn)
@@ -63,7 +70,8 @@ def simulate_failure(conn: Connection[Any], drill_id: UUID, job_name: str) -> Si
         with conn.transaction():
             conn.execute(queries["session"])
             run_id = _insert(conn, log, drill_id, job_name)
-            shown = conn.execute(queries["own_run"], {"job_name": job_name, "run_id": run_id}).fetchone()
+            given = {"job_name": job_name, "run_id": run_id}
+            shown = conn.cursor(row_factory=class_row(_OwnRun)).execute(queries["own_run"], given).fetchone()
             _refuse_unless_a_drill(log, shown)
             _prove_deletable(conn, log, drill_id, run_id)
             at: datetime = _first(conn.execute(queries["keep_run"], {"id": drill_id, "run_id": run_id}))
@@ -71,11 +79,11 @@ def simulate_failure(conn: Connection[Any], drill_id: UUID, job_name: str) -> Si
         if error.sqlstate is None or error.sqlstate[:2] in {"08", "57"}:
             raise
         raise _refused(conn, log, error) from None
-    return Simulated(run_id, at, log.table, bool(shown and shown[1]))
+    return SimulatedFailure(run_id, at, log.table, shown is not None and shown.noted)
 
 
 def remove_simulated(conn: Connection[Any], drill_id: UUID, job_name: str, run_id: str) -> int:
-    """Take this drill's run out of the job log, and its event if nobody took it; how many rows that were, 0 or 1."""
+    """Delete this drill's run from the job log, and its event if no watcher took it; returns the number of runs."""
     log = _job_log(conn)
     try:
         with conn.transaction():
@@ -91,15 +99,15 @@ def remove_simulated(conn: Connection[Any], drill_id: UUID, job_name: str, run_i
 
 
 def _job_log(conn: Connection[Any]) -> _JobLog:
-    row = conn.execute(load_queries("simulated_failure")["job_log"]).fetchone()
-    if row is None or row[0] is None:
+    row = conn.cursor(row_factory=dict_row).execute(load_queries("simulated_failure")["job_log"]).fetchone()
+    if row is None or row["jobs_log_table"] is None:
         raise SchemaProblem("no job log is attached; run: airflow jobmon migrate")
-    table, words, columns, records = row
-    return _JobLog(table, words[0] if words else "failed", columns, records)
+    words = row["failed_words"]
+    return _JobLog(row["jobs_log_table"], words[0] if words else "failed", row["columns"], row["records_column"])
 
 
 def _insert(conn: Connection[Any], log: _JobLog, drill_id: UUID, job_name: str) -> str:
-    """Text goes as literals without a type, so that each column reads it as its own."""
+    """Text is sent without a type, so that each column reads it as its own type."""
     statement = sql.SQL(
         "INSERT INTO {table} ({job_name}, {started_at}, {completed_at}, {status}, {error_message}{records})"
         " VALUES (%(job_name)s, clock_timestamp(), clock_timestamp(), %(status)s, %(error)s{none}) RETURNING {id}::text"
@@ -120,13 +128,13 @@ def _insert(conn: Connection[Any], log: _JobLog, drill_id: UUID, job_name: str) 
     return str(row[0])
 
 
-def _refuse_unless_a_drill(log: _JobLog, shown: Any) -> None:
+def _refuse_unless_a_drill(log: _JobLog, shown: _OwnRun | None) -> None:
     if shown is None:
         raise SchemaProblem(
             f"the simulated failure would not be seen in airflow_jobmon.runs: row level security or a trigger on "
             f"{log.table} hides or changes it; nothing was changed"
         )
-    if not shown[0]:
+    if not shown.drill:
         raise SchemaProblem(
             f"the simulated failure would count as a real one: {log.table} does not keep status {log.failed!r} and the "
             "error as they are written; check its triggers and the types of both columns, and [jobmon] status_words; "
@@ -135,7 +143,7 @@ def _refuse_unless_a_drill(log: _JobLog, shown: Any) -> None:
 
 
 def _prove_deletable(conn: Connection[Any], log: _JobLog, drill_id: UUID, run_id: str) -> None:
-    """Delete it, and take that back: a drill must not leave a row that it cannot remove."""
+    """Delete it and roll that back: a drill must not leave a row that it cannot delete."""
     with conn.transaction(force_rollback=True):
         if _delete(conn, log, drill_id, run_id) != 1:
             raise SchemaProblem(

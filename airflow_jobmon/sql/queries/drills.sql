@@ -1,23 +1,25 @@
 -- The journal of alert drills, and what became of the alert of one.
 
 -- name: begin
+-- Returns when the drill began.
 INSERT INTO airflow_jobmon.drills (id, drill, job_name) VALUES (%(id)s, %(drill)s, %(job_name)s) RETURNING began_at
 
--- name: beat
+-- name: heartbeat
+-- That it still runs, and in which session.
 UPDATE airflow_jobmon.drills SET seen_at = clock_timestamp(), backend_pid = pg_backend_pid() WHERE id = %(id)s
 
 -- name: end
 UPDATE airflow_jobmon.drills SET ended_at = clock_timestamp(), passed = %(passed)s, steps = %(steps)s WHERE id = %(id)s
 
 -- name: abandoned
--- Drills that were killed: their session is gone, or, behind a pooler that keeps sessions, they fell silent.
+-- Drills that were killed: their session is gone or, behind a pooler that keeps sessions, they have no recent heartbeat.
 SELECT d.id, d.drill, d.job_name, d.run_id, l.cron_job, l.test_data
 FROM airflow_jobmon.drills d
 LEFT JOIN airflow_jobmon.drill_leftovers l ON l.drill_id = d.id
 WHERE d.ended_at IS NULL AND d.id <> %(id)s
     AND (d.seen_at < clock_timestamp() - interval '15 minutes'
         OR NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = d.backend_pid))
-    -- Test data is removed by a drill that knows how.
+    -- Only a drill of the same job has the statement that removes its test data.
     AND (l.test_data IS NULL OR d.job_name = %(cleans)s)
 ORDER BY d.began_at
 FOR UPDATE OF d SKIP LOCKED
@@ -34,11 +36,11 @@ DELETE FROM airflow_jobmon.drill_leftovers WHERE drill_id = %(id)s
 -- name: now
 SELECT clock_timestamp()
 
--- name: told
--- The alert that tells of this drill; its id is in the error, or in the facts.
-SELECT a.id, a.created_at, a.details,
+-- name: alert
+-- The alert of this drill. The drill's id is in the error text, or in the facts.
+SELECT a.id AS alert_id, a.created_at AS at, a.details,
     (SELECT count(*) FROM airflow_jobmon.occurrences o
-        WHERE o.job_name = a.job_name AND o.run_id = %(run_id)s AND o.incident_id IS NOT NULL)
+        WHERE o.job_name = a.job_name AND o.run_id = %(run_id)s AND o.incident_id IS NOT NULL) AS incidents
 FROM airflow_jobmon.alerts a
 WHERE a.job_name = %(job_name)s AND a.event = 'test'
     AND a.created_at >= (SELECT began_at FROM airflow_jobmon.drills WHERE id = %(id)s)
@@ -47,13 +49,13 @@ ORDER BY a.id
 LIMIT 1
 
 -- name: deliveries
-SELECT channel, state, attempts, sent_at, last_error, clock_timestamp()
+SELECT channel, state, attempts, sent_at, last_error, clock_timestamp() AS read_at
 FROM airflow_jobmon.deliveries
 WHERE alert_id = %(alert_id)s
 ORDER BY channel
 
 -- name: watchers
--- Those that are alive, most useful first.
+-- The live ones, those that also deliver first.
 SELECT kind, host, pid, delivers
 FROM airflow_jobmon.watchers
 WHERE seen_at > clock_timestamp() - interval '15 seconds'

@@ -16,7 +16,7 @@ from airflow_jobmon.drills.session import DrillOptions
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.drills import DrillBook
+from airflow_jobmon.postgres.drills import DrillJournal
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.simulated_failure import simulate_failure
 from airflow_jobmon.runtime.connections import connection_type, open_channels
@@ -208,7 +208,7 @@ def test_the_next_drill_removes_what_a_killed_one_left_and_no_other_row(conn, da
     log_run(conn, JOB, status="failed", error_message="disk full")
     killed = uuid4()
     with connect(database) as theirs:
-        DrillBook(theirs, killed).begin("failure", JOB)
+        DrillJournal(theirs, killed).begin("failure", JOB)
         simulate_failure(theirs, killed, JOB)
         running = run_failure_drill(conn, SETTINGS, "other", OPTIONS)
         assert "left by a killed drill" not in by_step(running), "it still runs"
@@ -262,7 +262,7 @@ def test_the_insert_and_the_delete_of_the_procedures_pasted_into_psql_behave_the
     assert count(conn, "airflow_jobmon.incidents") == 0
     # One that is held meanwhile is not deleted with it.
     drill = uuid4()
-    DrillBook(conn, drill).begin("failure", JOB)
+    DrillJournal(conn, drill).begin("failure", JOB)
     simulate_failure(conn, drill, JOB)
     assert "DELETE 1" in psql(postgres, conn, delete)
     assert count(conn, "public.jobs_log") == 1
