@@ -2,15 +2,11 @@ from __future__ import annotations
 
 import json
 import socket
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.support.logged_runs import log_run
-
-
-def ago(**given: float) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
+from tests.support.moments import ago
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,6 +12,7 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.web.routes.schemas import HealthReport, Metrics
 from tests.support.logged_runs import install_now, log_run
+from tests.support.moments import ago
 from tests.support.servers import http_server, reply
 
 
@@ -29,10 +29,6 @@ def get(client, jobmon_default):
 @pytest.fixture
 def installed(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
-
-
-def ago(**given: float) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
 
 
 def test_health_is_what_was_stored_and_reads_only(get, conn):

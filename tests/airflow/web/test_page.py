@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +14,7 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
+from tests.support.moments import ago
 
 HOSTILE = "<script>alert(1)</script> \"quoted\" & 'so' \u202e"
 TOLD = Settings(channels=("slack", "mail"))
@@ -48,10 +49,6 @@ def headline(text: str) -> str:
 def listed(text: str) -> list[str]:
     table = text.partition('<table class="jobs">')[2]
     return re.findall(r'<th scope="row"><a href="[^"]*">(.*?)</a>', table)
-
-
-def ago(**given: float) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
 
 
 def test_the_headline_says_that_all_jobs_are_healthy(page, conn, watched):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -16,6 +16,7 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
+from tests.support.moments import ago
 
 HOSTILE = "<script>alert(1)</script> & \u202e"
 TOLD = Settings(channels=("slack", "mail"))
@@ -45,10 +46,6 @@ def section(text: str, heading: str) -> str:
 
 def commands(text: str) -> list[list[str]]:
     return [shlex.split(unescape(found)) for found in re.findall(r'class="command"><code>(.*?)</code>', text)]
-
-
-def ago(**given: float) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
 
 
 def test_no_one_sees_it_without_signing_in(client, conn, jobmon_default):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -19,17 +19,14 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.support.hostile_alerts import NASTY
 from tests.support.logged_runs import log_run
+from tests.support.moments import ago
 from tests.support.trigger_events import Conn
 
 COLUMNS = "id, job_name, started_at, completed_at, records_updated, status, error_message"
 
 
-def ago(days: float) -> datetime:
-    return datetime.now(UTC) - timedelta(days=days)
-
-
 def log_days(conn: Conn, job_name: str, *days: float, status: str = "success", **fields: Any) -> list[str]:
-    return [log_run(conn, job_name, status, ago(day), **fields) for day in days]
+    return [log_run(conn, job_name, status, ago(days=day), **fields) for day in days]
 
 
 def live(conn: Conn) -> list[tuple[Any, ...]]:
@@ -60,7 +57,7 @@ def test_runs_older_than_the_cut_off_are_moved_whole_and_the_others_stay(conn):
     report = archive_runs(conn, "90d")
     assert (report.runs, report.jobs) == (2, {"sync": 2})
     assert sorted(live(conn) + archived(conn)) == before
-    assert [row[2] for row in live(conn)] == [row[2] for row in before if row[2] > ago(90)]
+    assert [row[2] for row in live(conn)] == [row[2] for row in before if row[2] > ago(days=90)]
     kept = conn.execute("SELECT id, row FROM airflow_jobmon.jobs_log_archive").fetchall()
     assert {key: row for key, row in kept} == {key: rows[key][1] for key, _ in kept}  # noqa: C416
     assert archive_runs(conn, timedelta(days=90)).runs == 0
@@ -69,7 +66,7 @@ def test_runs_older_than_the_cut_off_are_moved_whole_and_the_others_stay(conn):
 def test_a_dry_run_counts_what_would_be_moved_and_changes_nothing(conn):
     log_days(conn, "sync", 200, 100, 1)
     log_days(conn, "load", 300, 95)
-    log_run(conn, "load", "running", ago(150))
+    log_run(conn, "load", "running", ago(days=150))
     before = live(conn)
     dry = archive_runs(conn, "90d", dry_run=True)
     assert dry.jobs == {"sync": 2, "load": 1}
@@ -123,7 +120,7 @@ def test_runs_that_an_evaluation_needs_stay_at_any_age(conn):
     kept += log_days(conn, "never good", 300, 290, status="failed")
     kept += log_days(conn, "hanging", 310)
     kept += log_days(conn, "hanging", 305, status="running")
-    moments = [None, *(ago(days) for days in (1, 295, 333, 457, 495))]
+    moments = [None, *(ago(days=days) for days in (1, 295, 333, 457, 495))]
     before = [verdicts(conn, at) for at in moments]
     assert archive_runs(conn, "90d").runs == 5
     assert live_ids(conn) == set(kept)
@@ -132,7 +129,7 @@ def test_runs_that_an_evaluation_needs_stay_at_any_age(conn):
 
 def test_a_run_of_an_unknown_status_is_moved_once_it_has_an_end(conn):
     log_days(conn, "sync", 200, status="cancelled")
-    [open_end] = [log_run(conn, "sync", "running", ago(210))]
+    [open_end] = [log_run(conn, "sync", "running", ago(days=210))]
     conn.execute("UPDATE public.jobs_log SET status = 'in progress' WHERE id::text = %s", [open_end])
     log_days(conn, "sync", 1)
     dry = archive_runs(conn, "90d", dry_run=True)
@@ -214,7 +211,7 @@ def test_several_archivers_at_once_move_every_row_once(conn, database):
     for thread in threads:
         thread.start()
     for number in range(50):
-        log_run(conn, "job 1", started_at=ago(150 + number))
+        log_run(conn, "job 1", started_at=ago(days=150 + number))
         conn.execute(
             "UPDATE public.jobs_log SET records_updated = 1 WHERE id IN (SELECT id FROM public.jobs_log LIMIT 5)"
         )
@@ -234,7 +231,7 @@ def test_statistics_and_health_are_the_same_before_and_after(conn):
 
     def shown() -> Any:
         figures = [sorted(conn.execute(f"SELECT * FROM airflow_jobmon.{view}").fetchall(), key=str) for view in views]
-        return figures, verdicts(conn), verdicts(conn, ago(30))
+        return figures, verdicts(conn), verdicts(conn, ago(days=30))
 
     before = shown()
     assert archive_runs(conn, "2d").runs == 58

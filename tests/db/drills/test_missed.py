@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -17,6 +17,7 @@ from airflow_jobmon.runtime.connections import open_channels
 from airflow_jobmon.settings import Settings
 from tests.support.drill_environment import sinks, watching
 from tests.support.logged_runs import log_run
+from tests.support.moments import ago
 from tests.support.servers import reply
 
 JOB = "update-installment-statuses"
@@ -35,10 +36,6 @@ def watched(database, servers):
     channels, _ = open_channels(SETTINGS.channels)
     with watching(database, SETTINGS, channels):
         yield servers
-
-
-def ago(**given: float) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
 
 
 def register(conn, **fields):

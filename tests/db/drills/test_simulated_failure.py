@@ -14,6 +14,7 @@ from airflow_jobmon.monitoring.checks import evaluate_events
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
+from tests.support.database_rows import count_rows
 
 PLAIN = {
     "id": "uuid PRIMARY KEY DEFAULT gen_random_uuid()",
@@ -63,10 +64,6 @@ def hold(conn, settings: Settings, job: str = "load"):
     )
 
 
-def rows(conn, table: str = "public.jobs_log") -> int:
-    return conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-
-
 @pytest.mark.parametrize(
     "table",
     [
@@ -107,7 +104,7 @@ def test_it_fits_in_tables_of_many_kinds(fresh, table):
     fresh.execute("SET TimeZone = 'Pacific/Auckland'")
     result = hold(fresh, settings)
     assert [step.step for step in result.steps if not step.ok] == ["accepted by slack"], result.failures
-    assert rows(fresh) == 0
+    assert count_rows(fresh) == 0
 
 
 @pytest.mark.parametrize("words", [{"failed": ("oops: 50%", "aborted")}, {"success": ("ok",)}])
@@ -119,7 +116,7 @@ def test_it_goes_by_the_columns_and_words_that_are_mapped(fresh, words):
     result = hold(fresh, settings)
     assert [step.step for step in result.steps if not step.ok] == ["accepted by slack"], result.failures
     assert result.steps[0].expected == 'a row in odd."Job-Runs"'
-    assert rows(fresh, 'odd."Job-Runs"') == 0
+    assert count_rows(fresh, 'odd."Job-Runs"') == 0
 
 
 @pytest.mark.parametrize(
@@ -185,7 +182,12 @@ def test_a_table_that_takes_no_such_run_is_told_what_it_needs_and_nothing_is_cha
     migrate(made(fresh, **table), settings)
     with pytest.raises(SchemaProblem, match=said):
         hold(fresh, settings)
-    assert rows(fresh) == rows(fresh, "airflow_jobmon.events") == rows(fresh, "airflow_jobmon.alerts") == 0
+    assert (
+        count_rows(fresh)
+        == count_rows(fresh, "airflow_jobmon.events")
+        == count_rows(fresh, "airflow_jobmon.alerts")
+        == 0
+    )
     assert fresh.execute("SELECT ended_at IS NULL, run_id FROM airflow_jobmon.drills").fetchall() == [(False, None)]
 
 

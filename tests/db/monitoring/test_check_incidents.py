@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,7 +13,9 @@ from airflow_jobmon.postgres.facts import request_facts
 from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
+from tests.support.database_rows import alert_events
 from tests.support.logged_runs import finish_run, install_now, log_run
+from tests.support.moments import ago
 
 SETTINGS = Settings(channels=("slack",))
 
@@ -22,14 +23,6 @@ SETTINGS = Settings(channels=("slack",))
 @pytest.fixture(autouse=True)
 def installed_long_ago(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
-
-
-def ago(**given) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
-
-
-def told(conn) -> list[tuple[str, str]]:
-    return conn.execute("SELECT kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
 
 
 def register(conn, **fields) -> None:
@@ -46,12 +39,12 @@ def test_the_sweep_tells_an_open_critical_incident_again_when_its_interval_has_p
     register(conn, realert_interval="15m", every="1d")
     fail(conn, 1)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
     conn.execute("UPDATE airflow_jobmon.incidents SET told_at = told_at - interval '15 minutes'")
     conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = judge_at - interval '15 minutes'")
     evaluate_changed(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("failed", "opened"), ("failed", "repeated")]
+    assert alert_events(conn) == [("failed", "opened"), ("failed", "repeated")]
     message, at = conn.execute(
         "SELECT details ->> 'message', (details ->> 'at')::timestamptz FROM airflow_jobmon.alerts ORDER BY id DESC"
     ).fetchone()
@@ -64,15 +57,15 @@ def test_a_new_error_text_is_told_at_once_whichever_of_the_new_failures_brings_i
     log_run(conn, "load", status="failed", started_at=ago(minutes=20), error_message="disk full")
     log_run(conn, "load", status="failed", started_at=ago(minutes=10), error_message="timeout")
     evaluate_events(conn, SETTINGS)
-    assert told(conn) == [("failed", "opened"), ("failed", "repeated")]
+    assert alert_events(conn) == [("failed", "opened"), ("failed", "repeated")]
     fail(conn, 5, "disk full")
-    assert len(told(conn)) == 2
+    assert len(alert_events(conn)) == 2
 
 
 def test_failures_without_any_text_are_told_once(conn):
     for minutes in (40, 30, 20, 10):
         fail(conn, minutes, None)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
 
 
 def test_what_was_recorded_in_silence_stays_silent_until_it_happens_again(conn):
@@ -82,16 +75,16 @@ def test_what_was_recorded_in_silence_stays_silent_until_it_happens_again(conn):
     evaluate_jobs(conn, SETTINGS)
     conn.execute("UPDATE airflow_jobmon.incidents SET detected_at = detected_at - interval '100 days'")
     evaluate_jobs(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
     log_run(conn, "load", status="failed", seconds=0)
     evaluate_events(conn, SETTINGS)
-    assert ("failed", "opened") in told(conn)
+    assert ("failed", "opened") in alert_events(conn)
 
 
 def test_a_failure_of_long_ago_that_is_loaded_into_the_log_alerts_nobody(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (1,)
 
 
@@ -99,27 +92,27 @@ def test_a_failure_that_was_noted_while_nobody_judged_for_days_is_told(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3), completed_at=ago(hours=1))
     conn.execute("UPDATE jobs_log SET completed_at = %s", [ago(days=2)])
     evaluate_events(conn, SETTINGS)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
 
 
 def test_a_failure_of_days_ago_that_the_sweep_counts_before_its_event_is_judged_is_told(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3), completed_at=ago(hours=1))
     conn.execute("UPDATE jobs_log SET completed_at = %s", [ago(days=2)])
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
     evaluate_events(conn, SETTINGS)
     evaluate_events(conn, SETTINGS)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
 
 
 def test_failures_of_long_ago_that_are_loaded_one_by_one_alert_nobody(conn):
     for days in (6, 5, 3):
         log_run(conn, "load", status="failed", started_at=ago(days=days))
         evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
     assert conn.execute("SELECT occurrences FROM airflow_jobmon.incidents").fetchone() == (3,)
     fail(conn, 5)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
 
 
 @pytest.mark.parametrize("newer", ["failed", "success"])
@@ -129,11 +122,11 @@ def test_a_run_that_ends_after_a_newer_one_changes_nothing(conn, newer):
     log_run(conn, "load", status=newer, started_at=ago(minutes=20), error_message="disk full")
     evaluate_events(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
-    before = told(conn), conn.execute("SELECT * FROM airflow_jobmon.incidents").fetchall()
+    before = alert_events(conn), conn.execute("SELECT * FROM airflow_jobmon.incidents").fetchall()
     finish_run(conn, late, "failed", error_message="another error")
     evaluate_events(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
-    assert (told(conn), conn.execute("SELECT * FROM airflow_jobmon.incidents").fetchall()) == before
+    assert (alert_events(conn), conn.execute("SELECT * FROM airflow_jobmon.incidents").fetchall()) == before
 
 
 def test_a_run_that_fails_after_a_newer_one_has_is_none_of_the_failures_in_a_row(conn):
@@ -143,7 +136,7 @@ def test_a_run_that_fails_after_a_newer_one_has_is_none_of_the_failures_in_a_row
     finish_run(conn, late, "failed", error_message="another error")
     evaluate_events(conn, SETTINGS)
     evaluate_jobs(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
     assert assess_jobs(conn, SETTINGS)[0].consecutive_failures == 1
 
 
@@ -155,7 +148,7 @@ def test_with_failures_to_alert_only_as_many_in_a_row_are_told(conn, failures, a
     register(conn, failures_to_alert=2)
     for n in range(failures):
         fail(conn, 30 - n)
-    assert told(conn) == alerts
+    assert alert_events(conn) == alerts
     occurrences = [n for (n,) in conn.execute("SELECT occurrences FROM airflow_jobmon.incidents")]
     assert occurrences == ([2] if alerts else [])
 
@@ -171,7 +164,7 @@ def test_with_failures_to_alert_as_many_that_recovered_before_they_were_judged_a
     log_run(conn, "load", started_at=ago(minutes=5))
     evaluate_events(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == alerts
+    assert alert_events(conn) == alerts
 
 
 def test_failures_that_were_none_in_a_row_are_not_told_where_they_are_judged_late(conn):
@@ -181,7 +174,7 @@ def test_failures_that_were_none_in_a_row_are_not_told_where_they_are_judged_lat
         log_run(conn, "load", started_at=ago(minutes=45 - 10 * n))
     evaluate_events(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
 
 
 def test_failures_in_a_row_count_where_only_the_last_one_is_judged_late(conn):
@@ -192,7 +185,7 @@ def test_failures_in_a_row_count_where_only_the_last_one_is_judged_late(conn):
     log_run(conn, "load", started_at=ago(minutes=5))
     evaluate_events(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
 
 
 def test_failures_in_a_row_are_counted_as_the_verdict_counts_them(conn):
@@ -217,13 +210,13 @@ def test_a_failed_run_without_an_end_that_recovered_is_told_as_such(conn):
     conn.execute("UPDATE jobs_log SET status = 'failed'")
     log_run(conn, "load", started_at=ago(minutes=5))
     evaluate_events(conn, SETTINGS)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
 
 
 def test_what_recovered_by_a_run_of_a_clock_that_is_ahead_is_over_now_and_not_later(conn):
     log_run(conn, "load", started_at=ago(days=-2))
     fail(conn, 5)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
     query = "SELECT opened_at < resolved_at, resolved_at <= now() FROM airflow_jobmon.incidents"
     assert conn.execute(query).fetchall() == [(True, True)]
 
@@ -265,7 +258,7 @@ def test_a_job_that_is_no_longer_watched_is_closed_and_nobody_is_told(conn, way)
         register(conn, enabled=False)
     settings = Settings(channels=("slack",), unregistered_jobs="ignore" if way == "ignored" else "learn")
     evaluate_jobs(conn, settings)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (0,)
     assert evaluate_changed(conn, settings).jobs == 0
 
@@ -273,14 +266,14 @@ def test_a_job_that_is_no_longer_watched_is_closed_and_nobody_is_told(conn, way)
 def test_an_unregistered_job_silent_for_a_week_alerts_nobody_under_defaults_either(conn):
     log_run(conn, "load", started_at=ago(days=60))
     evaluate_jobs(conn, Settings(channels=("slack",), unregistered_jobs="defaults"))
-    assert told(conn) == []
+    assert alert_events(conn) == []
 
 
 def test_a_drill_of_a_name_that_no_job_has_makes_no_job(conn):
     log_run(conn, "nobody", status="failed", error_message="TEST ALERT - ignore")
     evaluate_events(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("failed", "test")]
+    assert alert_events(conn) == [("failed", "test")]
     assert evaluate_jobs(conn, SETTINGS) == assess_jobs(conn, SETTINGS) == []
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.job_state").fetchone() == (0,)
 
@@ -303,7 +296,7 @@ def test_a_name_that_our_tables_cannot_hold_keeps_no_other_job_from_being_judged
     log_run(conn, "load", status="failed")
     conn.execute("DELETE FROM airflow_jobmon.events")
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
     assert "load" in [health.job_name for health in evaluate_jobs(conn, SETTINGS)]
 
 
@@ -315,7 +308,7 @@ def test_a_registry_entry_that_cannot_be_read_here_keeps_no_other_job_from_being
     )
     log_run(conn, "far")
     fail(conn, 5)
-    assert told(conn) == [("failed", "opened")]
+    assert alert_events(conn) == [("failed", "opened")]
     assert {health.job_name for health in evaluate_jobs(conn, SETTINGS)} == {"far", "load"}
 
 
@@ -377,11 +370,11 @@ def test_a_new_schedule_makes_no_run_missed_that_was_not_missed_by_the_old_one(c
     evaluate_changed(conn, SETTINGS)
     register(conn, every="1h", grace="1m")
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
     conn.execute("UPDATE airflow_jobmon.jobs SET scheduled_since = scheduled_since - interval '62 minutes'")
     conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = clock_timestamp() - interval '1 second'")
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("missed", "opened")]
+    assert alert_events(conn) == [("missed", "opened")]
 
 
 def test_a_new_schedule_does_not_excuse_what_the_old_one_missed(conn):
@@ -390,7 +383,7 @@ def test_a_new_schedule_does_not_excuse_what_the_old_one_missed(conn):
     evaluate_changed(conn, SETTINGS)
     register(conn, every="2h", grace="1m")
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("missed", "opened")]
+    assert alert_events(conn) == [("missed", "opened")]
 
 
 def test_a_job_that_is_enabled_again_has_missed_nothing_while_it_was_not(conn):
@@ -399,4 +392,4 @@ def test_a_job_that_is_enabled_again_has_missed_nothing_while_it_was_not(conn):
     evaluate_changed(conn, SETTINGS)
     register(conn, every="1h", grace="1m")
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []

@@ -14,7 +14,9 @@ from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, eval
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
+from tests.support.database_rows import alert_events_by_job
 from tests.support.logged_runs import install_now, log_run
+from tests.support.moments import ago
 
 SETTINGS = Settings(channels=("slack", "mail"), base_url="http://airflow:8080")
 LONG_AGO = timedelta(days=400)
@@ -23,18 +25,6 @@ LONG_AGO = timedelta(days=400)
 @pytest.fixture(autouse=True)
 def installed_long_ago(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def ago(**given) -> datetime:
-    return now() - timedelta(**given)
-
-
-def alerts(conn) -> list[tuple[str, str, str]]:
-    return conn.execute("SELECT job_name, kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
 
 
 def deliveries(conn) -> list[tuple[str, str, str]]:
@@ -60,7 +50,7 @@ def test_a_failed_run_opens_one_incident_and_is_told_on_every_channel(conn):
     log_run(conn, "load", status="failed", error_message="disk full")
     assert judge_all_events(conn) == 1
     assert incidents(conn) == [("load", "failed", 1, True)]
-    assert alerts(conn) == [("load", "failed", "opened")]
+    assert alert_events_by_job(conn) == [("load", "failed", "opened")]
     assert deliveries(conn) == [("load", "mail", "pending"), ("load", "slack", "pending")]
     details = conn.execute("SELECT details FROM airflow_jobmon.alerts").fetchone()[0]
     assert details["error"] == "disk full"
@@ -72,7 +62,7 @@ def test_the_same_failure_again_is_counted_and_not_told(conn):
         log_run(conn, "load", status="failed", started_at=ago(minutes=minutes), error_message=f"try {minutes} failed")
         judge_all_events(conn)
     assert incidents(conn) == [("load", "failed", 3, True)]
-    assert alerts(conn) == [("load", "failed", "opened")]
+    assert alert_events_by_job(conn) == [("load", "failed", "opened")]
 
 
 def test_the_same_terminal_status_written_twice_is_one_occurrence(conn):
@@ -83,7 +73,7 @@ def test_the_same_terminal_status_written_twice_is_one_occurrence(conn):
     assert judge_all_events(conn) == 1
     evaluate_changed(conn, SETTINGS)
     assert incidents(conn) == [("load", "failed", 1, True)]
-    assert len(alerts(conn)) == 1
+    assert len(alert_events_by_job(conn)) == 1
 
 
 def test_a_success_resolves_and_is_told_where_the_failure_was_told(conn):
@@ -93,7 +83,7 @@ def test_a_success_resolves_and_is_told_where_the_failure_was_told(conn):
     log_run(conn, "load", status="success", started_at=ago(minutes=5))
     assert evaluate_changed(conn, SETTINGS).alerts == 1
     assert incidents(conn) == [("load", "failed", 1, False)]
-    assert alerts(conn)[-1] == ("load", "failed", "resolved")
+    assert alert_events_by_job(conn)[-1] == ("load", "failed", "resolved")
     assert deliveries(conn)[-1] == ("load", "slack", "pending")
     assert len(deliveries(conn)) == 2
 
@@ -104,7 +94,7 @@ def test_a_failure_overtaken_by_a_later_success_is_one_message(conn):
     judge_all_events(conn)
     evaluate_changed(conn, SETTINGS)
     assert incidents(conn) == [("load", "failed", 1, False)]
-    assert alerts(conn) == [("load", "failed", "opened")]
+    assert alert_events_by_job(conn) == [("load", "failed", "opened")]
     details = conn.execute("SELECT details FROM airflow_jobmon.alerts").fetchone()[0]
     assert details["recovered"]
     assert "failed and recovered" in details["message"]
@@ -115,7 +105,7 @@ def test_an_old_run_that_fails_after_a_newer_one_succeeded_is_silence(conn):
     log_run(conn, "load", status="failed", started_at=ago(minutes=30), completed_at=ago(minutes=1))
     judge_all_events(conn)
     assert incidents(conn) == []
-    assert alerts(conn) == []
+    assert alert_events_by_job(conn) == []
 
 
 def test_a_drill_is_told_and_counts_nowhere(conn):
@@ -123,7 +113,7 @@ def test_a_drill_is_told_and_counts_nowhere(conn):
     log_run(conn, "load", status="failed", error_message="TEST ALERT - Please ignore this simulated failure")
     conn.execute("DELETE FROM jobs_log WHERE error_message LIKE 'TEST ALERT%'")
     judge_all_events(conn)
-    assert alerts(conn) == [("load", "failed", "test")]
+    assert alert_events_by_job(conn) == [("load", "failed", "test")]
     assert incidents(conn) == []
     assert [health.status for health in evaluate_jobs(conn, SETTINGS)] == [Health.OK]
 
@@ -132,7 +122,7 @@ def test_a_run_deleted_before_it_was_judged_is_not_told(conn):
     run_id = log_run(conn, "load", status="failed")
     conn.execute("DELETE FROM jobs_log WHERE id = %s", [run_id])
     assert judge_all_events(conn) == 1
-    assert alerts(conn) == []
+    assert alert_events_by_job(conn) == []
 
 
 def test_deleting_the_failed_run_resolves_its_incident(conn):
@@ -162,10 +152,10 @@ def test_a_missed_run_is_told_once_and_resolved_by_the_next_start(conn):
     log_run(conn, "load", started_at=ago(hours=26))
     evaluate_changed(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
-    assert alerts(conn) == [("load", "missed", "opened")]
+    assert alert_events_by_job(conn) == [("load", "missed", "opened")]
     log_run(conn, "load", status="running", completed_at=None, started_at=ago(seconds=1))
     evaluate_changed(conn, SETTINGS)
-    assert alerts(conn) == [("load", "missed", "opened"), ("load", "missed", "resolved")]
+    assert alert_events_by_job(conn) == [("load", "missed", "opened"), ("load", "missed", "resolved")]
 
 
 def test_an_unregistered_job_is_never_missed_under_learn_and_is_under_defaults(conn):
@@ -182,7 +172,7 @@ def test_what_was_wrong_before_installation_is_recorded_and_not_told(conn):
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     evaluate_jobs(conn, SETTINGS)
     assert {(kind, is_open) for _, kind, _, is_open in incidents(conn)} == {("failed", True), ("missed", True)}
-    assert alerts(conn) == []
+    assert alert_events_by_job(conn) == []
 
 
 @pytest.mark.parametrize(
@@ -194,7 +184,7 @@ def test_a_job_that_the_log_did_not_show_at_the_installation_is_watched_from_its
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     log_run(conn, "load", started_at=ago(hours=26), status=status)
     evaluate_jobs(conn, SETTINGS)
-    assert ("load", kind, "opened") in alerts(conn)
+    assert ("load", kind, "opened") in alert_events_by_job(conn)
 
 
 def test_the_success_rate_is_counted_by_the_full_check_and_kept_for_the_fast_one(conn):
@@ -206,7 +196,7 @@ def test_the_success_rate_is_counted_by_the_full_check_and_kept_for_the_fast_one
     apply_jobs(conn, [MonitoredJob(name="load", every="1h")], source="test")
     conn.execute("DELETE FROM airflow_jobmon.events")
     assert evaluate_jobs(conn, SETTINGS)[0].success_rate == 80.0
-    assert alerts(conn) == [("load", "low_success_rate", "opened")]
+    assert alert_events_by_job(conn) == [("load", "low_success_rate", "opened")]
     log_run(conn, "load", started_at=ago(minutes=1), status="failed")
     judge_all_events(conn)
     assert [kind for _, kind, _, is_open in incidents(conn) if is_open] == ["low_success_rate", "failed"]
@@ -231,7 +221,7 @@ def test_judging_as_of_then_sees_neither_later_runs_nor_later_ends(conn):
     assert before.last_run.completed_at is None
     assert before.status is Health.UNKNOWN
     assert assess_jobs(conn, SETTINGS)[0].status is Health.OK
-    assert alerts(conn) == []
+    assert alert_events_by_job(conn) == []
 
 
 def test_a_job_nobody_knows_is_an_error_that_names_it(conn):
@@ -254,7 +244,7 @@ def test_two_judges_at_once_tell_each_failure_once(conn, database):
     for thread in threads:
         thread.join()
     assert sum(claimed) == 300
-    assert len(incidents(conn)) == len(alerts(conn)) == 60
+    assert len(incidents(conn)) == len(alert_events_by_job(conn)) == 60
     assert sum(occurrences for _, _, occurrences, _ in incidents(conn)) == 300
 
 
@@ -267,7 +257,7 @@ def test_hostile_names_texts_and_times_are_judged_like_any_other(conn):
     judge_all_events(conn)
     evaluate_changed(conn, SETTINGS)
     evaluate_jobs(conn, SETTINGS)
-    assert (hostile, "failed", "opened") in alerts(conn)
+    assert (hostile, "failed", "opened") in alert_events_by_job(conn)
     assert conn.execute(
         "SELECT details ->> 'error' FROM airflow_jobmon.alerts WHERE job_name = %s", [hostile]
     ).fetchone() == (hostile,)
@@ -280,7 +270,7 @@ def test_an_event_that_cannot_be_stored_holds_up_no_other(conn):
     )
     log_run(conn, "load", status="failed")
     assert judge_all_events(conn) == 2
-    assert alerts(conn) == [("load", "failed", "opened")]
+    assert alert_events_by_job(conn) == [("load", "failed", "opened")]
 
 
 def test_events_of_jobs_nobody_wants_watched_are_dropped(conn):
@@ -290,4 +280,4 @@ def test_events_of_jobs_nobody_wants_watched_are_dropped(conn):
     settings = Settings(channels=("slack",), unregistered_jobs="ignore")
     judge_all_events(conn, settings)
     evaluate_changed(conn, settings)
-    assert alerts(conn) == [("on", "failed", "opened")]
+    assert alert_events_by_job(conn) == [("on", "failed", "opened")]

@@ -16,6 +16,7 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
+from tests.support.database_rows import alert_events_by_job
 from tests.support.simulated_days import Planned, every, log_runs, pass_days
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -91,10 +92,6 @@ def old(postgres, old_template) -> Iterator[psycopg.Connection]:
             admin.execute("DROP DATABASE day_one_copy WITH (FORCE)")
 
 
-def told(conn) -> list[tuple[str, str, str]]:
-    return conn.execute("SELECT job_name, kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
-
-
 def still_open(conn, name: str) -> list[str]:
     return [
         kind
@@ -108,7 +105,7 @@ def still_open(conn, name: str) -> list[str]:
 def test_the_first_check_of_an_old_log_alerts_nobody(old):
     evaluate_changed(old, SETTINGS, now=NOW)
     healths = {health.job_name: health for health in evaluate_jobs(old, SETTINGS, now=NOW)}
-    assert told(old) == []
+    assert alert_events_by_job(old) == []
     assert {name for name, health in healths.items() if health.status is Health.CRITICAL} == {
         "failing",
         "retired",
@@ -129,8 +126,8 @@ def test_the_first_check_of_an_old_log_alerts_nobody(old):
 def test_over_the_first_three_weeks_only_what_is_new_is_told(old):
     end = NOW + 21 * DAY
     pass_days(old, SETTINGS, NOW, end, living(NOW, end))
-    assert set(told(old)) == {("failing", "failed", "opened")}, "it failed again"
-    assert len(told(old)) == 1
+    assert set(alert_events_by_job(old)) == {("failing", "failed", "opened")}, "it failed again"
+    assert len(alert_events_by_job(old)) == 1
 
 
 @pytest.mark.parametrize(
@@ -150,7 +147,7 @@ def test_a_job_that_stops_is_told_once_and_resolved_once(old, name, since, retur
         runs.append(Planned(NOW + returns * DAY, name))
     others = [run for run in living(NOW, end) if run.name not in {name, "often"}]
     pass_days(old, SETTINGS, NOW, end, [*runs, *others])
-    about = [(kind, event) for job, kind, event in told(old) if job == name]
+    about = [(kind, event) for job, kind, event in alert_events_by_job(old) if job == name]
     assert about == [("missed", "opened"), ("missed", "resolved")]
 
 
@@ -170,14 +167,17 @@ def test_a_job_that_was_missed_and_stays_away_falls_silent_stays_open_and_is_res
     end = NOW + 25 * DAY
     others = [run for run in living(NOW, end) if run.name in {"weekly", "failing"}]
     pass_days(old, daily, NOW, NOW + 20 * DAY, [run for run in others if run.at <= NOW + 20 * DAY])
-    about = [(kind, event) for job, kind, event in told(old) if job == "nightly"]
+    about = [(kind, event) for job, kind, event in alert_events_by_job(old) if job == "nightly"]
     assert about[0] == ("missed", "opened")
     assert set(about[1:]) == {("missed", "repeated")}
     assert 4 <= len(about) <= 7, "until it was silent for a week"
     assert still_open(old, "nightly") == ["missed"]
     back = every("nightly", NOW + 20 * DAY + HOUR, DAY, end)
     pass_days(old, daily, NOW + 20 * DAY, end, [*back, *(run for run in others if run.at > NOW + 20 * DAY)])
-    assert [(kind, event) for job, kind, event in told(old) if job == "nightly"] == [*about, ("missed", "resolved")]
+    assert [(kind, event) for job, kind, event in alert_events_by_job(old) if job == "nightly"] == [
+        *about,
+        ("missed", "resolved"),
+    ]
     assert still_open(old, "nightly") == []
 
 
@@ -193,7 +193,7 @@ def test_what_is_loaded_from_long_ago_after_the_installation_alerts_nobody(old):
         ],
     )
     pass_days(old, SETTINGS, NOW, NOW + DAY, [])
-    assert [alert for alert in told(old) if alert[0].startswith("imported")] == []
+    assert [alert for alert in alert_events_by_job(old) if alert[0].startswith("imported")] == []
 
 
 def test_under_defaults_each_job_is_judged_like_one_registered_by_its_name(old):
@@ -202,8 +202,8 @@ def test_under_defaults_each_job_is_judged_like_one_registered_by_its_name(old):
     strict = Settings(channels=("slack",), unregistered_jobs="defaults", realert_interval=400 * DAY)
     end = NOW + 3 * DAY
     pass_days(old, strict, NOW, end, [run for run in living(NOW, end) if run.name == "failing"])
-    assert {("nightly", "missed", "opened"), ("often", "missed", "opened")} <= set(told(old))
-    assert {name for name, _, _ in told(old)} <= {
+    assert {("nightly", "missed", "opened"), ("often", "missed", "opened")} <= set(alert_events_by_job(old))
+    assert {name for name, _, _ in alert_events_by_job(old)} <= {
         "nightly",
         "often",
         "weekdays",
@@ -218,7 +218,7 @@ def test_under_ignore_only_registered_jobs_are_judged(old):
     apply_jobs(old, [MonitoredJob(name="nightly", grace="2h")], source="test")
     end = NOW + 3 * DAY
     pass_days(old, ignoring, NOW, end, [run for run in living(NOW, end) if run.name == "failing"])
-    assert told(old) == [("nightly", "missed", "opened")]
+    assert alert_events_by_job(old) == [("nightly", "missed", "opened")]
     assert [health.job_name for health in assess_jobs(old, ignoring)] == ["nightly"]
 
 
@@ -229,7 +229,7 @@ def test_a_job_taken_off_the_registry_is_judged_by_its_own_rhythm_from_then_on(o
     apply_jobs(old, [], source="test", prune=True)
     evaluate_changed(old, SETTINGS)
     assert still_open(old, "weekly") == []
-    assert told(old) == []
+    assert alert_events_by_job(old) == []
     verdict = next(health for health in assess_jobs(old, SETTINGS) if health.job_name == "weekly")
     assert verdict.findings == ()
     assert verdict.next_due_at > verdict.last_run.started_at + WEEK

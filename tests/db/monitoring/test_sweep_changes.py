@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -13,6 +13,7 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.sweep import changed_jobs
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
+from tests.support.moments import ago
 
 SETTINGS = Settings(channels=("slack",))
 
@@ -33,10 +34,6 @@ def index(conn, request):
         first = "" if "job_name" in request.param else "job_name, "
         conn.execute(f"CREATE INDEX ON jobs_log ({first}{request.param})")
     return request.param
-
-
-def ago(**given) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
 
 
 def changed(conn) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events, 
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import install_now, log_run
+from tests.support.moments import ago
 
 SETTINGS = Settings(channels=("slack",))
 
@@ -18,10 +19,6 @@ SETTINGS = Settings(channels=("slack",))
 @pytest.fixture(autouse=True)
 def installed_long_ago(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
-
-
-def ago(**given) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
 
 
 def register(conn, **fields) -> None:

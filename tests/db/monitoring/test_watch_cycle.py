@@ -20,6 +20,7 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.queries import load_queries
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
+from tests.support.database_rows import alert_events
 from tests.support.logged_runs import log_run
 from tests.support.running_watchers import PATIENT
 
@@ -29,10 +30,6 @@ SETTINGS = Settings(channels=("slack",))
 @pytest.fixture(autouse=True)
 def installed_long_ago(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
-
-
-def alerts(conn) -> list[tuple[str, str]]:
-    return conn.execute("SELECT kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
 
 
 def log_many(conn, jobs: int) -> None:
@@ -78,7 +75,7 @@ def test_jobs_that_are_due_are_evaluated_without_a_sweep(conn):
     overdue(conn)
     assert evaluate_due(conn, SETTINGS).alerts == 1
     assert evaluate_due(conn, SETTINGS).jobs == 0
-    assert alerts(conn) == [("missed", "opened")]
+    assert alert_events(conn) == [("missed", "opened")]
 
 
 def test_a_cycle_evaluates_the_jobs_that_are_due_between_two_sweeps(conn, database):
@@ -91,7 +88,7 @@ def test_a_cycle_evaluates_the_jobs_that_are_due_between_two_sweeps(conn, databa
         assert cycle.run_once()
     finally:
         cycle.close()
-    assert alerts(conn) == [("missed", "opened")]
+    assert alert_events(conn) == [("missed", "opened")]
 
 
 def test_a_cycle_that_delivers_ends_at_the_first_alerts_of_a_sweep_and_the_next_one_continues_it(conn, database):
@@ -112,7 +109,7 @@ def test_a_cycle_that_delivers_ends_at_the_first_alerts_of_a_sweep_and_the_next_
             assert (cycle.seconds_until_next() == 0) == (expected == BATCH) or cycle.run_once()
     finally:
         cycle.close()
-    assert len(alerts(conn)) == 2 * BATCH
+    assert len(alert_events(conn)) == 2 * BATCH
 
 
 def test_the_clock_of_the_database_counts_and_not_that_of_the_watcher(conn, monkeypatch):
@@ -134,7 +131,7 @@ def test_the_clock_of_the_database_counts_and_not_that_of_the_watcher(conn, monk
         monkeypatch.setattr(f"airflow_jobmon.{module}.datetime", Tomorrow, raising=False)
     evaluate_changed(conn, SETTINGS)
     evaluate_jobs(conn, SETTINGS)
-    assert alerts(conn) == []
+    assert alert_events(conn) == []
     stored = conn.execute("SELECT checked_at FROM airflow_jobmon.job_state").fetchone()[0]
     assert abs(stored - datetime.now(UTC)) < timedelta(minutes=1)
 
@@ -146,7 +143,7 @@ def test_a_clock_that_is_set_back_a_little_resolves_nothing(conn):
     conn.execute("UPDATE jobs_log SET started_at = now() - interval '69 min', completed_at = now() - interval '69 min'")
     conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = clock_timestamp() + interval '2 minutes'")
     evaluate_jobs(conn, SETTINGS)
-    assert alerts(conn) == [("missed", "opened")]
+    assert alert_events(conn) == [("missed", "opened")]
 
 
 def test_a_clock_that_was_far_ahead_does_not_stop_evaluation_once_it_is_right(conn):
@@ -155,7 +152,7 @@ def test_a_clock_that_was_far_ahead_does_not_stop_evaluation_once_it_is_right(co
     evaluate_changed(conn, SETTINGS)
     conn.execute("UPDATE airflow_jobmon.job_state SET checked_at = checked_at + interval '300 days'")
     evaluate_jobs(conn, SETTINGS)
-    assert alerts(conn) == []
+    assert alert_events(conn) == []
 
 
 def test_a_run_that_starts_in_the_future_is_taken_to_start_now(conn):

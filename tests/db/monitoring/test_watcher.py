@@ -11,15 +11,12 @@ import pytest
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
+from tests.support.database_rows import alert_events_by_job
 from tests.support.logged_runs import log_run
 from tests.support.running_watchers import watching
 from tests.support.wait_until import eventually
 
 SETTINGS = Settings(channels=("slack",), sweep_interval=timedelta(milliseconds=300))
-
-
-def alerts(conn) -> list[tuple[str, str, str]]:
-    return conn.execute("SELECT job_name, kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
 
 
 async def test_a_failed_run_wakes_it_without_waiting_for_a_sweep(conn, database):
@@ -28,14 +25,14 @@ async def test_a_failed_run_wakes_it_without_waiting_for_a_sweep(conn, database)
         assert running.watcher.status.listens
         log_run(conn, "load", status="failed")
         await running.until(1)
-    assert alerts(conn) == [("load", "failed", "opened")]
+    assert alert_events_by_job(conn) == [("load", "failed", "opened")]
 
 
 async def test_a_run_that_failed_before_it_started_is_found_at_its_start(conn, database):
     log_run(conn, "load", status="failed")
     async with watching(database) as running:
         await running.until(1)
-    assert alerts(conn) == [("load", "failed", "opened")]
+    assert alert_events_by_job(conn) == [("load", "failed", "opened")]
 
 
 async def test_it_reconnects_after_its_connections_are_cut_and_catches_up(conn, database):
@@ -56,7 +53,7 @@ async def test_a_missed_run_is_found_by_the_sweep(conn, database):
     log_run(conn, "load", started_at=datetime.now(UTC) - timedelta(hours=26))
     async with watching(database, SETTINGS) as running:
         await running.until(1)
-    assert alerts(conn) == [("load", "missed", "opened")]
+    assert alert_events_by_job(conn) == [("load", "missed", "opened")]
 
 
 async def test_it_waits_for_a_database_that_is_not_yet_migrated(empty_database, postgres):
@@ -79,7 +76,7 @@ async def test_it_reports_again_alerts_that_no_process_delivers(conn, database):
     log_run(conn, "load", status="failed")
     async with watching(database, SETTINGS) as running:
         await running.until(2)
-    assert len(alerts(conn)) == 1
+    assert len(alert_events_by_job(conn)) == 1
 
 
 async def test_it_leaves_alerts_to_a_process_that_delivers_by_itself_and_takes_over_if_that_one_does_not(
@@ -101,8 +98,8 @@ async def test_two_watchers_evaluate_each_failure_once(conn, database):
         await other.until_connected()
         for n in range(50):
             log_run(conn, f"job {n}", status="failed")
-        await eventually(lambda: len(alerts(conn)) >= 50)
-    assert len({name for name, _, _ in alerts(conn)}) == len(alerts(conn)) == 50
+        await eventually(lambda: len(alert_events_by_job(conn)) >= 50)
+    assert len({name for name, _, _ in alert_events_by_job(conn)}) == len(alert_events_by_job(conn)) == 50
 
 
 async def test_cancelling_it_closes_both_its_connections(conn, database):
@@ -141,4 +138,4 @@ async def test_it_keeps_watching_after_an_unforeseen_error(conn, database):
         await eventually(lambda: running.watcher.status.error)
         conn.execute("DELETE FROM airflow_jobmon.jobs")
         await running.until(1)
-    assert alerts(conn) == [("odd", "failed", "opened")]
+    assert alert_events_by_job(conn) == [("odd", "failed", "opened")]

@@ -15,6 +15,7 @@ from airflow_jobmon.postgres.day_stats import days, seal_days
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
+from tests.support.moments import noon
 from tests.support.trigger_events import Conn
 
 PLAIN = """
@@ -40,11 +41,6 @@ PLAIN_WINDOW = """
 SELECT count(*) AS finished, count(*) FILTER (WHERE status = 'success') AS succeeded FROM airflow_jobmon.history r
 WHERE r.job_name = job AND status IN ('success', 'failed') AND started_at > edge AND NOT drill
 """
-
-
-def noon(days_ago: int) -> datetime:
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return min(today - timedelta(days=days_ago) + timedelta(hours=12), datetime.now(UTC))
 
 
 def seal_all(conn: Conn, most: int = 2000) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -14,14 +13,12 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
+from tests.support.database_rows import alert_events
 from tests.support.logged_runs import log_run
+from tests.support.moments import ago
 
 SETTINGS = Settings(channels=("slack",))
 Conn = psycopg.Connection
-
-
-def ago(**given: float) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
 
 
 def missed(conn: Conn) -> None:
@@ -51,10 +48,6 @@ KINDS = pytest.mark.parametrize(
 )
 
 
-def notified(conn: Conn) -> list[tuple[str, str]]:
-    return conn.execute("SELECT kind, event FROM airflow_jobmon.alerts ORDER BY id").fetchall()
-
-
 def recorded(conn: Conn) -> list[str]:
     return [kind for (kind,) in conn.execute("SELECT kind FROM airflow_jobmon.incidents WHERE resolved_at IS NULL")]
 
@@ -76,7 +69,7 @@ def test_runs_logged_after_the_first_migration_notify_however_old_their_times(ne
     happen(newly_installed)
     check_and_record(newly_installed, SETTINGS)
     check_and_record(newly_installed, SETTINGS)
-    assert notified(newly_installed) == [(happen.__name__, "opened")]
+    assert alert_events(newly_installed) == [(happen.__name__, "opened")]
 
 
 @KINDS
@@ -93,14 +86,14 @@ def test_runs_that_the_log_held_at_the_first_migration_open_incidents_and_do_not
         check_and_record(conn, SETTINGS)
         check_and_record(conn, SETTINGS)
         assert recorded(conn) == [happen.__name__]
-        assert notified(conn) == []
+        assert alert_events(conn) == []
 
 
 def test_a_failure_and_its_recovery_logged_after_the_first_migration_notify_once(newly_installed):
     log_run(newly_installed, "load", started_at=ago(minutes=20), status="failed")
     log_run(newly_installed, "load", started_at=ago(minutes=10))
     check_and_record(newly_installed, SETTINGS)
-    assert notified(newly_installed) == [("failed", "opened")]
+    assert alert_events(newly_installed) == [("failed", "opened")]
 
 
 def test_a_job_is_missed_when_its_newest_run_is_deleted_though_it_was_due_before_the_first_migration(empty_database):
@@ -114,4 +107,4 @@ def test_a_job_is_missed_when_its_newest_run_is_deleted_though_it_was_due_before
         check_and_record(conn, SETTINGS)
         conn.execute("DELETE FROM jobs_log WHERE id = %s", [newest])
         check_and_record(conn, SETTINGS)
-        assert notified(conn) == [("missed", "opened")]
+        assert alert_events(conn) == [("missed", "opened")]

@@ -21,6 +21,7 @@ from airflow_jobmon.postgres.retention import prune
 from airflow_jobmon.postgres.silences import list_silences, silence, unsilence
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
+from tests.support.moments import ago
 from tests.support.wait_until import wait_until
 
 SETTINGS = Settings(channels=("slack", "mail"), realert_interval=timedelta(minutes=15))
@@ -30,10 +31,6 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def installed_long_ago(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
-
-
-def ago(**given) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
 
 
 def fail(conn, minutes_ago: float = 1, error: str = "disk full", job: str = "load") -> str:

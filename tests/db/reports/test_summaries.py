@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,6 +17,7 @@ from airflow_jobmon.reports.summaries import daily_report, weekly_review
 from airflow_jobmon.settings import Settings
 from demo import sample
 from tests.support.logged_runs import log_run
+from tests.support.moments import ago
 from tests.support.recording_channel import tell
 
 SETTINGS = Settings(base_url="https://airflow.example.com")
@@ -25,10 +26,6 @@ SETTINGS = Settings(base_url="https://airflow.example.com")
 @pytest.fixture(autouse=True)
 def installed(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
-
-
-def ago(**given: float) -> datetime:
-    return datetime.now(UTC) - timedelta(**given)
 
 
 def sections(report):
