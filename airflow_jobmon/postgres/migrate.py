@@ -63,13 +63,13 @@ def migrate(
     Raises SchemaProblem, one line that says what to do: for settings that do not fit the table (nothing is changed
     then), missing permissions, a database newer than this package, and a table that stayed busy for `patience`.
     """
-    waiting = _Waiting(conn, settings, progress, patience)
-    jobs_log, applied, created = waiting.retry(lambda: _install(conn, settings, create_jobs_log))
+    busy = _BusyRetry(conn, settings, progress, patience)
+    jobs_log, applied, created = busy.retry(lambda: _install(conn, settings, create_jobs_log))
     for name in applied:
         progress(f"applied migration {name}")
     if created:
         progress(f"created table {jobs_log}")
-    attached = waiting.retry(lambda: _attach_triggers(conn))
+    attached = busy.retry(lambda: _attach_triggers(conn))
     for action in attached:
         progress(action)
     built, notes = build_index(conn, progress)
@@ -120,7 +120,7 @@ def _value(conn: Connection[TupleRow], query: str, parameters: dict[str, str] | 
     return row[0] if row else None
 
 
-class _Waiting:
+class _BusyRetry:
     """Retries a transaction while another session holds a lock it needs."""
 
     def __init__(self, conn: Connection[TupleRow], settings: Settings, progress: Progress, patience: timedelta) -> None:

@@ -14,7 +14,7 @@ BEGIN
     END;
     IF cardinality(parts) NOT IN (1, 2) THEN
         RAISE EXCEPTION 'jobs_log_table % is not a table name', quote_literal(given) USING ERRCODE = 'JM001',
-            HINT = 'write schema.table, with double quotes around what is not plain lower case: "My Schema"."Jobs-Log"';
+            HINT = 'write schema.table, with double quotes around names that are not lower case: "My Schema"."Jobs-Log"';
     END IF;
     RETURN CASE cardinality(parts) WHEN 1 THEN ARRAY['public', parts[1]] ELSE parts END;
 END $$;

@@ -34,5 +34,14 @@ def test_each_function_and_view_is_installed_once():
     assert set(installed) == {name for _, text in FILES.values() for _, name in CREATED.findall(text)}
 
 
+def test_the_readme_names_the_numbers_in_order():
+    views = sorted(name[:2] for name, (folder, _) in FILES.items() if folder == "views")
+    before, last = int(views[0]) - 1, len(FILES)
+    readme = (sql_directory() / "README.md").read_text(encoding="utf-8")
+    assert f"`functions/01` to `{before}`" in readme
+    assert ", ".join(f"`views/{number}`" for number in views) in readme
+    assert f"`functions/{int(views[-1]) + 1}` to `{last}`" in readme
+
+
 def test_no_view_is_installed_before_the_view_of_the_job_log_is_there():
     assert {kind for kind, _ in CREATED.findall(before_attach())} == {"FUNCTION"}
