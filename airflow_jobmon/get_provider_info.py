@@ -1,6 +1,6 @@
-"""What Airflow's provider discovery reads; imported by every Airflow process, so it imports nothing of ours.
+"""The provider info that Airflow discovers; every Airflow process imports it, so it imports nothing of this package.
 
-A mistake in it breaks provider discovery for every provider of the installation: it is tested against Airflow's schema.
+An error in it breaks discovery for every provider of the installation, so a test validates it against Airflow's schema.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-jobmon",
         "name": INTEGRATION,
-        "description": "Watches jobs that run outside Airflow and log a row per run in a Postgres table.",
+        "description": "Monitors jobs that run outside Airflow and log a row per run in a Postgres table.",
         "integrations": [{"integration-name": INTEGRATION, "tags": ["service"]}],
         "operators": _modules("airflow_jobmon.operators"),
         "sensors": _modules("airflow_jobmon.sensors"),
@@ -39,7 +39,7 @@ def _modules(*modules: str) -> list[dict[str, Any]]:
 
 
 def _resend() -> dict[str, Any]:
-    """The connection form of Resend; what `to` and `from_email` hold is stored in the connection's extra."""
+    """The connection form of Resend; `to` and `from_email` are stored in the connection's extra."""
     return {
         "connection-type": "resend",
         "hook-class-name": "airflow_jobmon.hooks.ResendHook",
@@ -58,12 +58,12 @@ def _resend() -> dict[str, Any]:
             "to": {
                 "label": "To",
                 "schema": {"type": ["string", "null"]},
-                "description": "Who gets the alerts; several addresses are separated by commas.",
+                "description": "The recipients of alerts, separated by commas.",
             },
             "from_email": {
                 "label": "From",
                 "schema": {"type": ["string", "null"]},
-                "description": "The sender; its domain must be verified at Resend.",
+                "description": "The sender; its domain must be verified with Resend.",
             },
         },
     }
@@ -75,50 +75,50 @@ _SECTION = "Monitoring of jobs that run outside Airflow and log each run in a Po
 def _options() -> dict[str, dict[str, Any]]:
     return {
         "conn_id": _option(
-            "The connection (type postgres) to the database that holds the job log.",
+            "The connection (type postgres) to the database with the job log.",
             default="jobmon_default",
         ),
         "jobs_log_table": _option(
-            "The table that has one row per run, as schema.table. Read by `airflow jobmon migrate`.",
+            "The table with one row per run, as schema.table. Takes effect with the next `airflow jobmon migrate`.",
             default="public.jobs_log",
         ),
         "jobs_log_columns": _option(
-            "Where the table's columns have other names: ours=theirs, comma-separated, or a JSON object. Ours are id, "
-            "job_name, started_at, completed_at, records_updated, status and error_message. Read by "
-            "`airflow jobmon migrate`.",
+            "Names of the table's columns that differ from ours, as ours=theirs, comma-separated, or as a JSON object. "
+            "Ours are id, job_name, started_at, completed_at, records_updated, status and error_message. Takes effect "
+            "with the next `airflow jobmon migrate`.",
             example="job_name=name, started_at=start_time",
         ),
         "status_words": _option(
-            "Where the log has other words for running, success and failed: ours=theirs, comma-separated, several "
-            "words joined by |, or a JSON object. Read by `airflow jobmon migrate`.",
+            "The log's words for running, success and failed, if they differ, as ours=theirs, comma-separated, with "
+            "several words joined by |, or as a JSON object. Takes effect with the next `airflow jobmon migrate`.",
             example="failed=error|aborted, success=ok",
         ),
         "channels": _option(
-            "Where alerts go: comma-separated connection ids. The connection's type picks the kind of channel: "
-            "slackwebhook, slack, smtp, resend or http.",
+            "The channels that alerts go to, as comma-separated connection ids. The type of the connection selects the "
+            "kind of channel: slackwebhook, slack, smtp, resend or http.",
             example="slack_oncall, smtp_team",
         ),
         "unregistered_jobs": _option(
-            "What to do about jobs in the log that nobody registered: learn (failures and stuck runs alert at once; "
-            "missed, slow and low success rate are judged for registered jobs only, for now), defaults (as a job "
-            "registered with nothing but its name) or ignore.",
+            "How to watch unregistered jobs in the log: learn (failures and stuck runs alert at once, missed runs by "
+            "the schedule learned from the history; slow runs and a low success rate alert only for registered jobs), "
+            "defaults (like a job registered with only its name) or ignore.",
             default="learn",
         ),
         "sweep_interval": _option(
-            "How often watchers look for missed and stuck runs, and for anything that no notification told them.",
+            "How often watchers sweep for changes without a notification: missed or stuck runs, recoveries, new jobs.",
             default="30s",
         ),
         "realert_interval": _option(
-            "After how long a critical problem that stays open is told again.",
+            "How long until the alert of an open critical incident is repeated.",
             default="24h",
         ),
         "api_token": _option(
-            "A bearer token by which machines read the data routes under /jobmon; without one they have no access.",
+            "The bearer token with which machines read the data routes under /jobmon; without it, they have no access.",
             sensitive=True,
         ),
         "heartbeat_conn_id": _option(
             "Reserved, not used yet: a connection (type http) for watchers to call while all is well, so that an "
-            "outside monitor notices when they stop.",
+            "external monitor notices when they stop.",
             example="jobmon_heartbeat",
         ),
     }
