@@ -22,7 +22,7 @@ from airflow_jobmon.core.rules.alert_factory import undelivered_alert
 from airflow_jobmon.core.rules.backoff import backoff
 from airflow_jobmon.errors import DeliveryError
 from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
-from airflow_jobmon.postgres.outbox import Leased, Outbox, RenderFailed
+from airflow_jobmon.postgres.outbox import LeasedMessage, Outbox, RenderFailed
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class ChannelSender:
 
     def seconds_until_next(self) -> float | None:
         """Seconds until a message may be sent, 0 for now; None while nothing is pending."""
-        return self._outbox.next_moment()
+        return self._outbox.seconds_until_due()
 
     def send_next(self, *, gather: bool = False) -> bool:
         """Send one message that is due; false if there is none, or if `gather` lets a burst grow first."""
@@ -99,7 +99,7 @@ class ChannelSender:
             self._handle_accepted(message, accepted)
         return True
 
-    def _handle_accepted(self, message: Leased, accepted: Accepted) -> None:
+    def _handle_accepted(self, message: LeasedMessage, accepted: Accepted) -> None:
         refusals = "; ".join(f"{who}: {why}" for who, why in (*accepted.refused.items(), *accepted.retry.items()))
         if refusals:
             log.warning("channel %s: message %s was refused by %s", self._name, message.id, refusals)
@@ -113,7 +113,7 @@ class ChannelSender:
         self._result.alerts[self._name] = self._result.alerts.get(self._name, 0) + message.alerts
         log.info("channel %s: sent message %s with %d alert(s)", self._name, message.id, message.alerts)
 
-    def _handle_error(self, message: Leased, error: DeliveryError) -> None:
+    def _handle_error(self, message: LeasedMessage, error: DeliveryError) -> None:
         if not error.permanent:
             self._retry_later(message, error)
         elif message.only is None:
@@ -121,7 +121,7 @@ class ChannelSender:
         else:
             self._give_up_on_recipients(message, message.only, _short(str(error)))
 
-    def _retry_later(self, message: Leased, error: DeliveryError) -> None:
+    def _retry_later(self, message: LeasedMessage, error: DeliveryError) -> None:
         text, jitter = _short(str(error)), _jitter()
         self._count(self._result.failed, text)
         pause = backoff(message.failures + 1, jitter=jitter)
@@ -133,12 +133,12 @@ class ChannelSender:
         else:
             self._outbox.mark_retry(message, text, max(pause, backoff(message.attempts, jitter=jitter)), pause)
 
-    def _give_up(self, message: Leased, error: str) -> None:
+    def _give_up(self, message: LeasedMessage, error: str) -> None:
         log.error("channel %s refuses message %s for good: %s", self._name, message.id, error)
         with self._conn.transaction():
             self._record_dead(self._outbox.mark_dead(message, error), error)
 
-    def _give_up_on_recipients(self, message: Leased, recipients: Sequence[str], error: str) -> None:
+    def _give_up_on_recipients(self, message: LeasedMessage, recipients: Sequence[str], error: str) -> None:
         """These recipients refuse for good what the others have: the message counts as sent, with the error."""
         log.error(
             "channel %s: message %s is refused for good by %s: %s", self._name, message.id, ", ".join(recipients), error
@@ -153,7 +153,7 @@ class ChannelSender:
         log.error("channel %s: alerts %s: %s", self._name, [alert.id for alert in unrenderable], error)
         dead = [(alert.job_name, alert.id) for alert in unrenderable if alert.id is not None]
         with self._conn.transaction():
-            self._outbox.bury([alert_id for _, alert_id in dead], error)
+            self._outbox.mark_unrenderable([alert_id for _, alert_id in dead], error)
             self._record_dead(dead, error)
 
     def _can_render(self, alert: Alert) -> bool:
@@ -170,7 +170,7 @@ class ChannelSender:
             return
         self._outbox.silence_resolutions([alert_id for _, alert_id in dead])
         others = self._others or self._outbox.other_channels()
-        if others and self._outbox.claim_death():
+        if others and self._outbox.claim_dead_channel():
             alert = undelivered_alert(self._name, error, dead[0][0], datetime.now(UTC))
             IncidentRepository(self._conn).insert_alerts([AddressedAlert(alert, None, others)])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from airflow_jobmon.postgres.outbox import newest_due
+from airflow_jobmon.postgres.outbox import newest_due_alert
 from airflow_jobmon.postgres.watchers import WatcherIdentity, is_delivered_elsewhere
 
 _REPEAT_FIRST = 5.0
@@ -43,7 +43,7 @@ class DeliveryWakes:
 
     def is_due(self, conn: psycopg.Connection[Any]) -> bool:
         """Whether to wake now: alerts are due, and no process is sending them."""
-        newest = newest_due(conn)
+        newest = newest_due_alert(conn)
         if newest is None:
             self._last = None
             return False
@@ -67,6 +67,6 @@ class DeliveryWakes:
         deadline = time.monotonic() + _GIVE_WAY
         while time.monotonic() < deadline:
             time.sleep(0.02)
-            if newest_due(conn) is None:
+            if newest_due_alert(conn) is None:
                 return True
         return False

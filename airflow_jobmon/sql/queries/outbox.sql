@@ -1,7 +1,11 @@
+-- The outbox: leases messages, and records the outcome of each.
+
 -- name: ensure_channels
+-- A row for each channel, which is locked while its alerts are grouped.
 INSERT INTO airflow_jobmon.channels (name) SELECT unnest(%(names)s::text[]) ON CONFLICT DO NOTHING
 
 -- name: ensure_notifiers
+-- Channels that a task has as notifiers: alerts are addressed to them while that was lately so.
 INSERT INTO airflow_jobmon.channels (name, notifier_seen_at) SELECT unnest(%(names)s::text[]), clock_timestamp()
 ON CONFLICT (name) DO UPDATE SET notifier_seen_at = excluded.notifier_seen_at
 
@@ -40,13 +44,13 @@ RETURNING m.id, m.body, m.recipients, m.attempts
     WHERE d.message_id = leased.id AND d.state = 'pending'
 )
 SELECT id, body, recipients, attempts,
-    (SELECT count(*) FROM airflow_jobmon.deliveries d WHERE d.message_id = leased.id),
+    (SELECT count(*) FROM airflow_jobmon.deliveries d WHERE d.message_id = leased.id) AS alerts,
     set_config('airflow_jobmon.leasing', '', true)
 FROM leased
 
 -- name: due_alerts
 -- The alerts that are in no message yet, in order, with their age.
-SELECT d.alert_id, a.details, clock_timestamp() - a.created_at
+SELECT d.alert_id, a.details, clock_timestamp() - a.created_at AS age
 FROM airflow_jobmon.deliveries_next d
 JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
 WHERE d.channel = current_setting('airflow_jobmon.leasing', true) AND d.next_attempt_at <= clock_timestamp()
@@ -55,6 +59,7 @@ LIMIT %(limit)s
 FOR UPDATE OF d
 
 -- name: store_message
+-- Before the first sending, so that every later one sends the same bytes.
 WITH message AS (
     INSERT INTO airflow_jobmon.messages (id, channel, body, attempts, leased_by, leased_until)
     VALUES (%(id)s, %(channel)s, %(body)s, 1, %(holder)s, clock_timestamp() + %(lease)s)
@@ -63,6 +68,7 @@ UPDATE airflow_jobmon.deliveries SET message_id = %(id)s, attempts = attempts + 
 WHERE channel = %(channel)s AND alert_id = ANY (%(alert_ids)s)
 
 -- name: pause_channel
+-- Never shorter than it is paused already.
 UPDATE airflow_jobmon.channels SET paused_until = greatest(paused_until, clock_timestamp() + %(pause)s)
 WHERE name = %(channel)s
 
@@ -141,6 +147,7 @@ WITH message AS (
 SELECT id FROM message
 
 -- name: mark_dead
+-- The channel will not accept the message; returns the alerts that it does not deliver.
 WITH message AS (
     UPDATE airflow_jobmon.messages SET state = 'dead', last_error = %(error)s, leased_by = NULL, leased_until = NULL
     WHERE id = %(id)s AND leased_by = %(holder)s AND state = 'open'
@@ -179,12 +186,12 @@ UPDATE airflow_jobmon.channels SET dead_told_at = clock_timestamp()
 WHERE name = %(channel)s AND coalesce(dead_told_at, '-infinity') < clock_timestamp() - interval '24 hours'
 RETURNING name
 
--- name: bury
+-- name: mark_unrenderable
 -- Alerts that cannot be rendered: dead, and shown as dead.
 UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = %(error)s
 WHERE channel = %(channel)s AND alert_id = ANY (%(alert_ids)s)
 
--- name: next_moment
+-- name: seconds_until_due
 -- Seconds until this channel has something to send that is not leased; null: nothing is pending.
 SELECT extract(epoch FROM greatest(
     coalesce((SELECT paused_until FROM airflow_jobmon.channels WHERE name = %(channel)s), '-infinity'),
@@ -202,7 +209,7 @@ WHERE EXISTS (
     WHERE m.channel = %(channel)s AND m.state = 'open' AND m.report_id IS NOT NULL
 )
 
--- name: due
+-- name: newest_due_alert
 -- The newest alert on any channel that is due and not leased; null: none; 0: a report.
 SELECT max(due.alert_id)
 FROM (

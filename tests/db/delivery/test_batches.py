@@ -12,7 +12,7 @@ import pytest
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
-from airflow_jobmon.postgres.outbox import EBB, Outbox, register_channels
+from airflow_jobmon.postgres.outbox import BURST_QUIET, Outbox, register_channels
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence, unsilence
 from airflow_jobmon.settings import Settings
@@ -164,7 +164,7 @@ def test_a_service_waits_for_a_burst_that_still_grows(conn, oldest, newest, wait
     leased = outbox.lease(lambda *_: b"[]", gather=True)
     assert (leased is None) == waits
     if waits:
-        assert outbox.next_moment() <= EBB.total_seconds()
+        assert outbox.seconds_until_due() <= BURST_QUIET.total_seconds()
     else:
         assert leased.alerts == 6
 

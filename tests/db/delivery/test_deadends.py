@@ -13,7 +13,7 @@ from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
 from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.postgres.alert_log import retry_dead
-from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
+from airflow_jobmon.postgres.outbox import Outbox, newest_due_alert, register_channels
 from airflow_jobmon.settings import Settings
 from tests.support.delivery_faults import let_time_pass
 from tests.support.logged_runs import log_run
@@ -73,8 +73,8 @@ def test_an_alert_behind_one_that_cannot_be_sent_yet_wakes_no_process_and_causes
         Outbox(conn, "slack", uuid4()).lease(lambda *_: b"[]")
     conn.execute("DELETE FROM airflow_jobmon.deliveries WHERE channel = 'mail'")
     recover(conn)
-    assert newest_due(conn) is None
-    assert Outbox(conn, "slack", uuid4()).next_moment() > 10
+    assert newest_due_alert(conn) is None
+    assert Outbox(conn, "slack", uuid4()).seconds_until_due() > 10
     slack = Recorder("slack")
     deliver(database, slack, patience=3)
     assert slack.told == [], "it waits until the first alert can be sent"

@@ -10,7 +10,7 @@ from airflow_jobmon.channels import Accepted
 from airflow_jobmon.delivery.report_sender import send_report
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
-from airflow_jobmon.postgres.outbox import addressed_channels, newest_due
+from airflow_jobmon.postgres.outbox import addressed_channels, newest_due_alert
 from airflow_jobmon.postgres.reports import latest_report, messages_of
 from tests.support.delivery_faults import connection, let_time_pass, mail_connection, opened
 from tests.support.recording_channel import Recorder, tell
@@ -49,13 +49,13 @@ def test_a_channel_that_is_down_gets_the_same_bytes_with_a_later_delivery(conn, 
     assert sent.failed == {}
     assert addressed_channels(conn) == {"slack"}
     let_time_pass(conn, "slack")
-    assert newest_due(conn) == 0
+    assert newest_due_alert(conn) == 0
     deliver_due(database, {"slack": slack})
     [message] = messages_of(conn, sent.report_id)
     assert (message.state, message.attempts) == ("sent", 2)
     assert slack.bodies[0] == slack.bodies[1]
     assert slack.sent[0][0] == slack.sent[1][0]
-    assert newest_due(conn) is None
+    assert newest_due_alert(conn) is None
 
 
 def test_a_channel_that_refuses_for_good_is_named_and_the_others_get_the_report(conn, database):

@@ -15,7 +15,7 @@ from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
 from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.postgres.connect import connect
-from airflow_jobmon.postgres.outbox import Outbox, newest_due, register_channels
+from airflow_jobmon.postgres.outbox import Outbox, newest_due_alert, register_channels
 from airflow_jobmon.settings import Settings
 from tests.support.delivery_faults import let_time_pass
 from tests.support.logged_runs import log_run
@@ -31,14 +31,14 @@ def test_an_alert_that_is_due_is_sent_once_on_each_channel(conn, database):
     assert deliver_due(database, {"slack": slack, "mail": mail}).sent == {}
     assert slack.told == mail.told == ["opened:load"]
     assert report.sent == report.alerts == {"slack": 1, "mail": 1}
-    assert newest_due(conn) is None
+    assert newest_due_alert(conn) is None
 
 
 def test_alerts_of_a_channel_that_no_process_delivers_on_stay_pending(conn, database):
     tell(conn, "load", "pager")
     deliver_due(database, {"slack": Recorder("slack")})
     assert states(conn, "pager") == [("pending", 0)]
-    assert newest_due(conn) is not None
+    assert newest_due_alert(conn) is not None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_next_attempt_waits_for_retry_after(conn, database):
     slack = Recorder("slack", lambda n: answers.get(n, Accepted()))
     tell(conn, "load", "slack")
     deliver_due(database, {"slack": slack})
-    assert 60 < Outbox(conn, "slack", uuid4()).next_moment() <= 120
+    assert 60 < Outbox(conn, "slack", uuid4()).seconds_until_due() <= 120
     tell(conn, "other", "slack")
     deliver_due(database, {"slack": slack})
     assert len(slack.sent) == 1
@@ -118,7 +118,7 @@ def test_two_dead_channels_do_not_report_each_other_again_and_again(conn, databa
     for _ in range(5):
         deliver_due(database, {channel.name: channel for channel in dead}, patience=0)
     assert sum(len(channel.sent) for channel in dead) <= 4
-    assert newest_due(conn) is None
+    assert newest_due_alert(conn) is None
 
 
 def test_resolved_never_overtakes_its_opened_on_a_channel(conn, database):
@@ -152,7 +152,7 @@ def test_the_lease_of_a_dead_holder_is_taken_over_with_the_same_bytes(conn, data
     slack = Recorder("slack")
     deliver_due(database, {"slack": slack}, patience=0)
     assert slack.sent == []
-    assert Outbox(conn, "slack", uuid4()).next_moment() <= 30
+    assert Outbox(conn, "slack", uuid4()).seconds_until_due() <= 30
     conn.execute("UPDATE airflow_jobmon.messages SET leased_until = clock_timestamp()")
     deliver_due(database, {"slack": slack}, patience=0)
     assert slack.sent == [(taken.id, ["kept bytes"], None)]
