@@ -1,6 +1,6 @@
-"""Text that came from outside, made fit for people: secrets masked, nothing invisible, cut where no character breaks.
+"""Makes foreign text safe to show: masks secrets, shows invisible characters, and cuts between whole characters.
 
-Everything here comes before a sink's own escaping; the order is mask, show, cut, escape.
+All of this comes before a sink's own escaping; the order is mask, show, cut, escape.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ ELLIPSIS = "…"
 MASK = "***"
 
 _LONGEST = 8_000
-"""Characters of any one text that are looked at; no sink shows as many, and patterns stay cheap on a 1 MB error."""
+"""Characters of a text that are processed; no sink shows more, and the patterns stay cheap on a 1 MB error."""
 
 _PORT = r"\d{1,5}(?:[/?#\s\"'<>,;:.)\]]|$)"
 _USERINFO = re.compile(r"(?<=://)[^\s/?#@\"'<>]+(?=@)")
-# A password may hold a raw slash or @, which ends the authority for a parser but not for whoever typed it.
+# A password may hold a raw slash or @, which ends the authority for a parser but not for the user who typed it.
 _ODD_USERINFO = re.compile(rf"(?<=://)([^\s:/?#@\[]*):(?!{_PORT})\S*(?=@)")
 # The log's text may have been cut inside a URL, before the @ that tells a password from a port.
 _CUT_USERINFO = re.compile(rf"(?<=://)([^\s:/?#@\[]*):(?!{_PORT})[^\s@]*$")
@@ -42,9 +42,9 @@ _SPACES = re.compile(r"\s+")
 
 
 def mask_secrets(text: str) -> str:
-    """Passwords, tokens and keys in URLs and `password=` pairs become `***`; over-masking is the safe side.
+    """Replace passwords, tokens and keys in URLs and `password=` pairs by `***`; when in doubt, mask.
 
-    A user name stays (`postgres://app:***@host`), since it says which login failed.
+    User names stay (`postgres://app:***@host`), since they show which login failed.
     """
     text = text[:_LONGEST]
     if "://" in text:
@@ -65,9 +65,9 @@ def _mask_userinfo(found: re.Match[str]) -> str:
 
 
 def show_invisible(text: str) -> str:
-    r"""Controls, bidi overrides, zero-width and unassigned characters as `\u202e`; newline and tab stay.
+    r"""Show controls, bidi overrides, zero-width and unassigned characters as `\u202e`; newline and tab stay.
 
-    Joiners and soft hyphens are dropped: they only shape neighbours, and in an emoji or a Persian word they are meant.
+    Joiners and soft hyphens are dropped: they only shape neighbours, and are legitimate in emoji and Persian words.
     """
     if text.isprintable() and _INVISIBLE_LETTERS.isdisjoint(text):  # nearly always
         return text
@@ -86,27 +86,26 @@ def _shown(char: str) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Safe to show over several lines: masked, nothing invisible, newlines unified, no more than one empty line."""
+    """Make text safe to show on several lines: masked, nothing invisible, newlines unified, at most one empty line."""
     text = mask_secrets(text).replace("\r\n", "\n").replace("\r", "\n")
     text = "\n".join(show_invisible(line) for line in text.replace("\t", "    ").split("\n"))
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n ")
 
 
 def one_line(text: str, longest: int = _LONGEST) -> str:
-    """Safe to show on one line: as `paragraph`, with every run of white space one space; `longest` is looked at."""
+    """Make text safe to show on one line: as `paragraph`, white space collapsed; processes `longest` characters."""
     return show_invisible(_SPACES.sub(" ", mask_secrets(text[:longest]))).strip()
 
 
 def code_points(char: str) -> int:
-    """The size of a character where a sink counts characters; two beyond the BMP, as UTF-16 counts them."""
+    """The size of a character for sinks that count characters: two beyond the BMP, as in UTF-16."""
     return 2 if char > "\uffff" else 1
 
 
 def fit(text: str, limit: int, size: Callable[[str], int] = code_points) -> str:
-    """`text`, or its longest beginning and an ellipsis, of at most `limit` by `size`.
+    """`text`, or as much of its beginning as fits into `limit` with an ellipsis.
 
-    `size` is what a character takes up once escaped, so that nothing is cut afterwards, inside an entity. A letter is
-    not parted from its accents.
+    `size` is the size of a character once escaped, so that no entity is cut afterwards. A letter keeps its accents.
     """
     keep = _room_for(text, limit, size)
     if keep == len(text):
@@ -120,7 +119,7 @@ def fit(text: str, limit: int, size: Callable[[str], int] = code_points) -> str:
 
 
 def _room_for(text: str, limit: int, size: Callable[[str], int]) -> int:
-    """How many characters fit: all of them, or as many as leave room for an ellipsis."""
+    """How many characters fit: all, or as many as leave room for an ellipsis."""
     if size is code_points and max(text[: limit + 1], default="") <= "\uffff":  # nearly always: no need to count
         return len(text) if len(text) <= limit else max(limit - 1, 0)
     room = limit - size(ELLIPSIS)
@@ -135,7 +134,7 @@ def _room_for(text: str, limit: int, size: Callable[[str], int]) -> int:
 
 
 def plain_json(value: str, limit: int) -> str:
-    """For a machine: masked, cut, otherwise as it is, but for the lone surrogates that strict JSON readers refuse."""
+    """Text for JSON: masked and cut, without the lone surrogates that strict JSON parsers refuse."""
     masked = fit(mask_secrets(value[: 2 * limit]), limit)
     return masked if masked.isascii() else masked.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

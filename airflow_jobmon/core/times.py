@@ -1,4 +1,4 @@
-"""Moments and durations as people write and read them."""
+"""Parsing and formatting of moments and durations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ISO = re.compile(
 
 
 def parse_duration(text: str) -> timedelta:
-    """`90s`, `1h`, `1h30m`, `2d`, or ISO 8601 (`PT1H`); a bare number is refused, since its unit is a guess."""
+    """`90s`, `1h`, `1h30m`, `2d`, or ISO 8601 (`PT1H`); a bare number is refused, since its unit would be a guess."""
     stripped = text.strip()
     try:
         if stripped[:1] in {"P", "p"} and (found := _ISO.fullmatch(stripped)) and any(found.groups()):
@@ -30,7 +30,7 @@ def parse_duration(text: str) -> timedelta:
             return timedelta(seconds=sum(float(value) * _UNITS[unit] for value, unit in parts))
     except OverflowError:
         pass
-    raise ConfigurationError(f"{text[:60]!r} is no duration; write it like 90s, 15m, 1h30m, 2d or PT1H")
+    raise ConfigurationError(f"{text[:60]!r} is not a valid duration; write it like 90s, 15m, 1h30m, 2d or PT1H")
 
 
 def format_duration(value: timedelta) -> str:
@@ -51,7 +51,7 @@ def format_duration(value: timedelta) -> str:
 
 
 def roughly(value: timedelta) -> str:
-    """For reading, two units at most: `3 s`, `2 min 5 s`, `26.2 h`, `3 d 4 h`."""
+    """Rounded for reading, at most two units: `3 s`, `2 min 5 s`, `26.2 h`, `3 d 4 h`."""
     seconds = max(value.total_seconds(), 0.0)
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -65,7 +65,7 @@ def roughly(value: timedelta) -> str:
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """How far off it is, in one unit, for reading: `in 3 h`, `2 h ago`, `1 min ago`; `now` within half a minute."""
+    """The distance from `now` in one unit: `in 3 h`, `2 h ago`, `1 min ago`; `now` within half a minute."""
     seconds = abs((moment - now).total_seconds())
     if seconds < 30:
         return "now"
@@ -85,14 +85,14 @@ def iso(moment: None) -> None: ...
 @overload
 def iso(moment: datetime | None) -> str | None: ...
 def iso(moment: datetime | None) -> str | None:
-    """ISO 8601 in UTC with a Z; whole seconds where there is no fraction."""
+    """ISO 8601 in UTC with a Z; the fraction of a second only if there is one."""
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def to_the_second(moment: datetime) -> str:
-    """The same for reading, without what no person reads: `2025-11-13T02:05:00Z`."""
+    """ISO 8601 in UTC without a fraction: `2025-11-13T02:05:00Z`."""
     return iso(moment.replace(microsecond=0))
 
 
@@ -101,5 +101,7 @@ def parse_moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigurationError(f"{text[:60]!r} is no time; write it in ISO 8601, like 2025-11-13T02:05:00Z") from None
+        raise ConfigurationError(
+            f"{text[:60]!r} is not a valid time; write ISO 8601, like 2025-11-13T02:05:00Z"
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -69,9 +69,9 @@ def test_an_option_is_read(option, text, value):
 @pytest.mark.parametrize(
     ("option", "text", "says"),
     [
-        pytest.param("sweep_interval", "30", "'30' is no duration", id="a bare number"),
+        pytest.param("sweep_interval", "30", "'30' is not a valid duration", id="a bare number"),
         pytest.param("sweep_interval", "0s", "0s is not a positive duration", id="no time at all"),
-        pytest.param("realert_interval", "soon", "'soon' is no duration", id="a word"),
+        pytest.param("realert_interval", "soon", "'soon' is not a valid duration", id="a word"),
         pytest.param("unregistered_jobs", "lern", "did you mean 'learn'?", id="a misspelt word"),
         pytest.param("unregistered_jobs", "all", "one of learn, defaults, ignore", id="an unknown word"),
         pytest.param("channels", "a b;c", "'a b;c' is not a connection id; separate ids by commas", id="a semicolon"),

@@ -1,4 +1,4 @@
-"""What applying a list of jobs changes in the registry, job by job and field by field."""
+"""The changes that applying a list of jobs makes to the registry, by job and field."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 
 _OF_THE_SETTINGS = {"channels", "realert_interval"}
-"""Where these are not set, the settings' hold."""
+"""If these are not set, the settings apply."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field, as what it comes to: where it is not set, that is its default. Values are JSON's own."""
+    """One field's effective values: its default where it is not set. Values are JSON types."""
 
     field: str
     old: Any
@@ -24,7 +24,7 @@ class FieldChange:
     new_is_default: bool
 
     def shown(self) -> tuple[str, str]:
-        """Old and new for people, `1h (default)` and `30m`."""
+        """Old and new as text, `1h (default)` and `30m`."""
         return _shown(self.field, self.old, self.old_is_default), _shown(self.field, self.new, self.new_is_default)
 
     def as_json(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """`change` is added, changed, unchanged or removed; `fields` differ, or are all that a new job sets."""
+    """change: added, changed, unchanged or removed. fields: those that differ, or all that a new job sets."""
 
     job_name: str
     change: str
@@ -60,10 +60,10 @@ def compare_jobs(
     source: str,
     prune: bool,
 ) -> tuple[JobChange, ...]:
-    """What registering `wanted` for `source` changes, by name.
+    """The changes, sorted by name, that registering `wanted` for `source` makes.
 
-    held: by name, the source and the stored fields of what is registered under the wanted names, and of all that
-    `source` holds. Fields are those that were set, as JSON: a default that was not set stays a default.
+    held: by name, the source and the stored fields of the entries with a wanted name, and of all other entries of
+    `source`. Fields are those that were set, as JSON: a default that was not set stays a default.
     """
     changes = []
     for name in sorted(held.keys() | wanted.keys()):
@@ -81,7 +81,7 @@ def compare_jobs(
 
 
 def _fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[FieldChange, ...]:
-    """In the model's order; what only another version of it knows comes last."""
+    """In the model's order; fields that only another version knows come last."""
     known = list(MonitoredJob.model_fields)
     unknown = sorted((old.keys() | new.keys()) - set(known))
     return tuple(
@@ -110,7 +110,7 @@ def _shown(field: str, value: Any, is_default: bool) -> str:
 
 
 def _as_written(value: Any) -> str:
-    """As YAML has it."""
+    """As in YAML."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What may stand in the fields of a registry entry: each kind reads text as a file has it, and says how to write it."""
+"""The field types of a registry entry: each reads text from a file, and its errors say how to write a valid value."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from airflow_jobmon.core.times import format_duration, parse_duration
 from airflow_jobmon.errors import ConfigurationError
 
 _LONGEST = timedelta(days=3660)
-"""A deadline further off would leave the calendar, and is a slip of the pen."""
+"""A longer duration would lead past the end of the calendar, and is a typing error."""
 
 _NAME = 500
-"""Characters of a job's name: whatever they are, its primary key can hold them."""
+"""Characters of a job's name: the primary key can hold that many, whatever they are."""
 
 _DURATION_PATTERN = (
     r"^\s*(?:(?:\d+(?:\.\d+)?\s*(?:[mM][sS]|[sSmMhHdDwW])\s*)+"
@@ -41,17 +41,17 @@ _CRON_NICKNAMES = {
 
 
 def _read_duration(value: Any) -> Any:
-    """Text is read here, with our own message; pydantic would take a bare number as seconds, which is a guess."""
+    """Read text here, with our own message; pydantic would guess that a bare number is in seconds."""
     if isinstance(value, timedelta):
         return value
     if isinstance(value, str):
         if value.lstrip().startswith("-"):
-            raise ValueError(f"{value[:60]!r} is negative; a duration is written like 90s, 1h or 2d")
+            raise ValueError(f"{value[:60]!r} is negative; write a duration like 90s, 1h or 2d")
         try:
             return parse_duration(value)
         except ConfigurationError as error:
             raise ValueError(str(error)) from None
-    raise ValueError(f"{_shown(value)} is no duration; write it like 90s, 1h or 2d")
+    raise ValueError(f"{_shown(value)} is not a valid duration; write it like 90s, 1h or 2d")
 
 
 def _not_negative(value: timedelta) -> timedelta:
@@ -70,11 +70,11 @@ def _positive(value: timedelta) -> timedelta:
 
 def _one_line(value: str, longest: int) -> str:
     if not value.strip():
-        raise ValueError("it is empty; write a word or more, or leave the field out")
+        raise ValueError("it is empty; write some text, or leave the field out")
     for place, char in enumerate(value, start=1):
         if unicodedata.category(char) in _NOT_IN_A_LINE:
             code = char.encode("unicode_escape", "surrogatepass").decode()
-            raise ValueError(f"character {place} is {code}, which cannot be in it; write one line of plain text")
+            raise ValueError(f"character {place} is {code}, which is not allowed; write one line of plain text")
     if len(value) > longest:
         raise ValueError(f"it has {len(value)} characters ({value[:30]!r}...); write at most {longest}")
     return value
@@ -82,7 +82,7 @@ def _one_line(value: str, longest: int) -> str:
 
 def _name(value: str) -> str:
     if value != value.strip():
-        raise ValueError(f"{value[:60]!r} starts or ends with a space; take it off")
+        raise ValueError(f"{value[:60]!r} starts or ends with a space; remove it")
     return _one_line(value, _NAME)
 
 
@@ -100,21 +100,19 @@ def _url(value: str) -> str:
     except ValueError:
         host = None
     if not host or re.search(r"\s", value):
-        raise ValueError(f"{value[:80]!r} is no link; it must start with https:// or http:// and name a host")
+        raise ValueError(f"{value[:80]!r} is not a valid link; it must start with https:// or http:// and name a host")
     return _one_line(value, 2000)
 
 
 def _channel(value: str) -> str:
     if re.search(r"[\s,;]", value) or not value:
-        raise ValueError(
-            f"{value[:60]!r} is no connection id; write each in an entry of its own: [slack_ops, mail_ops]"
-        )
+        raise ValueError(f"{value[:60]!r} is not a valid connection id; write a list: [slack_ops, mail_ops]")
     return _one_line(value, 250)
 
 
 def _cron(value: str) -> str:
     if written := _CRON_NICKNAMES.get(value.strip().lower()):
-        raise ValueError(f"{value.strip()!r} is not written so here; write {written}")
+        raise ValueError(f"{value.strip()!r} is not supported; write {written}")
     if len(value.split()) == 6:
         raise ValueError(f"{value[:60]!r} has six fields; write five, like 0 2 * * *: minutes first, and no seconds")
     try:
@@ -151,7 +149,7 @@ Duration = Annotated[
     _Written,
     WithJsonSchema({**_DURATION, "examples": ["90s", "15m", "1h30m", "2d", "PT1H"]}),
 ]
-"""Longer than nothing."""
+"""Longer than 0s."""
 
 Allowance = Annotated[
     timedelta,
@@ -160,7 +158,7 @@ Allowance = Annotated[
     _Written,
     WithJsonSchema({**_DURATION, "examples": ["0s", "5m", "1h"]}),
 ]
-"""A duration that may be nothing."""
+"""A duration that may be 0s."""
 
 Name = Annotated[str, *_text(_name, longest=_NAME)]
 Word = Annotated[str, *_text(_word, longest=100)]
@@ -172,8 +170,8 @@ Zone = Annotated[str, *_text(_zone, longest=100)]
 
 # Strict elsewhere; a YAML file and a JSON column have lists where the model has tuples.
 Words = Annotated[tuple[Word, ...], Field(strict=False), AfterValidator(lambda words: tuple(sorted(set(words))))]
-"""Sorted, each once."""
+"""Sorted, without duplicates."""
 ChannelNames = Annotated[
     tuple[ChannelName, ...], Field(strict=False), AfterValidator(lambda names: tuple(dict.fromkeys(names)))
 ]
-"""In the order given, each once."""
+"""In the order given, without duplicates."""

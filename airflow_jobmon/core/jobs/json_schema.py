@@ -1,4 +1,4 @@
-"""A JSON Schema of the file that `jobs apply` reads, for editors."""
+"""A JSON Schema for editors, of the file that `jobs apply` reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def jobs_schema() -> dict[str, Any]:
-    """Takes what MonitoredJob takes, but for what no schema can say: which zones there are, what cron comes due."""
+    """Accepts what MonitoredJob accepts, but cannot check which zones exist and which cron expressions come due."""
     return {
         "$schema": _DIALECT,
         "title": "Jobs that airflow_jobmon watches",
@@ -23,7 +23,7 @@ def jobs_schema() -> dict[str, Any]:
                 "type": "string",
                 "minLength": 1,
                 "maxLength": 205,
-                "description": "Who registers these jobs; without it, the file's own name. --source beats it.",
+                "description": "Who registers these jobs; by default the name of the file. --source overrides it.",
                 "examples": ["billing"],
             },
             "jobs": {"type": "array", "description": "One entry for each job.", "items": {"$ref": "#/$defs/job"}},
@@ -33,7 +33,7 @@ def jobs_schema() -> dict[str, Any]:
 
 
 def _job() -> dict[str, Any]:
-    """Pydantic's own, with defaults as people write them, and without titles that only repeat the names."""
+    """Pydantic's schema, with defaults as people write them and without titles that only repeat the names."""
     schema = MonitoredJob.model_json_schema()
     defaults = MonitoredJob(name="any").model_dump(mode="json")
     properties = {

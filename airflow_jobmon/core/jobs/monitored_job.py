@@ -1,4 +1,4 @@
-"""What a team expects of a job: the registry entry."""
+"""MonitoredJob, a registry entry: what a team expects of a job."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from airflow_jobmon.errors import ConfigurationError
 
 
 class MonitoredJob(BaseModel):
-    """What we expect of one job. Durations are timedeltas or text such as `90s`, `1h`, `2d`, `PT1H`.
+    """What is expected of one job. Durations are timedeltas or text such as `90s`, `1h`, `2d`, `PT1H`.
 
     Give either `schedule` (cron, read in `timezone`) or `every`; neither means every 24 h.
-    Raises ConfigurationError with every mistake: the job, the field, what is wrong, and what was meant.
+    Raises ConfigurationError with every mistake: the job, the field, what is wrong, and how to fix it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -31,51 +31,51 @@ class MonitoredJob(BaseModel):
     timezone: Zone = Field(
         default="UTC", description="IANA zone the schedule is read in.", examples=["UTC", "Europe/Berlin"]
     )
-    every: Duration = Field(default=timedelta(hours=24), description="Time between starts, where there is no schedule.")
-    grace: Allowance = Field(default=timedelta(hours=1), description="How much later than expected is not yet missed.")
+    every: Duration = Field(default=timedelta(hours=24), description="Time between starts, without a schedule.")
+    grace: Allowance = Field(default=timedelta(hours=1), description="How late a run may start before it is missed.")
     early: Allowance = Field(
         default=timedelta(minutes=5),
         description="A run that starts this much before a slot counts for that slot; at most half the gap between two.",
     )
-    timeout: Duration = Field(default=timedelta(hours=1), description="Running longer than this is stuck.")
+    timeout: Duration = Field(default=timedelta(hours=1), description="A run that takes longer than this is stuck.")
     max_duration: Duration = Field(default=timedelta(seconds=60), description="A success that took longer is slow.")
-    min_success_rate: float = Field(default=95.0, ge=0, le=100, description="Percent; below is a warning.")
+    min_success_rate: float = Field(default=95.0, ge=0, le=100, description="Percent; a lower rate is a warning.")
     target_success_rate: float = Field(
-        default=98.0, ge=0, le=100, description="Percent; a falling rate is told of only below this."
+        default=98.0, ge=0, le=100, description="Percent; a falling success rate is reported only below this."
     )
-    window_days: int = Field(default=30, ge=1, le=400, description="Days over which the success rate is taken.")
-    failures_to_alert: int = Field(default=1, ge=1, le=1000, description="Failures in a row before failed is critical.")
+    window_days: int = Field(default=30, ge=1, le=400, description="Days over which the success rate is computed.")
+    failures_to_alert: int = Field(default=1, ge=1, le=1000, description="Failures in a row before they are critical.")
     zero_records_days: int = Field(
         default=3,
         ge=0,
         le=400,
-        description="Days in a row without records before it is a finding; 0 = records do not matter.",
+        description="Days in a row without records before it is a finding; 0 = never.",
     )
     realert_interval: Duration | None = Field(
-        default=None, description="After how long a critical problem is told again; beats [jobmon] realert_interval."
+        default=None, description="How long until a critical alert is repeated; overrides [jobmon] realert_interval."
     )
     channels: ChannelNames | None = Field(
         default=None,
-        description="Airflow connections that are told; beats [jobmon] channels. An empty list tells nobody.",
+        description="Airflow connections to notify; overrides [jobmon] channels. An empty list notifies no one.",
         examples=[["slack_ops", "mail_oncall"]],
     )
-    tags: Words = Field(default=(), description="Free words to group jobs by.", examples=[["billing", "nightly"]])
-    owner: Sentence | None = Field(default=None, description="Who looks after it.", examples=["payments team"])
-    logs_url: Url | None = Field(default=None, description="Where View Logs leads; default is the job's own page.")
+    tags: Words = Field(default=(), description="Free-form labels to group jobs.", examples=[["billing", "nightly"]])
+    owner: Sentence | None = Field(default=None, description="Who is responsible for it.", examples=["payments team"])
+    logs_url: Url | None = Field(default=None, description="Link of View Logs; default is the job's page.")
     runbook_url: Url | None = Field(
-        default=None, description="Where Runbook leads.", examples=["https://wiki.example.com/runbooks/invoices"]
+        default=None, description="Link of Runbook.", examples=["https://wiki.example.com/runbooks/invoices"]
     )
-    enabled: bool = Field(default=True, description="False: not judged, and no alerts.")
+    enabled: bool = Field(default=True, description="False: not evaluated, and no alerts.")
 
     @model_validator(mode="after")
     def _schedule_is_one_of_two(self) -> Self:
         if self.schedule is not None and "every" in self.model_fields_set:
-            raise ValueError("schedule and every are both set; keep the one that is meant")
+            raise ValueError("schedule and every are both set; keep one of them")
         return self
 
     @model_validator(mode="wrap")
     @classmethod
-    def _mistakes_are_told_in_our_words(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _describe_mistakes(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
             return handler(given)
         except ValidationError as error:
@@ -90,7 +90,7 @@ class MonitoredJob(BaseModel):
 
     @property
     def earliness(self) -> timedelta:
-        """`early`, held to half the gap between slots, so that a run never counts for two of them."""
+        """`early`, limited to half the gap between slots, so that a run never counts for two of them."""
         return min(self.early, self.every / 2) if self.schedule is None else earliness(self.schedule, self.early)
 
     def expected_after(self, last_start: datetime) -> datetime:
@@ -102,7 +102,7 @@ class MonitoredJob(BaseModel):
     def due_after(self, last_start: datetime) -> datetime:
         """The moment after which the next run counts as missed, in UTC, grace included.
 
-        Slots are reckoned in the job's zone; grace is added in UTC, so a clock change never shortens it.
+        Slots are computed in the job's zone; grace is added in UTC, so a clock change never shortens it.
         """
         return self.expected_after(last_start) + self.grace
 
@@ -114,10 +114,10 @@ class MonitoredJob(BaseModel):
 
 
 def job_by_defaults(name: str) -> MonitoredJob:
-    """What is expected of a job that nobody registered; the log may hold names that no registry would take."""
+    """The defaults, for an unregistered job; the log may hold names that the registry would refuse."""
     return MonitoredJob.model_construct(name=name)
 
 
 def read_job(fields: dict[str, Any]) -> MonitoredJob:
-    """A MonitoredJob from a plain mapping; raises as that does."""
+    """Read a MonitoredJob from a mapping; raises as MonitoredJob does."""
     return MonitoredJob.model_validate(fields)

@@ -1,4 +1,4 @@
-"""What is wrong with a registry entry, in one line: the job, the field, the value, and what to write instead."""
+"""The mistakes in a registry entry, in one line: the job, the field, the value, and what to write instead."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SHOWN = 60
 
 
 def describe_mistakes(entry: Any, errors: list[Any], fields: Mapping[str, Any]) -> str:
-    """Every mistake that pydantic found in `entry`; `fields` are the model's own, for what was meant."""
+    """Describe every mistake that pydantic found in `entry`; `fields` are the model's, to suggest names."""
     name = entry.get("name") if isinstance(entry, Mapping) else None
     job = f"job {str(name)[:100]!r}" if name else "a job without a name"
     return f"{job}: {'; '.join(_describe(found, fields) for found in errors)}"
@@ -23,22 +23,22 @@ def _describe(found: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     if kind == "extra_forbidden":
         return f"{where}no such field{_meant(place[-1], fields)}"
     if kind == "missing":
-        return f"{where}it is missing; write the job_name that the runs are logged under"
+        return f"{where}it is missing; write the job_name that its runs are logged under"
     if kind != "value_error" and value is None:
         return f"{where}it is null; {'write the job_name' if place == ['name'] else 'leave it out for its default'}"
-    return where + _SAID.get(kind, _in_its_words)(found, fields[place[0]] if place else None)
+    return where + _DESCRIPTIONS.get(kind, _in_its_words)(found, fields[place[0]] if place else None)
 
 
 def _meant(word: str, fields: Mapping[str, Any]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
 
     near = get_close_matches(word, fields, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(fields)}"
+    return f"; did you mean {near[0]!r}?" if near else f"; the fields are {', '.join(fields)}"
 
 
 def _no_text(found: Mapping[str, Any], _: Any) -> str:
     value = found["input"]
-    hint = "write text" if isinstance(value, (list, tuple, dict)) else "put it in quotes if that is what is meant"
+    hint = "write text" if isinstance(value, (list, tuple, dict)) else "put it in quotes to make it text"
     return f"{value!r:.{_SHOWN}} is {_called(value)} and not text; {hint}"
 
 
@@ -68,7 +68,7 @@ def _neither_true_nor_false(found: Mapping[str, Any], _: Any) -> str:
     return f"{found['input']!r:.{_SHOWN}} is neither true nor false; write one of them, without quotes"
 
 
-_SAID: Mapping[str, Callable[[Mapping[str, Any], Any], str]] = {
+_DESCRIPTIONS: Mapping[str, Callable[[Mapping[str, Any], Any], str]] = {
     "value_error": lambda found, _: str(found["ctx"]["error"]),
     "string_type": _no_text,
     "tuple_type": _no_list,
@@ -79,11 +79,11 @@ _SAID: Mapping[str, Callable[[Mapping[str, Any], Any], str]] = {
     "greater_than_equal": _out_of_bounds,
     "less_than_equal": _out_of_bounds,
 }
-"""By pydantic's name of the mistake."""
+"""By pydantic's error type."""
 
 
 def _called(value: Any) -> str:
-    """What a person who writes YAML calls it."""
+    """The value's type in YAML's terms."""
     if isinstance(value, bool):
         return "true or false"
     for types, called in _CALLED:

@@ -1,7 +1,7 @@
-"""Cron expressions, as the wall-clock times they name; what zones make of those is in `schedule`.
+"""Cron expressions as wall-clock times; `schedule` applies time zones to them.
 
-`cronsim` reads the expression and says which days it names. The walk from one time to the next is ours: cronsim's own
-loses slots where a zone's clocks change by half an hour, and may go back in time when started inside a fold.
+`cronsim` parses the expression and decides which days match. Stepping from one time to the next is our own code:
+cronsim loses slots if a zone's clocks change by half an hour, and may step back in time when started inside a fold.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from cronsim import CronSim, CronSimError
 _DAY = timedelta(days=1)
 _MINUTES_A_DAY = 24 * 60
 _YEARS = 50
-"""A 29 February on a given weekday can be 40 years away; what has not come for this long never comes."""
+"""A 29 February on a given weekday can be 40 years away; an expression without a match for this long has none."""
 
 
 class Cron:
-    """A five-field cron expression, read once.
+    """A parsed five-field cron expression.
 
-    fixed: neither the minute nor the hour begins with `*`. To Debian's cron, whose rules we follow, such a job runs at
-    stated times, once each, whatever the clocks do; any other goes by the clock as it shows, through gaps and folds.
-    times: the minutes of a day it names, in order.
-    gap_at_least: `smallest_gap` if it named every day, so never more than that, and known at once.
+    fixed: neither the minute nor the hour begins with `*`. By the rules of Debian's cron, which we follow, such a job
+    runs once at each stated time, whatever the clocks do; any other job follows the clocks through gaps and folds.
+    times: the matching minutes of a day, in order.
+    gap_at_least: a lower bound of `smallest_gap` that is cheap: the gap if every day matched.
     """
 
     def __init__(self, expression: str) -> None:
@@ -42,9 +42,9 @@ class Cron:
         return day.month in self._sim.months and self._sim.match_day(day)
 
     def first_at_or_after(self, wall: datetime) -> datetime:
-        """The first time it names from `wall` on, as the clock on the wall shows it, without a zone.
+        """The first matching time at or after `wall`, a naive wall-clock time.
 
-        Raises ValueError where none comes within 50 years, or the calendar ends.
+        Raises ValueError if there is none within 50 years, or the calendar ends.
         """
         day = wall.date()
         minute = wall.hour * 60 + wall.minute + (1 if wall.second or wall.microsecond else 0)
@@ -53,7 +53,7 @@ class Cron:
         return _at(self._next_day(day), self.times[0])
 
     def last_at_or_before(self, wall: datetime) -> datetime:
-        """The last time it names up to `wall`; raises as above."""
+        """The last matching time at or before `wall`; raises like first_at_or_after."""
         day = wall.date()
         if self.matches(day) and (index := bisect_right(self.times, wall.hour * 60 + wall.minute)):
             return _at(day, self.times[index - 1])
@@ -90,7 +90,7 @@ class Cron:
         return timedelta(minutes=min(self._within_a_day, across))
 
     def _fewest_days_apart(self) -> int:
-        """Over a leap year and what follows it until it comes again; one where it names two days in a row."""
+        """Over a leap year and the following weeks; 1 if two days in a row match."""
         day = self._next_day(date(2023, 12, 31))
         end = date(2025, 3, 1)
         fewest = 366 * 8
@@ -103,16 +103,16 @@ class Cron:
 
 @lru_cache(maxsize=16_384)
 def read_cron(expression: str) -> Cron:
-    """Raises ValueError unless it is a five-field expression that ever comes due."""
+    """Parse a five-field expression. Raises ValueError if it is invalid or never comes due."""
     try:
         if (fields := len(expression.split())) != 5:
-            raise ValueError(f"it has {fields} fields")  # noqa: TRY301 - cronsim would take a sixth for seconds
+            raise ValueError(f"it has {fields} fields")  # noqa: TRY301 - cronsim would read a sixth as seconds
         cron = Cron(expression)
         cron.first_at_or_after(datetime.combine(date(2024, 1, 1), time()))
     except (CronSimError, ValueError) as error:
         detail = f" ({error})" if str(error) else ""
         raise ValueError(
-            f"schedule {expression[:60]!r} is no cron expression that ever comes due{detail}; "
+            f"schedule {expression[:60]!r} is not a cron expression that ever comes due{detail}; "
             "write five fields, like 0 2 * * *"
         ) from None
     return cron

@@ -1,8 +1,8 @@
-"""Cron slots in a job's own time zone, clock changes included.
+"""Cron slots in a job's time zone, across clock changes.
 
-Debian cron's rules. A job of fixed times runs once for each: right after a gap that its time falls into, and the first
-time in a fold. One whose minute or hour begins with `*` goes by what the clocks show: what a gap leaves out does not
-run, what a fold shows twice runs twice. Everything given and returned is aware, and what is returned is in UTC.
+The rules are those of Debian's cron. A job with fixed times runs once for each: right after a gap that skips its time,
+and at the first of two times in a fold. A job whose minute or hour begins with `*` follows the clocks: skipped times do
+not run, repeated times run twice. All arguments are aware, and all results are in UTC.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from airflow_jobmon.core.schedule.zones import period_at
 _TICK = timedelta(microseconds=1)
 
 _APART = timedelta(days=3)
-"""Longer than any gap or fold. Further than this from a change of clocks, periods in which no time matches are leapt
-over; nearer, what was looked through may come again in a fold."""
+"""Longer than any gap or fold. Further than this from a clock change, periods without a match can be skipped; nearer,
+times already passed may come again in a fold."""
 
 
 def first_slot_after(expression: str, zone: str, after: datetime) -> datetime:
     """The first slot strictly after `after`, in UTC.
 
-    Raises ValueError or OverflowError where the calendar ends before one comes.
+    Raises ValueError or OverflowError if the calendar ends first.
     """
     cron = read_cron(expression)
     at = after.astimezone(UTC) + _TICK
@@ -30,7 +30,7 @@ def first_slot_after(expression: str, zone: str, after: datetime) -> datetime:
         period = period_at(zone, at)
         wall = period.wall(at)
         if cron.fixed:
-            # Right after a gap, what fell into it is caught up; in a fold, what was shown before is over.
+            # Right after a gap, skipped times are caught up; in a fold, times shown before are over.
             wall = period.reached if at == period.start else max(wall, period.reached)
         slot = max(period.moment(cron.first_at_or_after(wall)), at)
         if slot < period.end:
@@ -40,7 +40,7 @@ def first_slot_after(expression: str, zone: str, after: datetime) -> datetime:
 
 
 def latest_slot_at_or_before(expression: str, zone: str, at: datetime) -> datetime:
-    """The newest slot at or before `at`, in UTC; raises as above where the calendar begins."""
+    """The newest slot at or before `at`, in UTC; raises as above at the beginning of the calendar."""
     cron = read_cron(expression)
     at = at.astimezone(UTC)
     while True:
@@ -54,6 +54,6 @@ def latest_slot_at_or_before(expression: str, zone: str, at: datetime) -> dateti
 
 
 def earliness(expression: str, early: timedelta) -> timedelta:
-    """`early`, held to half the smallest time between two slots, so that a run never counts for two of them."""
+    """`early`, limited to half the smallest gap between two slots, so that a run never counts for two of them."""
     cron = read_cron(expression)
     return early if early <= cron.gap_at_least / 2 else min(early, cron.smallest_gap / 2)

@@ -1,6 +1,6 @@
-"""The clocks of a zone: when they are set forward or back, and by how much they differ from UTC between.
+"""The clocks of a time zone: when they change, and their offset from UTC in between.
 
-Moments are aware and in UTC; a wall time is what the clocks show, and naive.
+Moments are aware and in UTC; wall times are naive: what the clocks show.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
 _LONGEST_FOLD = 3 * _DAY
-"""Ample: the longest time that any zone's clocks ever showed twice was a day."""
+"""More than enough: the longest time that any zone's clocks ever repeated was a day."""
 
 
 class Period(NamedTuple):
-    """A time from `start` until before `end` in which a zone's clocks ran on evenly, `offset` ahead of UTC.
+    """A period from `start` until before `end` in which a zone's clocks had one `offset` from UTC.
 
-    `reached` is the latest wall time the clocks had shown before `start`: less than what they show at `start` where
-    they were set forward then (the times between are a gap), more where they were set back (those come twice, a fold).
-    Nothing was set at a `start` where the two are equal: periods also end with the UTC year.
+    reached: the latest wall time shown before `start`. If the clocks went forward at `start`, it is less than what they
+    show then (a gap); if they went back, it is more (a fold). If the two are equal, nothing changed: periods also end
+    with the UTC year.
     """
 
     start: datetime
@@ -38,7 +38,7 @@ class Period(NamedTuple):
 
 
 def check_zone(name: str) -> None:
-    """Raise ValueError, with a near name if there is one, unless `name` is an IANA zone."""
+    """Raise ValueError, with a similar name if there is one, unless `name` is an IANA zone."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -61,7 +61,7 @@ def period_at(zone: str, moment: datetime) -> Period:
 
 
 def periods_after_changes(zone: str, start: datetime, end: datetime) -> Iterator[Period]:
-    """Those that began as the zone's clocks were set, from `start` until before `end` (UTC), in order."""
+    """The periods that began with a clock change, from `start` until before `end` (UTC), in order."""
     for year in range(start.year, end.year + 1):
         for period in _periods_of_year(zone, year):
             if start <= period.start < end and period_at(zone, period.start - _TICK).offset != period.offset:
@@ -88,7 +88,7 @@ def _periods_of_year(zone: str, year: int) -> tuple[Period, ...]:
 
 
 def _changes(info: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
-    """When the offset changed, from `start` until before `end`: looked for day by day, since zoneinfo does not tell."""
+    """When the offset changed, from `start` until before `end`: found day by day, since zoneinfo lists no changes."""
     offset = _offset(info, start)
     while start < end:
         stop = min(start + _DAY, end)

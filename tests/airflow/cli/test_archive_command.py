@@ -57,8 +57,8 @@ def test_an_export_to_a_folder_reports_where_its_manifest_is(jobmon, old_runs, t
     ("arguments", "expected_error"),
     [
         pytest.param(["--older-than", "0d"], "error: runs older than 0s cannot be archived", id="zero"),
-        pytest.param(["--older-than=-3d"], "error: '-3d' is no duration", id="negative"),
-        pytest.param(["--older-than", "quarter"], "error: 'quarter' is no duration", id="no duration"),
+        pytest.param(["--older-than=-3d"], "error: '-3d' is not a valid duration", id="negative"),
+        pytest.param(["--older-than", "quarter"], "error: 'quarter' is not a valid duration", id="no duration"),
         pytest.param(["--older-than", "90d", "--job", "snyc"], "error: job 'snyc' has no run in the job log", id="job"),
     ],
 )

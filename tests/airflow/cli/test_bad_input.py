@@ -49,7 +49,7 @@ def bad_duration(conninfo, conn, connect_to, monkeypatch):
         pytest.param(server_down, "is the server running there?", id="server down"),
         pytest.param(not_migrated, "run `airflow jobmon migrate`", id="not migrated"),
         pytest.param(newer_schema, "upgrade airflow-provider-jobmon here", id="newer schema"),
-        pytest.param(bad_duration, "[jobmon] sweep_interval: '30' is no duration", id="bad duration"),
+        pytest.param(bad_duration, "[jobmon] sweep_interval: '30' is not a valid duration", id="bad duration"),
     ],
 )
 def test_an_unusable_database_is_a_one_line_error(
@@ -169,7 +169,7 @@ def test_a_wrong_password_is_reported_without_showing_it(jobmon, postgres, datab
         pytest.param(["check", "\udcff"], 3, "'\\udcff' cannot be written as utf", id="a name that is no UTF-8"),
         pytest.param(["check", "nobody"], 3, "job 'nobody' is neither registered nor", id="an unknown job"),
         pytest.param(["check", "nobody"], 3, "names with: airflow jobmon check", id="where to find all jobs"),
-        pytest.param(["check", "--at", "noon"], 3, "'noon' is no time; write it in ISO 8601", id="a bad time"),
+        pytest.param(["check", "--at", "noon"], 3, "'noon' is not a valid time; write ISO 8601", id="a bad time"),
         pytest.param(["check", "--at", "0001-01-01"], 3, "between the years 1900 and 9000", id="before the calendar"),
         pytest.param(["check", "--at", "9999-12-31T23:59-12:00"], 3, "is out of range", id="after the calendar"),
         pytest.param(["check", "--at", "2025-11-13", "--record"], 3, "leave one of them out", id="recording the past"),

@@ -111,7 +111,7 @@ def test_an_invalid_setting_is_a_one_line_error(jobmon, monkeypatch):
     monkeypatch.setenv("AIRFLOW__JOBMON__SWEEP_INTERVAL", "30")
     done = jobmon("doctor")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("error: [jobmon] sweep_interval: '30' is no duration")
+    assert done.err.startswith("error: [jobmon] sweep_interval: '30' is not a valid duration")
 
 
 def test_a_server_that_never_answers_is_abandoned(database, airflow_home, airflow_connection, silent_server):

@@ -142,7 +142,7 @@ def test_an_invalid_plan_is_refused_with_the_reason(jobmon, conn, tmp_path, text
     [
         pytest.param(["failure", "--job", ""], "job_name is ''", id="no name"),
         pytest.param(["failure", "--job", " "], "which is blank", id="a blank name"),
-        pytest.param(["failure", "--job", "a", "--within", "90"], "is no duration", id="no unit"),
+        pytest.param(["failure", "--job", "a", "--within", "90"], "is not a valid duration", id="no unit"),
         pytest.param(["failure", "--job", "a", "--within", "2d"], "give more than 0s and at most 1h", id="too long"),
         pytest.param(["missed", "--job", "a"], "neither registered nor in public.jobs_log", id="unknown job"),
         pytest.param(["missed", "--job", "a", "--cron-job", "b"], "so it needs --unschedule", id="cron job alone"),

@@ -62,15 +62,17 @@ def test_a_name_without_a_job_is_silenced_with_a_note(jobmon, conn):
             ["a", "--for", "2h", "--until", "2099-01-01", "--reason", "x"], "not both", id="for and until at once"
         ),
         pytest.param(["a", "--for", "0s", "--reason", "x"], "--for 0s is not a positive duration", id="no time"),
-        pytest.param(["a", "--for", "0", "--reason", "x"], "'0' is no duration; write it like", id="no unit"),
-        pytest.param(["a", "--for=-2h", "--reason", "x"], "'-2h' is no duration", id="negative"),
+        pytest.param(["a", "--for", "0", "--reason", "x"], "'0' is not a valid duration; write it like", id="no unit"),
+        pytest.param(["a", "--for=-2h", "--reason", "x"], "'-2h' is not a valid duration", id="negative"),
         pytest.param(["a", "--for", "9999d", "--reason", "x"], "a year is the maximum", id="for ever"),
         pytest.param(
             ["a", "--until", "2025-01-01", "--reason", "x"],
             "--until 2025-01-01 is in the past; give a time in the future",
             id="past",
         ),
-        pytest.param(["a", "--until", "tomorrow", "--reason", "x"], "'tomorrow' is no time; write it in", id="words"),
+        pytest.param(
+            ["a", "--until", "tomorrow", "--reason", "x"], "'tomorrow' is not a valid time; write", id="words"
+        ),
     ],
 )
 def test_an_invalid_silence_is_a_one_line_error(jobmon, conn, args, expected_error):

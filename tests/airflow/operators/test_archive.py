@@ -89,7 +89,7 @@ def test_its_arguments_may_come_from_params(archive, old_runs, conf, jobs, moved
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        pytest.param({"older_than": "90"}, "'90' is no duration; write it like", id="no unit"),
+        pytest.param({"older_than": "90"}, "'90' is not a valid duration; write it like", id="no unit"),
         pytest.param({"older_than": "1h"}, "runs older than 1h cannot be archived", id="too young"),
         pytest.param({"older_than": 90}, "older_than=90 is not a duration; give a timedelta", id="a number"),
         pytest.param(

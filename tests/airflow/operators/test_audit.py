@@ -194,7 +194,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            pytest.param(("--older-than", "soon"), "is no duration", id="no age"),
+            pytest.param(("--older-than", "soon"), "is not a valid duration", id="no age"),
             pytest.param(("--channels", "slack"), "add --send", id="channels without sending"),
             pytest.param(("--no-drill", "--keep-at", "nosuch://x"), "cannot open nosuch://x", id="nowhere to keep it"),
             pytest.param(("--no-drill", "--job", "laod"), "'laod' is neither registered", id="a job nobody knows"),

@@ -89,11 +89,11 @@ def test_one_job_is_archived_and_the_others_are_left(conn):
     [
         pytest.param("0d", "those of the last 1d are still counted", id="zero"),
         pytest.param(timedelta(days=-1), "runs older than -1d cannot be archived", id="negative"),
-        pytest.param("-5d", "'-5d' is no duration", id="negative as text"),
+        pytest.param("-5d", "'-5d' is not a valid duration", id="negative as text"),
         pytest.param("23h", "runs older than 23h cannot be archived", id="less than a day"),
-        pytest.param("90", "'90' is no duration; write it like", id="without a unit"),
+        pytest.param("90", "'90' is not a valid duration; write it like", id="without a unit"),
         pytest.param("9999999d", "no run is older than 9999999d", id="before the calendar"),
-        pytest.param("", "'' is no duration", id="empty"),
+        pytest.param("", "'' is not a valid duration", id="empty"),
     ],
 )
 def test_an_invalid_age_is_refused_and_nothing_is_moved(conn, older_than, complaint):

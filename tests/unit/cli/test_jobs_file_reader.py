@@ -52,8 +52,8 @@ def test_each_entry_of_the_list_becomes_a_job(tmp_path):
         pytest.param(
             "jobs: [{name: on}]\n", "True is true or false and not text; put it in quotes", id="a word YAML reads"
         ),
-        pytest.param("jobs: [{name: a, every: 1:30}]\n", "every: 90 is no duration", id="a number of base 60"),
-        pytest.param("jobs: [{name: a, grace:}]\n", "grace: null is no duration", id="nothing after a colon"),
+        pytest.param("jobs: [{name: a, every: 1:30}]\n", "every: 90 is not a valid duration", id="a number of base 60"),
+        pytest.param("jobs: [{name: a, grace:}]\n", "grace: null is not a valid duration", id="nothing after a colon"),
         pytest.param('jobs: [{name: "a\\0b"}]\n', "character 2 is \\x00", id="a NUL"),
         pytest.param('{"jobs": [{"name": "a", "name": "b"}]}', "JSON: 'name' is given twice", id="JSON's key twice"),
         pytest.param("a: " + "[" * 3000, "malformed YAML", id="too deep"),
@@ -66,8 +66,8 @@ def test_each_entry_of_the_list_becomes_a_job(tmp_path):
         pytest.param("jobs: [{nam: a}]\n", "entry 1 of `jobs:` has no name; 'nam' was found", id="no name"),
         pytest.param("jobs: [{name: 7}]\n", "job '7': name: ", id="a number for a name"),
         pytest.param("jobs: [{name: a, gracee: 1h}]\n", "did you mean 'grace'?", id="an unknown field"),
-        pytest.param("jobs: [{name: a, grace: 90}]\n", "90 is no duration", id="a bare number"),
-        pytest.param("jobs: [{name: a, schedule: 0 25 * * *}]\n", "is no cron expression", id="a bad cron"),
+        pytest.param("jobs: [{name: a, grace: 90}]\n", "90 is not a valid duration", id="a bare number"),
+        pytest.param("jobs: [{name: a, schedule: 0 25 * * *}]\n", "is not a cron expression", id="a bad cron"),
         pytest.param("jobs: [{name: a, timezone: Europe/Berln}]\n", "did you mean 'Europe/Berlin'?", id="a bad zone"),
     ],
 )

@@ -36,38 +36,38 @@ def shown(change: JobChange) -> list[str]:
             {"every": "15m"},
             {"schedule": "0 2 * * *"},
             ["schedule:  -> 0 2 * * *", "every: 15m -> "],
-            id="a schedule instead of a rhythm",
+            id="a schedule instead of an interval",
         ),
         pytest.param({"invented_later": 1}, {}, ["invented_later: 1 -> "], id="a field of a newer package"),
     ],
 )  # fmt: skip
-def test_a_change_shows_what_a_field_comes_to(old, new, says):
+def test_a_change_shows_the_effective_values(old, new, says):
     change = changes(old, new)
     assert (change.change, shown(change)) == ("changed", says)
 
 
-def test_of_a_new_job_all_that_it_sets_is_shown():
+def test_a_new_job_shows_every_field_it_sets():
     change = changes(None, {"grace": "30m", "owner": "ops"})
     assert (change.change, [field.field for field in change.fields]) == ("added", ["grace", "owner"])
 
 
-def test_where_nothing_differs_it_is_unchanged():
+def test_equal_entries_are_unchanged():
     assert changes({"grace": "30m"}, {"grace": "30m"}) == JobChange("load", "unchanged")
 
 
-def test_a_job_that_is_taken_over_shows_from_whom():
+def test_a_job_that_moves_shows_its_old_source():
     change = changes({}, {}, holder="dag:health/check")
     assert change == JobChange("load", "changed", (FieldChange("source", "dag:health/check", "file:a", False, False),))
 
 
-def test_what_is_no_longer_listed_is_removed_only_when_asked_for():
+def test_unlisted_jobs_are_removed_only_with_prune():
     held = {"load": ("file:a", {"name": "load"})}
     assert compare_jobs(held, {}, source="file:a", prune=False) == ()
     assert compare_jobs(held, {}, source="file:a", prune=True) == (JobChange("load", "removed"),)
 
 
 @given(registries(), registries())
-def test_every_job_is_told_once_and_applying_twice_changes_nothing(before, after):
+def test_every_job_is_listed_once_and_applying_twice_changes_nothing(before, after):
     held = {job.name: ("file:a", job.model_dump(mode="json", exclude_unset=True)) for job in before}
     wanted = {job.name: job.model_dump(mode="json", exclude_unset=True) for job in after}
     told = compare_jobs(held, wanted, source="file:a", prune=True)

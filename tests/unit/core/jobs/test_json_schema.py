@@ -40,18 +40,18 @@ def written_down() -> list[Any]:
     return found
 
 
-def test_it_is_a_valid_schema():
+def test_the_schema_is_valid():
     Draft202012Validator.check_schema(jobs_schema())
 
 
-def test_the_copy_in_the_documentation_is_the_packages_own():
+def test_the_copy_in_the_documentation_is_current():
     assert json.loads((ROOT / "docs" / "jobs.schema.json").read_text()) == jobs_schema(), (
         "run: airflow jobmon jobs schema > docs/jobs.schema.json"
     )
 
 
 @pytest.mark.parametrize("text", written_down())
-def test_what_is_written_down_fits_the_schema_and_the_model(text):
+def test_documented_files_fit_the_schema_and_the_model(text):
     content = yaml.safe_load(text)
     assert mistakes(content) == []
     assert [read_job(job).name for job in content["jobs"]]
@@ -72,7 +72,7 @@ _DURATIONS = st.text("0123456789.smhdwMSHDWPTpt -", max_size=8) | st.from_regex(
 
 
 @given(_DURATIONS)
-def test_what_the_schema_takes_for_a_duration_is_what_we_read_as_one(text):
+def test_the_schema_accepts_the_durations_that_we_parse(text):
     try:
         read_job({"name": "load", "grace": text})
         read = True
@@ -88,7 +88,7 @@ def test_what_the_schema_takes_for_a_duration_is_what_we_read_as_one(text):
         pytest.param({"name": "a", "gracee": "1h"}, id="an unknown field"),
         pytest.param({"name": "a", "grace": 60}, id="a duration without a unit"),
         pytest.param({"name": "a", "grace": "-1h"}, id="a negative duration"),
-        pytest.param({"name": "a", "every": "1h", "schedule": "0 2 * * *"}, id="a schedule and a rhythm"),
+        pytest.param({"name": "a", "every": "1h", "schedule": "0 2 * * *"}, id="a schedule and an interval"),
         pytest.param({"name": "a", "min_success_rate": 101}, id="over a hundred"),
         pytest.param({"name": "a", "tags": "billing"}, id="text for a list"),
         pytest.param({"name": "a\nb"}, id="two lines"),

@@ -22,12 +22,12 @@ def refusal(**fields: object) -> str:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        pytest.param({"schedule": "61 * * * *"}, "schedule: '61 * * * *' is no cron expression", id="bad cron"),
+        pytest.param({"schedule": "61 * * * *"}, "schedule: '61 * * * *' is not a cron expression", id="bad cron"),
         pytest.param({"schedule": "0 0 30 2 *"}, "ever comes due", id="a day that never comes"),
         pytest.param({"schedule": "0 0 */30 * MON#2"}, "no day matches in 50 years", id="nor does this"),
         pytest.param({"schedule": "30 2 * *"}, "(it has 4 fields); write five fields", id="four fields"),
-        pytest.param({"schedule": "9" * 5000 + " * * * *"}, "is no cron expression", id="a number beyond reading"),
-        pytest.param({"schedule": "@daily"}, "schedule: '@daily' is not written so here; write 0 0 * * *", id="@daily"),
+        pytest.param({"schedule": "9" * 5000 + " * * * *"}, "is not a cron expression", id="a number beyond reading"),
+        pytest.param({"schedule": "@daily"}, "schedule: '@daily' is not supported; write 0 0 * * *", id="@daily"),
         pytest.param({"schedule": "0 0 2 * * *"}, "has six fields; write five", id="seconds"),
         pytest.param({"schedule": 5}, "schedule: 5 is a number and not text", id="a number for a schedule"),
         pytest.param(
@@ -36,22 +36,20 @@ def refusal(**fields: object) -> str:
             id="unknown zone",
         ),
         pytest.param({"timezone": "../etc/passwd"}, "timezone: '../etc/passwd' is unknown", id="a path for a zone"),
-        pytest.param({"grace": "-1h"}, "grace: '-1h' is negative; a duration is written like 90s", id="negative text"),
+        pytest.param({"grace": "-1h"}, "grace: '-1h' is negative; write a duration like 90s", id="negative text"),
         pytest.param({"grace": timedelta(seconds=-1)}, "grace: -1s is negative; write 0s or more", id="negative"),
         pytest.param(
             {"every": timedelta(seconds=-1)}, "every: -1s is negative", id="negative where nothing is refused too"
         ),
         pytest.param({"every": "0s"}, "every: 0s is not a positive duration; write it like 90s", id="zero"),
-        pytest.param({"every": 60}, "every: 60 is no duration; write it like 90s", id="no unit"),
-        pytest.param({"grace": ["1h"]}, "grace: ['1h'] is no duration", id="a list for a duration"),
-        pytest.param({"grace": None}, "grace: null is no duration", id="null for a duration"),
-        pytest.param({"realert_interval": 24}, "realert_interval: 24 is no duration", id="no unit, optional"),
+        pytest.param({"every": 60}, "every: 60 is not a valid duration; write it like 90s", id="no unit"),
+        pytest.param({"grace": ["1h"]}, "grace: ['1h'] is not a valid duration", id="a list for a duration"),
+        pytest.param({"grace": None}, "grace: null is not a valid duration", id="null for a duration"),
+        pytest.param({"realert_interval": 24}, "realert_interval: 24 is not a valid duration", id="no unit, optional"),
         pytest.param({"timeout": "99999d"}, "timeout: 99999d is longer than ten years", id="beyond the calendar"),
         pytest.param({"shedule": "0 2 * * *"}, "shedule: no such field; did you mean 'schedule'?", id="typo"),
-        pytest.param({"qqq": 1}, "qqq: no such field; there are name, schedule, timezone", id="nothing near"),
-        pytest.param(
-            {"schedule": "0 2 * * *", "every": "1h"}, "schedule and every are both set; keep the one", id="both"
-        ),
+        pytest.param({"qqq": 1}, "qqq: no such field; the fields are name, schedule, timezone", id="nothing near"),
+        pytest.param({"schedule": "0 2 * * *", "every": "1h"}, "schedule and every are both set; keep one", id="both"),
         pytest.param(
             {"min_success_rate": 101}, "min_success_rate: 101 is out of bounds; write at most 100", id="over a hundred"
         ),
@@ -69,15 +67,17 @@ def refusal(**fields: object) -> str:
         pytest.param({"failures_to_alert": 0}, "failures_to_alert: 0 is out of bounds; write at least 1", id="never"),
         pytest.param({"enabled": "yes"}, "enabled: 'yes' is neither true nor false", id="text for a truth"),
         pytest.param(
-            {"runbook_url": "javascript:alert(1)"}, "is no link; it must start with https://", id="not a link"
+            {"runbook_url": "javascript:alert(1)"}, "is not a valid link; it must start with https://", id="not a link"
         ),
-        pytest.param({"runbook_url": "https://"}, "runbook_url: 'https://' is no link", id="no host"),
-        pytest.param({"runbook_url": "https://[::1"}, "runbook_url: 'https://[::1' is no link", id="half an address"),
-        pytest.param({"logs_url": "https://a b"}, "logs_url: 'https://a b' is no link", id="a space in a link"),
+        pytest.param({"runbook_url": "https://"}, "runbook_url: 'https://' is not a valid link", id="no host"),
+        pytest.param(
+            {"runbook_url": "https://[::1"}, "runbook_url: 'https://[::1' is not a valid link", id="half an IP"
+        ),
+        pytest.param({"logs_url": "https://a b"}, "logs_url: 'https://a b' is not a valid link", id="a space"),
         pytest.param({"owner": ["ops"]}, "owner: ['ops'] is a list and not text; write text", id="a list for text"),
         pytest.param({"owner": 7}, "owner: 7 is a number and not text; put it in quotes", id="a number for text"),
-        pytest.param({"owner": ""}, "owner: it is empty; write a word or more, or leave the field out", id="empty"),
-        pytest.param({"owner": "a\nb"}, "owner: character 2 is \\n, which cannot be in it", id="a new line"),
+        pytest.param({"owner": ""}, "owner: it is empty; write some text, or leave the field out", id="empty"),
+        pytest.param({"owner": "a\nb"}, "owner: character 2 is \\n, which is not allowed", id="a new line"),
         pytest.param(
             {"tags": "billing"},
             "tags: 'billing' is text and not a list; write it like [billing, nightly]",
@@ -92,7 +92,7 @@ def refusal(**fields: object) -> str:
         ),
         pytest.param(
             {"channels": ["slack_ops, mail_ops"]},
-            "channels.0: 'slack_ops, mail_ops' is no connection id",
+            "channels.0: 'slack_ops, mail_ops' is not a valid connection id",
             id="two channels in one",
         ),
         pytest.param({"name": ""}, "a job without a name: name: it is empty", id="no name"),
@@ -104,7 +104,7 @@ def refusal(**fields: object) -> str:
         ),
         pytest.param({"name": " load"}, "name: ' load' starts or ends with a space", id="a space before it"),
         pytest.param(
-            {"name": "lo\0ad"}, "job 'lo\\x00ad': name: character 3 is \\x00, which cannot be in it", id="a NUL"
+            {"name": "lo\0ad"}, "job 'lo\\x00ad': name: character 3 is \\x00, which is not allowed", id="a NUL"
         ),
         pytest.param({"name": "lo\x1bad"}, "name: character 3 is \\x1b", id="an escape"),
         pytest.param({"name": "lo\ud800ad"}, "name: character 3 is \\ud800", id="half a character"),
@@ -118,7 +118,7 @@ def test_a_mistake_names_job_field_and_fix(fields, said):
     assert message.isprintable()
 
 
-def test_every_mistake_is_told_at_once_under_one_name():
+def test_all_mistakes_are_reported_at_once_under_one_name():
     message = refusal(grce="1h", schedule="nightly", timezone="Mars", window_days=0)
     assert [part.split(": ")[-2].split()[-1] for part in message.split("; ") if part.count(": ")] == [
         "schedule",
@@ -129,7 +129,7 @@ def test_every_mistake_is_told_at_once_under_one_name():
     assert message.count("'load'") == 1
 
 
-def test_in_a_dag_file_a_mistake_is_told_in_the_same_words():
+def test_a_mistake_in_a_dag_file_is_reported_in_the_same_words():
     with pytest.raises(ConfigurationError, match="job 'load': gracee: no such field; did you mean 'grace'"):
         MonitoredJob(name="load", gracee="1h")  # type: ignore[call-arg]
 
@@ -144,7 +144,7 @@ def test_in_a_dag_file_a_mistake_is_told_in_the_same_words():
         ),
     )
 )
-def test_whatever_a_file_holds_is_a_job_or_one_line_of_words(fields):
+def test_any_mapping_is_a_job_or_an_error_in_one_line(fields):
     try:
         job = read_job(fields)
     except ConfigurationError as error:
@@ -166,6 +166,6 @@ def test_the_jobs_that_are_drawn_have_every_field():
     assert set(MonitoredJob.model_fields) == FIELDS_DRAWN
 
 
-def test_lists_are_kept_each_word_once():
+def test_lists_lose_duplicates():
     job = MonitoredJob(name="load", tags=("b", "a", "b"), channels=("mail", "slack", "mail"))
     assert (job.tags, job.channels) == (("a", "b"), ("mail", "slack"))
