@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 
-from demo.place import CannotStart, parse_port, refuse_equal_ports
+from demo.preconditions import CannotStart, parse_port, refuse_equal_ports
 
 NEEDED = {"airflow": "apache-airflow", "psycopg": "psycopg", "aiosmtpd": "aiosmtpd", "airflow_jobmon": "this project"}
 PORTS = {"airflow": (8080, "Airflow's page"), "inbox": (8025, "the inbox"), "smtp": (1025, "its mail server")}
@@ -25,14 +25,14 @@ def main() -> int:
         )
         return CANNOT_START
 
-    from demo.play import LOGS, play  # noqa: PLC0415 - needs everything to be installed
     from demo.programs import ProgramFailed, TookTooLong  # noqa: PLC0415
+    from demo.run_demo import LOGS, run_demo  # noqa: PLC0415 - needs everything to be installed
     from demo.signals import Stopped, stop_on_signals  # noqa: PLC0415
     from tests.support.postgres_server import PostgresUnavailable  # noqa: PLC0415
 
     stop_on_signals()
     try:
-        return 0 if play(options) else NOT_ALL_CAME
+        return 0 if run_demo(options) else NOT_ALL_CAME
     except Stopped:
         return STOPPED
     except (CannotStart, PostgresUnavailable) as problem:
@@ -57,7 +57,7 @@ def _arguments() -> argparse.Namespace:
         epilog="Exit codes: 0 every expected alert arrived, 1 one did not, 2 it could not start, 130 interrupted.",
     )
     once = os.environ.get("ONCE", "") not in {"", "0"}
-    parser.add_argument("--once", action="store_true", default=once, help="end after the last act (also: ONCE=1)")
+    parser.add_argument("--once", action="store_true", default=once, help="end after the last step (also: ONCE=1)")
     for name, (default, what) in PORTS.items():
         variable = f"{name.upper()}_PORT"
         parser.add_argument(

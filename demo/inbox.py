@@ -27,8 +27,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from demo import slack_webhook
 from demo.inbox_reader import Expected
 from demo.mail import page_of_email, read_email
-from demo.place import CannotStart, check_port, parse_port, refuse_equal_ports
 from demo.ports import free_port
+from demo.preconditions import CannotStart, check_port, parse_port, refuse_equal_ports
 
 KEPT, LARGEST = 2000, 5_000_000
 """How many messages are remembered, and how many bytes one may have."""

@@ -1,4 +1,4 @@
-"""The programs that the demo starts: each on a leash, each with a log of its own, all stopped at the end."""
+"""The programs that the demo starts: each has a guard and a log of its own, and all are stopped at the end."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-LEASH = Path(__file__).with_name("leash.py")
-PATIENCE = 8.0
+GUARD = Path(__file__).with_name("guard.py")
+GRACE = 8.0
 """Seconds from SIGTERM to SIGKILL; Airflow takes about 5."""
 
 
@@ -21,7 +21,7 @@ class TookTooLong(RuntimeError):
 
 
 class Program:
-    """One program that runs until `stop`, or until this process is gone, whatever ends it."""
+    """One program that runs until `stop`, or until this process ends for any reason."""
 
     def __init__(
         self,
@@ -30,12 +30,12 @@ class Program:
         *,
         env: Mapping[str, str],
         log: Path,
-        patience: float = PATIENCE,
+        grace: float = GRACE,
     ) -> None:
-        self.name, self.log, self._patience = name, log, patience
+        self.name, self.log, self._grace = name, log, grace
         log.parent.mkdir(parents=True, exist_ok=True)
-        self._leash = subprocess.Popen(
-            [sys.executable, "-I", "-S", LEASH, log, str(patience), *command],
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", GUARD, log, str(grace), *command],
             env=dict(env),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -44,27 +44,27 @@ class Program:
 
     def check(self) -> None:
         """Raise ProgramFailed if it has ended."""
-        code = self._leash.poll()
+        code = self._guard.poll()
         if code is not None:
             raise ProgramFailed(f"{self.name} ended with exit code {code}: {last_words(self.log)} (log: {self.log})")
 
-    def let_go(self) -> None:
+    def ask_to_stop(self) -> None:
         """Ask it to stop, and everything below it, without waiting."""
-        if self._leash.stdin:
-            self._leash.stdin.close()
+        if self._guard.stdin:
+            self._guard.stdin.close()
 
     def stop(self) -> None:
-        """Stop it and everything below it, and wait until that is so."""
-        self.let_go()
+        """Stop it and everything below it, and wait until all have ended."""
+        self.ask_to_stop()
         try:
-            self._leash.wait(self._patience + 8)
+            self._guard.wait(self._grace + 8)
         except subprocess.TimeoutExpired:  # a process that even SIGKILL does not end is stuck in the kernel
-            self._leash.kill()
+            self._guard.kill()
             raise ProgramFailed(f"{self.name} could not be stopped; find its processes with ps") from None
 
     def wait(self, timeout: float) -> int:
         """Its exit code; raises subprocess.TimeoutExpired."""
-        return self._leash.wait(timeout)
+        return self._guard.wait(timeout)
 
 
 def run(name: str, command: Sequence[str | Path], *, env: Mapping[str, str], log: Path, timeout: float) -> None:

@@ -111,7 +111,7 @@ def last_ended(conn: Connection, name: str) -> datetime:
     return ended.astimezone(UTC)
 
 
-def let_it_stay_away(conn: Connection, name: str, started_at: datetime) -> None:
+def backdate_last_run(conn: Connection, name: str, started_at: datetime) -> None:
     """Leave `name` with its newest run at `started_at`, as if none had run since.
 
     It saves the demo from waiting 25 minutes for a job that comes every 20.

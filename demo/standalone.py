@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from demo.place import REPOSITORY
 from demo.ports import free_port
+from demo.preconditions import REPOSITORY
 from demo.programs import Program, ProgramFailed, TookTooLong
 from demo.slack_webhook import TOKEN
 

@@ -105,14 +105,14 @@ class Services:
             self.command(service),
             env=self.environment(service),
             log=self.directory / f"{name}.log",
-            patience=20,
+            grace=20,
         )
         return self.programs[name]
 
     def stop(self, *names: str) -> None:
         """All together, since each takes seconds."""
         for name in names:
-            self.programs[name].let_go()
+            self.programs[name].ask_to_stop()
         for name in names:
             self.programs.pop(name).stop()
 

@@ -138,7 +138,7 @@ def triggerer_processes(program: Program) -> list[int]:
             process = parents[process]
         return found if process == mine else []
 
-    mine = program._leash.pid
+    mine = program._guard.pid
     return [process for process in parents if any("triggerer" in commands[one] for one in lineage(process))]
 
 

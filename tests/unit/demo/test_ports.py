@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo import place
+from demo import preconditions
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -80,20 +80,20 @@ def test_the_inbox_alone_names_a_busy_port(before: list[str]) -> None:
     "text", ["", " ", "\uff18\uff10", "8_0", "1e3", "+80", "9" * 5000], ids=lambda text: repr(text[:9])
 )
 def test_only_plain_digits_are_a_port(text: str) -> None:
-    with pytest.raises(place.CannotStart, match="which is not a port; choose a whole number from 1 to 65535"):
-        place.parse_port(text, "INBOX_PORT")
+    with pytest.raises(preconditions.CannotStart, match="which is not a port; choose a whole number from 1 to 65535"):
+        preconditions.parse_port(text, "INBOX_PORT")
 
 
 def test_the_first_and_the_last_port_are_ports() -> None:
-    assert [place.parse_port(text, "INBOX_PORT") for text in ("1", " 8025 ", "65535")] == [1, 8025, 65535]
+    assert [preconditions.parse_port(text, "INBOX_PORT") for text in ("1", " 8025 ", "65535")] == [1, 8025, 65535]
 
 
 def test_two_free_ports_are_not_one_port() -> None:
-    place.refuse_equal_ports({"HTTP_PORT": 0, "SMTP_PORT": 0})
-    with pytest.raises(place.CannotStart, match="A_PORT and C_PORT are both 1; choose a different port"):
-        place.refuse_equal_ports({"A_PORT": 1, "B_PORT": 2, "C_PORT": 1})
+    preconditions.refuse_equal_ports({"HTTP_PORT": 0, "SMTP_PORT": 0})
+    with pytest.raises(preconditions.CannotStart, match="A_PORT and C_PORT are both 1; choose a different port"):
+        preconditions.refuse_equal_ports({"A_PORT": 1, "B_PORT": 2, "C_PORT": 1})
 
 
 @pytest.mark.parametrize(("port", "other"), [(8080, 9080), (64535, 65535), (64536, 63536), (65535, 64535)])
 def test_the_suggested_port_is_valid(port: int, other: int) -> None:
-    assert place.another_port(port) == other
+    assert preconditions.another_port(port) == other

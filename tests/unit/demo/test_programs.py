@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from demo import place
+from demo import preconditions
 from demo.ports import free_port
 from demo.programs import Program, ProgramFailed, run
 
@@ -51,9 +51,9 @@ def family_in(log: Path) -> list[int]:
     return [int(word) for word in log.read_text().split()]
 
 
-def start(log: Path, *, stubborn: bool = False, patience: float = 5) -> Program:
+def start(log: Path, *, stubborn: bool = False, grace: float = 5) -> Program:
     command = [sys.executable, "-c", FAMILY.format(stubborn=stubborn)]
-    return Program("family", command, env=os.environ, log=log, patience=patience)
+    return Program("family", command, env=os.environ, log=log, grace=grace)
 
 
 def test_stopping_a_program_stops_everything_below_it(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_stopping_a_program_stops_everything_below_it(tmp_path: Path) -> None:
 
 
 def test_a_program_that_ignores_sigterm_is_killed_after_a_while(tmp_path: Path) -> None:
-    program = start(tmp_path / "log", stubborn=True, patience=0.3)
+    program = start(tmp_path / "log", stubborn=True, grace=0.3)
     family = family_in(tmp_path / "log")
     program.stop()
     assert not any(alive(process) for process in family)
@@ -117,19 +117,21 @@ def test_a_command_that_fails_or_hangs_is_an_error(tmp_path: Path) -> None:
 def test_a_busy_port_is_named_with_a_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        with pytest.raises(place.CannotStart, match=rf"port {port}, which the inbox needs.*INBOX_PORT={port + 1000}"):
-            place.check_port(port, "the inbox", "make demo INBOX_PORT=")
-    place.check_port(free_port(), "the inbox", "make demo INBOX_PORT=")
+        with pytest.raises(
+            preconditions.CannotStart, match=rf"port {port}, which the inbox needs.*INBOX_PORT={port + 1000}"
+        ):
+            preconditions.check_port(port, "the inbox", "make demo INBOX_PORT=")
+    preconditions.check_port(free_port(), "the inbox", "make demo INBOX_PORT=")
 
 
 def test_a_second_demo_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
-    with place.take_place(tmp_path):
+    with preconditions.claim_state_directory(tmp_path):
         (tmp_path / "logs").mkdir()
         with pytest.raises(
-            place.CannotStart, match=f"another demo is running from this directory .process {os.getpid()}"
+            preconditions.CannotStart, match=f"another demo is running from this directory .process {os.getpid()}"
         ):
-            place.take_place(tmp_path)
-    with place.take_place(tmp_path):
+            preconditions.claim_state_directory(tmp_path)
+    with preconditions.claim_state_directory(tmp_path):
         assert not (tmp_path / "logs").exists()
 
 

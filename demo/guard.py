@@ -1,10 +1,10 @@
 """Runs one program so that no process of it is left when its starter is gone, even by kill -9.
 
-    python leash.py LOG PATIENCE COMMAND [ARGUMENT...]
+    python guard.py LOG GRACE COMMAND [ARGUMENT...]
 
-The program gets a process group of its own. The leash waits for the program to end, or for its own standard input to
-be closed, which the kernel does for a starter that died. Then it ends everything below it: SIGTERM, and after PATIENCE
-seconds SIGKILL for what is still there. Standard library only, and nothing of this package: it has to start fast.
+The program gets its own process group. The guard waits until the program ends or the guard's standard input is closed,
+which the kernel does when the starter dies. It then sends SIGTERM to everything below it, and after GRACE seconds
+SIGKILL to what is left. It imports only the standard library, to start fast.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-_BECOME_SUBREAPER = 36  # prctl(2): orphans below become our children, so that none escapes by a session of its own
+_BECOME_SUBREAPER = 36  # prctl(2): orphans become our children, even those in sessions of their own
 
 
-def main(log: str, patience: float, command: list[str]) -> int:
+def main(log: str, grace: float, command: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError, AttributeError):  # Linux only; elsewhere the process group must suffice
@@ -37,12 +37,12 @@ def main(log: str, patience: float, command: list[str]) -> int:
             start_new_session=True,
             preexec_fn=_default_signals,  # noqa: PLW1509 - this process has no thread yet
         )
-    let_go = threading.Event()
-    threading.Thread(target=_watch_starter, args=(let_go,), daemon=True).start()
-    while program.poll() is None and not let_go.wait(0.05):
+    starter_gone = threading.Event()
+    threading.Thread(target=_watch_starter, args=(starter_gone,), daemon=True).start()
+    while program.poll() is None and not starter_gone.wait(0.05):
         pass
     _end(program.pid, signal.SIGTERM)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + grace
     while _anything_left(program) and time.monotonic() < deadline:
         time.sleep(0.05)
     while _anything_left(program):
@@ -52,16 +52,16 @@ def main(log: str, patience: float, command: list[str]) -> int:
 
 
 def _default_signals() -> None:
-    """Ignored signals stay ignored in what is executed, so give the program back the usual ones."""
+    """An executed program inherits ignored signals, so restore the defaults."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 
-def _watch_starter(let_go: threading.Event) -> None:
+def _watch_starter(starter_gone: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 1024):
             pass
-    let_go.set()
+    starter_gone.set()
 
 
 def _end(group: int, number: signal.Signals) -> None:
@@ -75,20 +75,20 @@ def _end(group: int, number: signal.Signals) -> None:
 
 def _anything_left(program: subprocess.Popen[bytes]) -> bool:
     program.poll()
-    with contextlib.suppress(ChildProcessError):  # orphans that we inherited
+    with contextlib.suppress(ChildProcessError):  # orphans that became ours
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
     try:
         os.killpg(program.pid, 0)
     except ProcessLookupError:
         return any(_below(os.getpid()))
-    except PermissionError:  # macOS says so of a group of zombies
+    except PermissionError:  # macOS raises it for a group of zombies
         return False
     return True
 
 
 def _below(process: int) -> Iterable[int]:
-    """Every descendant that /proc knows of; none where there is no /proc."""
+    """Every descendant listed in /proc; none where there is no /proc."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):

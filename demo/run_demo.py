@@ -1,4 +1,4 @@
-"""The demo from start to end: start everything, run the acts, show the table, stay up, stop everything."""
+"""The demo from start to end: start everything, run the steps, show the table, stay up, stop everything."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 import psycopg
 
 from demo import sample
-from demo.acts import Acts, print_table
 from demo.inbox import Inbox
-from demo.place import REPOSITORY, STATE, check_port, take_place
+from demo.keep_jobs_running import keep_jobs_running
+from demo.preconditions import REPOSITORY, STATE, check_port, claim_state_directory
 from demo.programs import Program, run
-from demo.rhythm import keep_jobs_running
 from demo.screen import Screen
 from demo.signals import Stopped, finish_undisturbed
 from demo.standalone import PASSWORD, USER, Standalone, airflow_program, environment
+from demo.steps import Steps, print_table
 from tests.support.postgres_server import Postgres, find_bin
 
 LOGS = STATE / "logs"
@@ -30,12 +30,12 @@ JOBS = Path(__file__).with_name("jobs.yaml")
 HEALTHY_WITHIN, FIRST_RUN_WITHIN = 240.0, 120.0
 
 
-def play(options: Namespace) -> bool:
+def run_demo(options: Namespace) -> bool:
     """Whether every expected alert arrived, and no other; returns after Ctrl-C unless `options.once`."""
     screen = Screen()
     logging.getLogger("psycopg").propagate = False  # an interrupted connection is expected here
     with ExitStack() as running:
-        running.enter_context(take_place())
+        running.enter_context(claim_state_directory())
         for port, what, variable in (
             (options.airflow_port, "Airflow", "AIRFLOW_PORT"),
             (options.inbox_port, "the inbox", "INBOX_PORT"),
@@ -44,16 +44,16 @@ def play(options: Namespace) -> bool:
             check_port(port, what, f"make demo {variable}=")
         running.callback(screen.step, "everything the demo started has been stopped", "dim")
         try:
-            acts, env = _start(running, screen, options)
-            good = _play_acts(running, acts, env, screen)
+            steps, env = _start(running, screen, options)
+            good = _run_steps(running, steps, env, screen)
             if not options.once:
-                _stay_up(acts, env, screen, options)
+                _stay_up(steps, env, screen, options)
         finally:
             finish_undisturbed()
         return good
 
 
-def _start(running: ExitStack, screen: Screen, options: Namespace) -> tuple[Acts, dict[str, str]]:
+def _start(running: ExitStack, screen: Screen, options: Namespace) -> tuple[Steps, dict[str, str]]:
     """Start everything. Airflow takes by far the longest, so it starts first, and the rest runs meanwhile."""
     inbox = running.enter_context(Inbox(options.inbox_port, options.smtp_port))
     screen.step(f"inbox: {inbox.url}/ shows the messages of Slack and the mailbox")
@@ -82,63 +82,63 @@ def _start(running: ExitStack, screen: Screen, options: Namespace) -> tuple[Acts
         log = LOGS / f"{command[0]}.log"
         run(shown, [airflow_program(), "jobmon", *command], env=env, log=log, timeout=120)
         screen.step(f"{shown}: done")
-    acts = Acts(conn, inbox, airflow, screen)
+    steps = Steps(conn, inbox, airflow, screen)
     airflow.wait_until_healthy(HEALTHY_WITHIN, lambda what: screen.step(f"Airflow: {what}"))
-    acts.wait_for_watcher("trigger", airflow.program, FIRST_RUN_WITHIN)
+    steps.wait_for_watcher("trigger", airflow.program, FIRST_RUN_WITHIN)
     screen.step("Airflow: the watcher in the triggerer is running")
     # Airflow runs it once as soon as it finds the DAG; that registers its job and warms Airflow up.
     airflow.wait_for(lambda: airflow.has_run(HOURLY), FIRST_RUN_WITHIN, lambda: f"the first run of {HOURLY}")
     screen.step(f"Airflow: the DAG {HOURLY} has run once, and all jobs are registered")
-    return acts, env
+    return steps, env
 
 
-def _play_acts(running: ExitStack, acts: Acts, env: dict[str, str], screen: Screen) -> bool:
-    acts.runs_well()
-    acts.fails()
-    acts.recovers()
+def _run_steps(running: ExitStack, steps: Steps, env: dict[str, str], screen: Screen) -> bool:
+    steps.succeeds()
+    steps.fails()
+    steps.recovers()
     log = LOGS / "listen.log"
-    acts.listen = Program("airflow jobmon listen", [airflow_program(), "jobmon", "listen"], env=env, log=log)
-    running.callback(_stop, acts.listen, screen)
-    acts.wait_for_watcher("listen", acts.listen, 60)
-    acts.fails_while_listening()
-    acts.recovers_while_listening()
-    acts.stays_away()
-    acts.count_surprises()
+    steps.listen = Program("airflow jobmon listen", [airflow_program(), "jobmon", "listen"], env=env, log=log)
+    running.callback(_stop, steps.listen, screen)
+    steps.wait_for_watcher("listen", steps.listen, 60)
+    steps.fails_while_listening()
+    steps.recovers_while_listening()
+    steps.misses_a_run()
+    steps.record_unexpected()
     screen.line()
-    print_table(screen, acts.rows)
+    print_table(screen, steps.rows)
     screen.line()
-    missing = [row for row in acts.rows if not row.good]
+    missing = [row for row in steps.rows if not row.good]
     if missing:
-        screen.step(f"{len(missing)} of {len(acts.rows)} differ from what was expected; logs: {LOGS}", "bad")
+        screen.step(f"{len(missing)} of {len(steps.rows)} differ from what was expected; logs: {LOGS}", "bad")
     else:
         screen.step("every expected alert arrived, and no other", "good")
     return not missing
 
 
-def _stay_up(acts: Acts, env: dict[str, str], screen: Screen, options: Namespace) -> None:
+def _stay_up(steps: Steps, env: dict[str, str], screen: Screen, options: Namespace) -> None:
     """Keep the jobs running on schedule, with both watchers, until a signal."""
     screen.line()
     screen.line(f"  Airflow   http://127.0.0.1:{options.airflow_port}/   user {USER}, password {PASSWORD}")
     screen.line(f"  Jobs      http://127.0.0.1:{options.airflow_port}/plugin/jobmon   in Airflow's menu: Jobmon")
-    screen.line(f"  Inbox     {acts.inbox.url}/   the messages of Slack and the mailbox")
+    screen.line(f"  Inbox     {steps.inbox.url}/   the messages of Slack and the mailbox")
     screen.line(f"  Database  {_psql()} {env['AIRFLOW_CONN_JOBMON_DEFAULT']}")
     screen.line(f"  Logs      {LOGS}")
     screen.line()
     screen.line("  To make the jobs fail yourself, see docs/demo.md. Ctrl-C stops everything.")
     stop = threading.Event()
     with psycopg.connect(env["AIRFLOW_CONN_JOBMON_DEFAULT"], autocommit=True) as conn:
-        rhythm = threading.Thread(target=keep_jobs_running, args=(conn, stop), daemon=True)
-        rhythm.start()
+        jobs = threading.Thread(target=keep_jobs_running, args=(conn, stop), daemon=True)
+        jobs.start()
         try:
             while True:
-                acts.airflow.program.check()
+                steps.airflow.program.check()
                 stop.wait(1)
         except Stopped:
             screen.line()
             screen.step(f"stopping ({datetime.now(UTC):%H:%M:%S} UTC)")
         finally:
             stop.set()
-            rhythm.join(10)
+            jobs.join(10)
 
 
 def _stop(program: Program, screen: Screen) -> None:

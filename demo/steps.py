@@ -16,7 +16,7 @@ from demo.screen import Screen
 from demo.standalone import EMAIL, SLACK, SWEEP, Standalone
 
 BY_DAG, BY_LISTEN = "triggerer and DAG", "airflow jobmon listen"
-PATIENCE = 60.0
+ALERT_TIMEOUT = 60.0
 """Seconds until the demo counts an alert as lost."""
 
 
@@ -24,7 +24,7 @@ PATIENCE = 60.0
 class Row:
     """A line of the final table."""
 
-    act: str
+    step: str
     path: str
     channel: str
     expected: str
@@ -33,12 +33,12 @@ class Row:
     good: bool
 
     def cells(self) -> list[str]:
-        return [self.act, self.path, self.channel, self.expected, self.arrived, shown(self.seconds)]
+        return [self.step, self.path, self.channel, self.expected, self.arrived, shown(self.seconds)]
 
 
 @dataclass
-class Acts:
-    """Runs the acts one after the other; `rows` holds their results."""
+class Steps:
+    """Runs the steps one after the other; `rows` holds their results."""
 
     conn: sample.Connection
     inbox: Inbox
@@ -48,7 +48,7 @@ class Acts:
     rows: list[Row] = field(default_factory=list)
     _used: set[int] = field(default_factory=set)
 
-    def runs_well(self) -> None:
+    def succeeds(self) -> None:
         self.screen.title("The job succeeds: no alert is sent")
         waiting, before = sample.count_past_due(self.conn), self._last_id()
         error = sample.run_job(self.conn, sample.INSTALLMENTS)
@@ -106,17 +106,17 @@ class Acts:
         moment = sample.last_ended(self.conn, sample.REMINDERS)
         self._expect("recovers", BY_LISTEN, Expected(sample.REMINDERS, "Job Failed", resolved=True), moment)
 
-    def stays_away(self) -> None:
+    def misses_a_run(self) -> None:
         self.screen.title("A run is missed: the watcher detects it after its deadline")
         deadline = datetime.now(UTC) + timedelta(seconds=4)
-        sample.let_it_stay_away(self.conn, sample.BANK_SYNC, deadline - timedelta(minutes=25))
+        sample.backdate_last_run(self.conn, sample.BANK_SYNC, deadline - timedelta(minutes=25))
         self.screen.step(
             f"{sample.BANK_SYNC} runs every 20 min with 5 min of grace; its last run is backdated to"
             f" {deadline - timedelta(minutes=25):%H:%M:%S} UTC, so the next one is due by {deadline:%H:%M:%S}"
         )
         self._expect("is missed", BY_LISTEN, Expected(sample.BANK_SYNC, "Job Missed"), deadline)
 
-    def count_surprises(self) -> None:
+    def record_unexpected(self) -> None:
         """Record each message that was not expected as a failure."""
         for message in self.inbox.received():
             if message["id"] not in self._used:
@@ -136,7 +136,7 @@ class Acts:
         if not _until(watching, timeout):
             raise TookTooLong(f"no watcher of kind {kind} started within {timeout:.0f} s (log: {program.log})")
 
-    def _expect(self, act: str, path: str, expected: Expected, moment: datetime) -> None:
+    def _expect(self, step: str, path: str, expected: Expected, moment: datetime) -> None:
         """Wait for the alert on every channel, and record how many seconds after `moment` it arrived."""
         self.inbox.happened(expected, moment)
         sent_before = {sink: self._sent_by_listen(sink) for sink in SINKS}
@@ -150,14 +150,14 @@ class Acts:
                     found[message["sink"]] = message
             return found.keys() >= SINKS.keys()
 
-        _until(all_there, PATIENCE + max(0.0, (moment - datetime.now(UTC)).total_seconds()))
+        _until(all_there, ALERT_TIMEOUT + max(0.0, (moment - datetime.now(UTC)).total_seconds()))
         for sink, channel in SINKS.items():
             message = found.get(sink)
             seconds = None if message is None else float(message["received"]) - moment.timestamp()
             arrived = "nothing" if message is None else title_of(message)
             taken = "-" if message is None else self._path_taken(sink, sent_before[sink])
             good = taken == path
-            self.rows.append(Row(act, taken, channel, str(expected), arrived, seconds, good))
+            self.rows.append(Row(step, taken, channel, str(expected), arrived, seconds, good))
             self.screen.step(
                 f"{channel + ':':6} {arrived}" + (f", {shown(seconds)} after" if seconds is not None else ""),
                 "good" if good else "bad",
@@ -197,7 +197,7 @@ def shown(seconds: float | None) -> str:
 
 
 def print_table(screen: Screen, rows: Sequence[Row]) -> None:
-    header = ("act", "path", "channel", "expected", "arrived", "after")
+    header = ("step", "path", "channel", "expected", "arrived", "after")
     screen.table(header, [row.cells() for row in rows], good=[row.good for row in rows])
 
 

@@ -18,7 +18,7 @@ class CannotStart(RuntimeError):
     """The demo cannot start on this machine; the text is one sentence that says what to do."""
 
 
-def take_place(state: Path = STATE) -> IO[str]:
+def claim_state_directory(state: Path = STATE) -> IO[str]:
     """Claim `state`, whose directories are emptied, until the returned file is closed or this process is gone.
 
     Raises CannotStart where another demo holds it.
