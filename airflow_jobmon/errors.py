@@ -1,54 +1,54 @@
-"""Every error this package raises on purpose: one line that names the thing and says what to do."""
+"""The errors that this package raises: each message is one line that names the thing and says what to do."""
 
 from __future__ import annotations
 
 
 class JobmonError(Exception):
-    """Base of all; its text is shown to people as it is, without a traceback."""
+    """Base of all errors; users see the message as it is, without a traceback."""
 
 
 class ConfigurationError(JobmonError):
-    """A setting, registry entry or argument that cannot work."""
+    """A setting, registry entry or argument is invalid."""
 
 
 class ConnectionProblem(JobmonError):
-    """A connection that is missing, of the wrong type, or refused by the server behind it."""
+    """A connection is missing, has the wrong type, or is refused by its server."""
 
 
 class DatabaseAway(ConnectionProblem):
-    """A server that does not answer now and may later."""
+    """The database server does not answer now, and may later."""
 
 
 class SchemaProblem(JobmonError):
-    """The database is not migrated, is newer than this package, or jobs_log lacks what we need."""
+    """The database is not migrated, is newer than this package, or jobs_log lacks something."""
 
 
 class UnknownJob(JobmonError):
-    """A job name that neither the registry nor the log knows."""
+    """A job name is neither in the registry nor in the log."""
 
 
 class JobNotEvaluated(JobmonError):
-    """A job that is known but that nobody judges: disabled, ignored, or too new."""
+    """A job is known and not evaluated: it is disabled, ignored or too new."""
 
 
 class BusyProblem(JobmonError):
-    """An answer that others, or a long piece of work, have kept from being made in time."""
+    """The server is too busy to answer in time."""
 
 
 class UnknownSilence(JobmonError):
-    """A name that was never silenced."""
+    """A name was never silenced."""
 
 
 class UnknownIncident(JobmonError):
-    """An incident that is not there, or nothing open where something open is needed."""
+    """An incident does not exist, or none is open."""
 
 
 class ArchiveProblem(JobmonError):
-    """Runs that cannot leave the job log, or a target that does not take them; what was not moved is where it was."""
+    """Runs cannot be moved out of the job log, or the target does not accept them; runs not moved stay in the log."""
 
 
 class StorageProblem(JobmonError):
-    """A folder or file that cannot be opened, written, read or removed. `untouched`: it was not even begun."""
+    """A folder or file cannot be opened, written, read or removed. `untouched`: the operation did not start."""
 
     def __init__(self, message: str, *, untouched: bool = False) -> None:
         super().__init__(message)
@@ -56,10 +56,10 @@ class StorageProblem(JobmonError):
 
 
 class DeliveryError(JobmonError):
-    """A channel did not take a message.
+    """A channel did not accept a message.
 
-    `rejected` is true when the channel has definitely not taken it (an answer said so, or nothing was sent),
-    false when it may have (a time-out or a lost connection after sending). `retry_after` is in seconds.
+    `rejected` is true when the channel has definitely not accepted it (its response said so, or nothing was sent),
+    false when it may have (a timeout or a lost connection after sending). `retry_after` is in seconds.
     """
 
     permanent = False
@@ -71,7 +71,7 @@ class DeliveryError(JobmonError):
 
 
 class PermanentDeliveryError(DeliveryError):
-    """An answer that cannot get better by trying again: unknown webhook, invalid token, refused mailbox."""
+    """A failure that no retry can fix: unknown webhook, invalid token, refused mailbox."""
 
     permanent = True
 

@@ -1,8 +1,8 @@
-"""Keeps Python's garbage collector out of work that makes much and leaves nothing.
+"""Pauses Python's garbage collector during work that creates many short-lived objects.
 
-A batch of jobs makes tens of thousands of objects that are gone when it is done. Collected meanwhile they count as old,
-and old ones that grew by a quarter make Python look through everything the process holds: in a triggerer a tenth of a
-second and more, in which no trigger runs.
+A batch of jobs creates tens of thousands of objects that are gone when it is done. A collection in between would count
+them as old, and once the old objects have grown by a quarter, Python traverses everything that the process holds: in a
+triggerer that takes a tenth of a second or more, in which no trigger runs.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from contextlib import contextmanager
 from threading import Lock
 
 _lock = Lock()
-_holding = 0
+_pauses = 0
 _was_enabled = False
 
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Nothing is collected in this process until the block ends; keep it short. Several threads may hold it at once."""
-    global _holding, _was_enabled  # noqa: PLW0603 - the collector, too, is one for the whole process
+    """Collect nothing in this process until the block ends; keep it short. Several threads may pause at once."""
+    global _pauses, _was_enabled  # noqa: PLW0603 - the collector, too, is shared by the process
     with _lock:
-        if not _holding:
+        if not _pauses:
             _was_enabled = gc.isenabled()
             gc.disable()
-        _holding += 1
+        _pauses += 1
     try:
         yield
     finally:
         with _lock:
-            _holding -= 1
-            if not _holding and _was_enabled:
+            _pauses -= 1
+            if not _pauses and _was_enabled:
                 gc.enable()

@@ -103,7 +103,7 @@ def an_alert(**changes: object) -> Alert:
         job_name="update-installment-statuses",
         severity=Health.CRITICAL,
         at=datetime(2025, 11, 13, 2, 5, tzinfo=UTC),
-        message="the run started 2025-11-13T02:00:00Z failed",
+        message="run of 2025-11-13T02:00:00Z failed",
         error="Connection timeout after 3 retries",
         facts=(("Duration", "5 min 0 s"),),
         logs_url="https://airflow.example.com/jobmon/",

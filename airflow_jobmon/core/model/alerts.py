@@ -1,4 +1,4 @@
-"""An alert: one thing to be told about a job, complete in itself, ready for any channel."""
+"""An alert: one message about a job, complete in itself, for any channel."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ KIND_TITLES = {
     "skipped": "Job Skipped",
     "deadline": "Deadline Missed",
 }
-"""Kinds as people read them.
+"""Titles of the kinds.
 
-`undelivered` tells of a channel that refuses for good; `succeeded` and those below it are for callbacks.
+`undelivered` is about a channel that refuses alerts for good; `succeeded` and those below it are for callbacks.
 """
 
 
@@ -47,7 +47,7 @@ class Alert:
 
     at: when it happened (a failure's end, a missed run's deadline, a resolution's end), in UTC.
     message: one line that says what is wrong, never empty. error: the job's own error text, or None.
-    facts: extra (label, value) rows, in the order to show. recovered: it was over before anybody was told.
+    facts: extra (label, value) rows, in the order to show. recovered: it was over before anyone was notified.
     """
 
     event: AlertEvent
@@ -68,7 +68,7 @@ class Alert:
         return KIND_TITLES.get(self.kind, self.kind.replace("_", " ").title())
 
     def as_json(self) -> dict[str, Any]:
-        """As stored in alerts.details, and as the JSON webhook tells it."""
+        """As stored in alerts.details, and as the JSON webhook sends it."""
         return {
             "event": self.event.value,
             "kind": self.kind,

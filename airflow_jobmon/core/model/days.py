@@ -1,4 +1,4 @@
-"""What a job did on one day."""
+"""The statistics of a job's runs on one day."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 
 class DayStats(NamedTuple):
-    """Runs of one job that started on one UTC day, drills left out.
+    """Runs of one job that started on one UTC day, without drills.
 
-    total_runs counts those in progress or of an unknown status too. Durations are in seconds, of the `timed_runs`:
-    successes whose end is known; records are of the `records_runs`: successes that said how many. Both are None where
-    there was none of these.
+    total_runs includes runs in progress and of an unknown status. Durations are in seconds, over the `timed_runs`:
+    successes with a known end. Records are over the `records_runs`: successes that logged a count. Both are None
+    where there are no such runs.
     """
 
     day: date

@@ -1,4 +1,4 @@
-"""Findings and health: the vocabulary of a verdict, and the facts it is reached from."""
+"""Findings and health, and the facts they are evaluated from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_jobmon.core.times import iso, parse_moment
 
 
 class Health(StrEnum):
-    """From best to worst; `unknown` is worse than ok, since it may hide anything, and better than a known fault."""
+    """From best to worst; `unknown` is worse than ok, since it may hide a fault, and better than a known fault."""
 
     OK = "ok"
     UNKNOWN = "unknown"
@@ -27,7 +27,7 @@ class Health(StrEnum):
 
 
 _RANKS = {health: rank for rank, health in enumerate(Health)}
-"""Looked up, since ten thousand jobs are compared at each check."""
+"""Precomputed, since each check compares ten thousand jobs."""
 
 
 class Kind(StrEnum):
@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
 
 ALERTING = (Kind.FAILED, Kind.MISSED, Kind.STUCK, Kind.SLOW, Kind.LOW_SUCCESS_RATE)
-"""Kinds that open an incident and are told; the others are shown only."""
+"""The kinds that open incidents and alert; the others are only shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Finding:
     `observed` and `threshold` are in seconds for missed, late, stuck, slow and rising_duration, in percent for
     low_success_rate and falling_success_rate, records a day for falling_records, days in a row for zero_records, and a
     count of failures in a row for failed. `since` is when it became true, `evidence_at` when its newest
-    evidence did (a third failure in a row: the end of the third run). `alerts` is false for what is only shown.
+    evidence did (for a third failure in a row, the end of the third run). `alerts` is false where it is only shown.
     """
 
     kind: Kind
@@ -79,7 +79,7 @@ class Finding:
         }
 
     def as_stored(self) -> dict[str, Any]:
-        """All of it, as `from_stored` reads it."""
+        """All fields, as `from_stored` reads them."""
         more = {"since": iso(self.since), "evidence_at": iso(self.evidence_at), "alerts": self.alerts}
         return {**self.as_json(), **more}
 
@@ -99,7 +99,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Finished runs of the last `days` days, drills left out."""
+    """Finished runs of the last `days` days, without drills."""
 
     days: int
     finished: int
@@ -113,18 +113,19 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """What the log shows of one job; drills are left out of all of it.
+    """What the log shows of one job, without its drills.
 
+    registered_at: when the job was registered, or first seen.
     newest: the newest started run, running or not.
     last_finished, last_success: the newest by (started_at, completed_at).
     failed_in_a_row: finished runs that failed since the last success; failing_since: the end of the first of them.
-    longest_success: the longest of its recent successes, gathered only where a run of an unregistered job is running.
+    longest_success: the longest recent success; only read while a run of an unregistered job is running.
     learned_schedule: what its starts show, for an unregistered job.
-    registered_at: when the registry took the job in, or when we first saw it. window is None where it was not counted.
-    trends: what got worse by its whole days, found earlier.
-    scheduled_since: when its schedule was last changed in the registry, or it was enabled again; None: never.
-    came_at: when the first run started after the stored deadline, where that passed before the newest one started.
-    newest_run: an opaque key of the newest runs, to notice later that they are no longer the newest.
+    window: None where it was not counted.
+    trends: what got worse by whole days, found earlier.
+    scheduled_since: when its schedule last changed in the registry, or it was last enabled again; None: never.
+    came_at: when the first run after the stored deadline started, where that passed before the newest run started.
+    newest_run: an opaque key of the newest runs, which shows later whether they still are the newest.
     """
 
     job_name: str
@@ -178,12 +179,12 @@ class JobHealth:
 
 
 def worst(healths: Sequence[Health]) -> Health:
-    """The worst of several; `unknown` for none at all, since nothing was looked at."""
+    """The worst of several; `unknown` for none at all, since nothing was evaluated."""
     return max(healths, key=lambda health: health.rank, default=Health.UNKNOWN)
 
 
 def health_report(jobs: Sequence[JobHealth], checked_at: datetime) -> dict[str, Any]:
-    """The shape that operator, API and command line share: all jobs, worst first, then by name."""
+    """The health that operator, API and command line show: all jobs, worst first, then by name."""
     ordered = sorted(jobs, key=lambda job: (-job.status.rank, job.job_name))
     return {
         "status": worst([job.status for job in jobs]).value,

@@ -1,4 +1,4 @@
-"""A report as every channel can show it: a title, a summary, sections of lines and tables; all text in it is data."""
+"""A report for any channel: a title, a summary, sections of lines and tables; all text in it is data."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.times import iso
 
 _ROOM = 150_000
-"""Characters of JSON for the lists in a report's numbers, shared evenly by those that are not empty."""
+"""Characters of JSON for the lists in a report's numbers, shared evenly among those that are not empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns, the rows that need somebody first, since a sink shows as many as it has room for.
+    """Rows under columns, the most urgent rows first, since a channel shows only as many as it has room for.
 
-    numbers: positions of the columns that are aligned to the right. links: for each row where its first cell leads, or
-    None; empty where no row leads anywhere.
+    numbers: positions of the right-aligned columns. links: for each row the target of its first cell, or None; empty
+    where no row has one.
     """
 
     columns: Sequence[str]
@@ -43,11 +43,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one report says, ready for any channel.
+    """A report for any channel.
 
-    kind: `daily`, `weekly`, `audit` or `drill`. severity: ok where nobody has to do anything. at: the moment that it
-    describes, in UTC. summary: one or two sentences that stand alone. links: buttons, as (label, URL).
-    details: the same in numbers, for machines, JSON-native.
+    kind: `daily`, `weekly`, `audit` or `drill`. severity: ok where no one has to act. at: the time that it describes,
+    in UTC. summary: one or two sentences that stand alone. links: buttons, as (label, URL). details: the same in
+    numbers, JSON-native.
     """
 
     kind: str
@@ -72,9 +72,8 @@ class Report:
         }
 
     def in_numbers(self) -> dict[str, Any]:
-        """For what is kept of each run of a task, well below 200 kB: without the sections, which are for people, and
-        without a job's single days; of each list in the details as many rows, from the first, as there is room for.
-        `left_out`: how many more there were, by list.
+        """What a task run keeps of it, well below 200 kB: no sections, no single days of a job, and of each list in the
+        details as many of the first rows as there is room for. `left_out`: how many more there were, by list.
         """
         lists = {name: rows for name, rows in self.details.items() if isinstance(rows, list) and rows}
         kept = {name: list(_fitting(map(_without_days, rows), _ROOM // len(lists))) for name, rows in lists.items()}

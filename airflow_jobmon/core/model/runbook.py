@@ -1,4 +1,4 @@
-"""Where alerts lead for what to do: the section of the runbook about their kind."""
+"""Links from alerts to the section of the runbook about their kind."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ SECTIONS = {
 
 
 def runbook_section(base_url: str | None, kind: str) -> str | None:
-    """The address under which Airflow shows that section; None where Airflow's own address is not configured."""
+    """The URL of that section in Airflow; None where Airflow's own URL is not configured."""
     return f"{base_url}/jobmon/runbook#{SECTIONS.get(kind, 'failed')}" if base_url else None

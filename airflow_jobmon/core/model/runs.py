@@ -9,7 +9,7 @@ from typing import Any
 from airflow_jobmon.core.times import iso
 
 DRILL_PREFIX = "TEST ALERT"
-"""A failed run whose error starts with this is an alert test: told, but never counted."""
+"""A failed run whose error starts with this is an alert test: it alerts and is not counted."""
 
 RUNNING, SUCCESS, FAILED = "running", "success", "failed"
 
@@ -41,7 +41,7 @@ class Run:
         return self.status == FAILED and (self.error_message or "").startswith(DRILL_PREFIX)
 
     def as_json(self) -> dict[str, Any]:
-        """JSON-native, as every reader of a run gets it."""
+        """The JSON-native form that every reader of a run gets."""
         return {
             "id": self.id,
             "started_at": iso(self.started_at),

@@ -1,4 +1,4 @@
-"""Silences: whose alerts are recorded and not sent for a while, and until when."""
+"""Silences: until when the alerts of which jobs are recorded and not sent."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Silence:
 
 
 def matches(glob: str, job_name: str) -> bool:
-    """Whether `glob` means this job: `*` is any characters or none, `?` is one, all else is itself, capitals too.
+    """Whether `glob` matches this job: `*` is any characters or none, `?` is one, all else is literal, with its case.
 
-    A job whose own name holds a `*` is matched by that name, among others.
+    A job whose own name contains a `*` is matched by that name, among others.
     """
     return fnmatchcase(job_name, glob.replace("[", "[[]"))  # no sets of characters: a name may hold brackets
 
 
 def like_pattern(glob: str) -> str:
-    """The same as a pattern of SQL's LIKE."""
+    """The same glob as a pattern for SQL's LIKE."""
     return glob.translate(_LIKE)
 
 
 def in_force(silences: Iterable[Silence], job_name: str, now: datetime) -> Silence | None:
-    """The silence that keeps this job quiet the longest; None: nothing does. It is over at `ends_at` itself."""
+    """The silence over this job that ends last, or None. A silence is over at `ends_at` itself."""
     found = [silence for silence in silences if now < silence.ends_at and matches(silence.name, job_name)]
     return max(found, key=lambda silence: silence.ends_at, default=None)

@@ -1,4 +1,4 @@
-"""Builds alerts: of an incident, of a drill, or of a channel that rejects for good."""
+"""Builds alerts: of an incident, of a drill, or of a channel that refuses for good."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def recovered_alert(failed: Run, cured_by: Run, job: MonitoredJob, base_url: str
         job_name=job.name,
         severity=Health.CRITICAL,
         at=ended,
-        message=f"the run started {to_the_second(failed.started_at)} failed and recovered: "
-        f"the run started {to_the_second(cured_by.started_at)} succeeded {roughly(cured_at - ended)} later",
+        message=f"run of {to_the_second(failed.started_at)} failed and recovered: "
+        f"the run of {to_the_second(cured_by.started_at)} succeeded {roughly(cured_at - ended)} later",
         error=failed.error_message,
         facts=(("Failed", to_the_second(ended)), ("Recovered", to_the_second(cured_at))),
         logs_url=job.logs_url or job_page(base_url, job.name),
@@ -98,7 +98,7 @@ def drill_alert(run: Run, job: MonitoredJob, base_url: str | None) -> Alert:
         job_name=run.job_name,
         severity=Health.CRITICAL,
         at=run.completed_at or run.started_at,
-        message="a simulated failure, to prove that alerts arrive; nothing is wrong with the job",
+        message="a simulated failure to verify that alerts arrive; nothing is wrong with the job",
         error=run.error_message,
         logs_url=job.logs_url or job_page(base_url, run.job_name),
         runbook_url=job.runbook_url or runbook_section(base_url, Kind.FAILED),
@@ -106,7 +106,7 @@ def drill_alert(run: Run, job: MonitoredJob, base_url: str | None) -> Alert:
 
 
 def undelivered_alert(channel: str, error: str, job_name: str, at: datetime) -> Alert:
-    """A channel that permanently rejects an alert; sent on the other channels."""
+    """A channel that refuses alerts for good; sent on the other channels."""
     return Alert(
         event=AlertEvent.OPENED,
         kind="undelivered",
@@ -114,7 +114,7 @@ def undelivered_alert(channel: str, error: str, job_name: str, at: datetime) -> 
         severity=Health.CRITICAL,
         at=at,
         message=f"channel {channel} refused an alert about {job_name} for good; "
-        "mend it, then run: airflow jobmon alerts --retry",
+        "fix the channel, then run: airflow jobmon alerts --retry",
         error=error,
         facts=(("Channel", channel),),
     )

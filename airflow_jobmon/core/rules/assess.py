@@ -1,4 +1,4 @@
-"""The one function that decides how a job is."""
+"""The function that decides the health of a job."""
 
 from __future__ import annotations
 
@@ -25,25 +25,26 @@ its findings are shown and stay open, but no one is alerted."""
 _OF_RECORDS = {Kind.ZERO_RECORDS, Kind.FALLING_RECORDS}
 
 _STUCK_FACTOR = 3
-"""An unregistered job is stuck only past this many times its longest success, since nobody stated its timeout."""
+"""An unregistered job is stuck only past this many times its longest success, since no timeout was set for it."""
 
 
 def assess(
     facts: JobFacts, job: MonitoredJob, *, now: datetime, registered: bool = True, all_rules: bool | None = None
 ) -> JobHealth:
-    """Judge one job at `now` from what its log shows.
+    """Evaluate one job at `now` from what its log shows.
 
     A deadline belongs to the healthy side: a run due at 03:00 is missed at 03:00:00.000001. An unregistered job
-    (`registered=False`) is judged by its failures, its stuck runs and its learned schedule, unless
-    `all_rules` apply, and alerts nobody once it is dormant. A run in progress within its timeout leaves the verdict as
-    the last finished run left it.
+    (`registered=False`) is evaluated by its failures, its stuck runs and its learned schedule, unless `all_rules`
+    apply, and does not alert once it is dormant. A run in progress within its timeout leaves the health as the last
+    finished run left it.
     """
-    expects = registered if all_rules is None else all_rules
-    awaited = _awaited(facts, job, now) if expects else _awaited_as_learned(facts, now)
-    dormant = not registered and _is_dormant(facts, now, None if expects else facts.learned_schedule)
+    if all_rules is None:
+        all_rules = registered
+    expected = _expected_as_scheduled(facts, job, now) if all_rules else _expected_as_learned(facts, now)
+    dormant = not registered and _is_dormant(facts, now, None if all_rules else facts.learned_schedule)
     findings = tuple(
         replace(found, alerts=False) if dormant else found
-        for found in map(partial(_by_now, now), _findings(facts, job, now, awaited, expects=expects))
+        for found in map(partial(_by_now, now), _findings(facts, job, now, expected, all_rules=all_rules))
     )
     newest = facts.newest
     quiet_health = Health.OK if facts.last_finished else Health.UNKNOWN
@@ -53,49 +54,48 @@ def assess(
         findings=findings,
         last_run=newest,
         hours_since_last_run=max(_hours(now - newest.started_at), 0.0) if newest else None,
-        next_due_at=awaited.due if awaited else None,
+        next_due_at=expected.due if expected else None,
         consecutive_failures=facts.failed_in_a_row,
         success_rate=None
         if facts.window is None or facts.window.success_rate is None
         else round(facts.window.success_rate, 2),
-        next_evaluation_at=_next_moment(facts, job, now, awaited, expects=expects),
+        next_evaluation_at=_next_moment(facts, job, now, expected, all_rules=all_rules),
     )
 
 
 def _by_now(now: datetime, found: Finding) -> Finding:
-    """Nothing is wrong since a moment that is still to come, whatever the log says."""
+    """A finding never starts in the future, whatever the log says."""
     return replace(found, since=now) if found.since > now else found
 
 
-class _Awaited(NamedTuple):
-    """A run that is to come: when it should have started, and the moment after which it is missed.
+class _ExpectedRun(NamedTuple):
+    """The next run: when it should start (`at`), from when it is late, and after when it is missed (`due`).
 
-    It is late from `late` on: at once where somebody stated when it should start; half-way to `due` where that was
-    learned, since a run that comes a little later than ever is nothing to look at.
+    With a stated schedule it is late at once; with a learned one half-way to `due`, since starting slightly later than
+    ever before is no cause for concern.
     """
 
-    expected: datetime
+    at: datetime
     late: datetime
     due: datetime
     learned: bool
 
 
-def _awaited(facts: JobFacts, job: MonitoredJob, now: datetime) -> _Awaited:
+def _expected_as_scheduled(facts: JobFacts, job: MonitoredJob, now: datetime) -> _ExpectedRun:
     last_start = min(facts.newest.started_at, now) if facts.newest else facts.registered_at
-    expected, changed = job.expected_after(last_start), facts.scheduled_since
-    if changed is not None and expected <= changed <= now:
-        # A slot that lay before its schedule was written down is nobody's failing.
-        expected = job.expected_after(changed)
-    return _Awaited(expected, expected, expected + job.grace, learned=False)
+    at, changed = job.expected_after(last_start), facts.scheduled_since
+    if changed is not None and at <= changed <= now:
+        at = job.expected_after(changed)  # a slot from before the schedule was set does not count
+    return _ExpectedRun(at, at, at + job.grace, learned=False)
 
 
-def _awaited_as_learned(facts: JobFacts, now: datetime) -> _Awaited | None:
-    """None where no schedule was learned, and where the run was due before we first saw the job: that is no news."""
+def _expected_as_learned(facts: JobFacts, now: datetime) -> _ExpectedRun | None:
+    """None where no schedule was learned, and where the run was due before the job was first seen."""
     if facts.learned_schedule is None or facts.newest is None:
         return None
     last_start = min(facts.newest.started_at, now)
-    expected, due = facts.learned_schedule.after(last_start)
-    return _Awaited(expected, expected + (due - expected) / 2, due, True) if due > facts.registered_at else None
+    at, due = facts.learned_schedule.after(last_start)
+    return _ExpectedRun(at, at + (due - at) / 2, due, learned=True) if due > facts.registered_at else None
 
 
 def _is_dormant(facts: JobFacts, now: datetime, learned: LearnedSchedule | None) -> bool:
@@ -108,24 +108,24 @@ def _is_dormant(facts: JobFacts, now: datetime, learned: LearnedSchedule | None)
 
 
 def _findings(
-    facts: JobFacts, job: MonitoredJob, now: datetime, awaited: _Awaited | None, *, expects: bool
+    facts: JobFacts, job: MonitoredJob, now: datetime, expected: _ExpectedRun | None, *, all_rules: bool
 ) -> Iterator[Finding]:
     if facts.last_finished is not None and facts.last_finished.status == FAILED:
         yield _failed(facts, facts.last_finished, job)
-    if awaited is not None and (overdue := _overdue(facts, awaited, now)):
+    if expected is not None and (overdue := _overdue(facts, expected, now)):
         yield overdue
     newest = facts.newest
     if newest is not None and newest.status == RUNNING:
-        limit = _stuck_after(facts, job, expects=expects)
+        limit = _stuck_after(facts, job, all_rules=all_rules)
         if now - newest.started_at > limit:
             yield _stuck(newest, limit, now)
     if newest is not None and newest.status not in {RUNNING, SUCCESS, FAILED}:
         yield _unknown_status(newest)
-    if expects and (slow := _slow(facts, job)):
+    if all_rules and (slow := _slow(facts, job)):
         yield slow
-    if expects and (low := _low_success_rate(facts, job, now)):
+    if all_rules and (low := _low_success_rate(facts, job, now)):
         yield low
-    if expects:
+    if all_rules:
         yield from _trends(facts, job)
 
 
@@ -133,9 +133,9 @@ def _failed(facts: JobFacts, run: Run, job: MonitoredJob) -> Finding:
     in_a_row = max(facts.failed_in_a_row, 1)
     ended = run.completed_at or run.started_at
     counts = in_a_row >= job.failures_to_alert
-    message = f"the run started {to_the_second(run.started_at)} failed"
+    message = f"run of {to_the_second(run.started_at)} failed"
     if in_a_row > 1:
-        message = f"{in_a_row} runs in a row failed, the last one started {to_the_second(run.started_at)}"
+        message = f"{in_a_row} runs in a row failed, the last one started at {to_the_second(run.started_at)}"
     return Finding(
         kind=Kind.FAILED,
         severity=Health.CRITICAL if counts else Health.WARNING,
@@ -148,19 +148,23 @@ def _failed(facts: JobFacts, run: Run, job: MonitoredJob) -> Finding:
     )
 
 
-def _overdue(facts: JobFacts, awaited: _Awaited, now: datetime) -> Finding | None:
-    expected, late, due, learned = awaited
+def _overdue(facts: JobFacts, expected: _ExpectedRun, now: datetime) -> Finding | None:
+    at, late, due, learned = expected
     if now <= late or (facts.newest is None and now <= due):
         return None
     since_last = now - (facts.newest.started_at if facts.newest else facts.registered_at)
-    ago = f"no run for {_spoken(since_last)}" if facts.newest else f"never run in {_spoken(since_last)}"
+    ago = f"no run for {_spoken(since_last)}" if facts.newest else f"has never run in {_spoken(since_last)}"
     missed = now > due
-    rule = "by its own rhythm one was expected by" if learned else "one was expected at"
+    rule = "by its learned schedule one was expected by" if learned else "one was expected at"
     return Finding(
         kind=Kind.MISSED if missed else Kind.LATE,
         severity=Health.CRITICAL if missed else Health.WARNING,
-        message=f"{ago}; {rule} {to_the_second(expected)}"
-        + (f" and due by {to_the_second(due)}" if missed else f" and is late, missed after {to_the_second(due)}"),
+        message=f"{ago}; {rule} {to_the_second(at)}"
+        + (
+            f" and due by {to_the_second(due)}"
+            if missed
+            else f"; it is late, and counts as missed after {to_the_second(due)}"
+        ),
         observed=round(since_last.total_seconds(), 3),
         threshold=round((due - (now - since_last)).total_seconds(), 3),
         since=due if missed else late,
@@ -169,8 +173,8 @@ def _overdue(facts: JobFacts, awaited: _Awaited, now: datetime) -> Finding | Non
     )
 
 
-def _stuck_after(facts: JobFacts, job: MonitoredJob, *, expects: bool) -> timedelta:
-    if expects or facts.longest_success is None:
+def _stuck_after(facts: JobFacts, job: MonitoredJob, *, all_rules: bool) -> timedelta:
+    if all_rules or facts.longest_success is None:
         return job.timeout
     return max(job.timeout, _STUCK_FACTOR * facts.longest_success)
 
@@ -211,7 +215,7 @@ def _slow(facts: JobFacts, job: MonitoredJob) -> Finding | None:
     return Finding(
         kind=Kind.SLOW,
         severity=Health.WARNING,
-        message=f"the run started {to_the_second(run.started_at)} took {roughly(took)}, "
+        message=f"run of {to_the_second(run.started_at)} took {roughly(took)}, "
         f"over its limit of {format_duration(job.max_duration)}",
         observed=round(took.total_seconds(), 3),
         threshold=job.max_duration.total_seconds(),
@@ -242,7 +246,7 @@ def _low_success_rate(facts: JobFacts, job: MonitoredJob, now: datetime) -> Find
 
 
 def _trends(facts: JobFacts, job: MonitoredJob) -> Iterator[Finding]:
-    """Those told of its days, but for one that a newer run has put right, or that nobody asks for any more."""
+    """The stored trends, except one that a newer run has ended, or whose rule was switched off since."""
     for found in facts.trends:
         newest = facts.last_success
         updated = newest is not None and newest.started_at > found.since and bool(newest.records_updated)
@@ -254,17 +258,17 @@ def _trends(facts: JobFacts, job: MonitoredJob) -> Iterator[Finding]:
 
 
 def _next_moment(
-    facts: JobFacts, job: MonitoredJob, now: datetime, awaited: _Awaited | None, *, expects: bool
+    facts: JobFacts, job: MonitoredJob, now: datetime, expected: _ExpectedRun | None, *, all_rules: bool
 ) -> datetime | None:
-    """When time alone may next change the verdict: late, missed or stuck; None where only a new run can."""
-    moments = [awaited.late, awaited.due] if awaited else []
+    """When time alone may next change the health: late, missed or stuck; None where only a new run can."""
+    moments = [expected.late, expected.due] if expected else []
     if facts.newest is not None and facts.newest.status == RUNNING:
-        moments.append(facts.newest.started_at + _stuck_after(facts, job, expects=expects))
+        moments.append(facts.newest.started_at + _stuck_after(facts, job, all_rules=all_rules))
     return min((moment for moment in moments if moment >= now), default=None)
 
 
 def _spoken(duration: timedelta) -> str:
-    """Hours, as people count a daily job's silence; minutes too where hours alone say little."""
+    """In hours, as the gap of a daily job is read; in minutes too where it is under two hours."""
     hours = f"{_hours(duration)} hours"
     return hours if duration >= timedelta(hours=2) else f"{duration.total_seconds() // 60:.0f} minutes ({hours})"
 

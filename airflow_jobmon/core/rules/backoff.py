@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""How long to wait before the next attempt."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _DOUBLINGS = 9
 def backoff(failures: int, *, jitter: float, first: timedelta = FIRST, longest: timedelta = LONGEST) -> timedelta:
     """The wait after `failures` in a row (1 or more): `first`, doubling up to `longest`.
 
-    `jitter` in [0, 1) lengthens it by up to a quarter, so that many waiters do not come back at once; the first wait
-    after a failure is never shorter than `first`, and none is longer than `longest`.
+    `jitter` in [0, 1) lengthens it by up to a quarter, so that many clients do not retry at once; it is never shorter
+    than `first` nor longer than `longest`.
     """
     doubled: timedelta = first * (1 << min(max(failures - 1, 0), _DOUBLINGS))
     return min(doubled * (1 + jitter / 4), longest)

@@ -1,21 +1,21 @@
-"""What a job usually does, and when it no longer does: rising durations, falling success rates, records that dry up.
+"""Finds trends: rising durations, falling success rates, falling or missing records, compared with what is usual.
 
-Whole UTC days are compared. The *last week* are the seven days before today. *Usual* is what four earlier weeks show,
-those that ended two weeks before it: for each weekday the median of its days there, of which two at least must have had
-runs. So neither a weekend nor a job that is slow each Monday is a finding, and a change is told before it is usual.
+Whole UTC days are compared. The *last week* is the seven days before today. *Usual* is the four weeks that ended two
+weeks before the last week: for each weekday the median of its days in them, of which at least two must have had runs.
+So a weekend, or a job that is slow each Monday, is no finding, and a change is found before it becomes usual.
 
 - **Rising duration.** On the median day of the last week, successes took over 1.5 times as long as usual, over a second
   longer, and longer than on nine of ten days of those weeks. A day counts by its median run; three days must have some.
-- **Falling records.** On the median day of the last week, records came to less than half of what is usual, and to less
-  than on nine of ten days of those weeks. Weekdays on which fewer than ten are usual do not count; three days must.
+- **Falling records.** On the median day of the last week, runs updated less than half of the usual records, and fewer
+  than on nine of ten days of those weeks. Weekdays with usually fewer than ten do not count; three days must.
 - **Falling success rate.** The last week's rate is below the job's target (98 %), and failures were at least twice as
-  frequent as in those weeks. It takes three failures on three days, five finished runs in the last week, twenty then.
-- **Zero records.** For `zero_records_days` days in a row (3), on weekdays that usually have some, runs succeeded and
-  said that they updated no records; and for longer than in the four weeks before that row began. It goes as soon as a
-  run updates some. `zero_records_days: 0` switches both rules about records off.
+  frequent as in those weeks. It takes three failures on three days, five finished runs in the last week, twenty before.
+- **Zero records.** On `zero_records_days` days in a row (3), counting only weekdays that usually have some, runs
+  succeeded and logged zero updated records; and the row is longer than any in the four weeks before it. It ends as soon
+  as a run updates some. `zero_records_days: 0` switches both rules about records off.
 
-A single bad day, or three at a month's end, is none of these. A lasting change is told from the fourth day on and for
-about three weeks; then it is what is usual.
+A single bad day, or three at the end of a month, is none of these. A lasting change is a finding from the fourth day on
+for about three weeks; then it is usual.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from airflow_jobmon.core.model.health import Finding, Health, Kind
 from airflow_jobmon.core.times import roughly
 
 REACH = timedelta(days=63)
-"""How far back days are looked at: a row of days without records may be five weeks long, with four weeks before it."""
+"""How far back days are read: up to five weeks without records, and the four weeks before them."""
 
 _WEEK, _FOUR_WEEKS = timedelta(days=7), timedelta(days=28)
 _GAP = timedelta(days=14)
-"""Between the last week and the weeks it is compared with."""
+"""Between the last week and the weeks that it is compared with."""
 
 _FEWEST_ALIKE = 2
 _FEWEST_DAYS = 3
@@ -50,9 +50,9 @@ Measure = Callable[[DayStats], float | None]
 
 
 def degradation(days: Sequence[DayStats], job: MonitoredJob, *, today: date) -> tuple[Finding, ...]:
-    """What got worse about a job by the days before `today` (UTC), of which `days` are those with runs, in any order.
+    """Find what got worse before `today` (UTC); `days` are the days with runs, in any order.
 
-    The findings are warnings that alert nobody. `observed` and `threshold` are seconds for rising_duration, records a
+    The findings are warnings that do not alert. `observed` and `threshold` are seconds for rising_duration, records a
     day for falling_records, percent for falling_success_rate, days in a row for zero_records.
     """
     history = {day.day: day for day in days if day.day < today}
@@ -79,8 +79,8 @@ def _rising_duration(history: Mapping[date, DayStats], today: date) -> Finding |
         return None
     return _finding(
         Kind.RISING_DURATION,
-        f"successes took {_seconds(took)} (the median of {len(ratios)} days, {_span(today)}); "
-        f"usual on these weekdays are {_seconds(usual)} ({_earlier(today)})",
+        f"successes took {_seconds(took)} (median of {len(ratios)} days, {_span(today)}); "
+        f"{_seconds(usual)} is usual on these weekdays ({_earlier(today)})",
         observed=round(took, 3),
         threshold=round(usual * _RISE, 3),
         since=today - _WEEK,
@@ -97,8 +97,8 @@ def _falling_records(history: Mapping[date, DayStats], today: date) -> Finding |
         return None
     return _finding(
         Kind.FALLING_RECORDS,
-        f"{came:g} records a day (the median of {len(ratios)} days, {_span(today)}); "
-        f"usual on these weekdays are {usual:g} ({_earlier(today)})",
+        f"{came:g} records a day (median of {len(ratios)} days, {_span(today)}); "
+        f"{usual:g} is usual on these weekdays ({_earlier(today)})",
         observed=came,
         threshold=usual * _FALL,
         since=today - _WEEK,
@@ -150,7 +150,7 @@ def _zero_records(history: Mapping[date, DayStats], in_a_row: int, today: date) 
     return _finding(
         Kind.ZERO_RECORDS,
         f"no records updated on {len(dry)} days in a row ({dry[-1]} to {dry[0]}), though runs succeeded; "
-        f"usual on these weekdays were {median(usual[day.weekday()] for day in dry):g} a day in the four weeks before",
+        f"{median(usual[day.weekday()] for day in dry):g} a day was usual on these weekdays in the four weeks before",
         observed=len(dry),
         threshold=in_a_row,
         since=dry[-1],
@@ -173,10 +173,9 @@ def _longest_dry_row(history: Mapping[date, DayStats], usual: Mapping[int, float
 def _compare(
     history: Mapping[date, DayStats], measure: Measure, today: date, *, least: float
 ) -> tuple[list[float], list[float], float, float] | None:
-    """The last week's days, and those it is compared with, as shares of what is usual; the last week's median, and what
-    is usual for it.
+    """Return the last week's days and the earlier days as shares of the usual, the last week's median and its usual.
 
-    None where fewer than three days of the last week can be compared. Only what is usually over `least` can be.
+    None where fewer than three days of the last week can be compared: their usual must be over `least`.
     """
     start, end = today - _WEEK, today - _WEEK - _GAP
     usual = {

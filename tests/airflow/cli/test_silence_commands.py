@@ -124,7 +124,7 @@ def test_an_invalid_acknowledgement_is_a_one_line_error(jobmon, failing, args, e
 
 def test_the_history_of_an_incident_is_shown(jobmon, failing):
     shown = jobmon("incidents", "--id", "1")
-    assert shown.err.startswith("incident 1: failed, critical, notified: nightly: the run started ")
+    assert shown.err.startswith("incident 1: failed, critical, notified: nightly: run of ")
     for what in ("opened", "noticed", "alert opened, pending", "failure counted"):
         assert what in shown.out
     whole = json.loads(jobmon("incidents", "--id", "1", "-o", "json").out)

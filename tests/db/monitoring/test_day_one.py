@@ -159,7 +159,7 @@ def test_a_missed_run_is_told_by_the_rhythm_that_was_learned_and_dated_when_it_w
         "SELECT opened_at, message FROM airflow_jobmon.incidents WHERE job_name = 'nightly'"
     ).fetchone()
     assert last + DAY < opened_at < last + DAY + 3 * HOUR
-    assert "by its own rhythm one was expected by" in message
+    assert "by its learned schedule one was expected by" in message
 
 
 def test_a_job_that_was_missed_and_stays_away_falls_silent_stays_open_and_is_resolved_when_it_returns(old):

@@ -75,7 +75,7 @@ def test_an_alert_that_had_no_channel_is_in_the_history(conn):
     log_run(conn, "load", "failed")
     evaluate_events(conn, Settings())
     [alert] = [entry for entry in incident_history(conn, 1, failures=5)["timeline"] if entry["what"] == "alert opened"]
-    assert alert["said"].startswith("no channel was configured: the run started")
+    assert alert["said"].startswith("no channel was configured: run of ")
 
 
 def test_only_the_newest_failures_are_listed_of_many(conn):

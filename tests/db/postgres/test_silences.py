@@ -74,7 +74,7 @@ def test_what_opens_in_a_silence_is_recorded_and_told_when_the_sweep_sees_its_en
         " (SELECT last_error FROM airflow_jobmon.deliveries WHERE state = 'silenced' LIMIT 1)"
     ).fetchone()
     assert message.startswith("open since ")
-    assert ", silenced until now: the run started" in message
+    assert ", silenced until now: run of " in message
     assert why.startswith("silenced until ")
     assert why.endswith(" by anna: upgrade")
 

@@ -34,7 +34,7 @@ def test_what_needs_attention_comes_first_and_everything_is_named():
         healths=[
             health("ok-job"),
             health("pipeline", finding(Kind.SLOW, Health.WARNING, "took 90 s, over its limit of 1m")),
-            health("billing", finding(Kind.FAILED, Health.CRITICAL, "the run started 02:00 failed")),
+            health("billing", finding(Kind.FAILED, Health.CRITICAL, "run of 02:00 failed")),
             health("fresh", status=Health.UNKNOWN),
         ],
         failures=[

@@ -69,8 +69,8 @@ def test_a_finding_says_what_was_observed_what_was_expected_and_over_which_days(
     days = history(lambda ago, day: day_of(day, seconds=21 if ago <= 7 else 10))
     (found,) = degradation(days, JOB, today=TODAY)
     assert found.message == (
-        "successes took 21 s (the median of 7 days, 2025-11-06 to 2025-11-12); "
-        "usual on these weekdays are 10 s (2025-09-25 to 2025-10-22)"
+        "successes took 21 s (median of 7 days, 2025-11-06 to 2025-11-12); "
+        "10 s is usual on these weekdays (2025-09-25 to 2025-10-22)"
     )
     assert (found.observed, found.threshold) == (21, 15)
     assert (found.severity, found.alerts) == (Health.WARNING, False)
