@@ -1,6 +1,6 @@
-"""Assets that are updated by events outside Airflow, so that these can start DAGs.
+"""Assets that events outside Airflow update, so that these events can start DAGs.
 
-Airflow identifies an asset watcher by the arguments of its trigger, so an asset depends only on its arguments.
+Airflow identifies an asset watcher by the arguments of its trigger, so these depend on no setting.
 """
 
 from __future__ import annotations

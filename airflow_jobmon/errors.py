@@ -15,8 +15,8 @@ class ConnectionProblem(JobmonError):
     """A connection is missing, has the wrong type, or is refused by its server."""
 
 
-class DatabaseAway(ConnectionProblem):
-    """The database server does not answer now, and may later."""
+class DatabaseUnavailable(ConnectionProblem):
+    """The database server does not respond now, but may later."""
 
 
 class SchemaProblem(JobmonError):
@@ -32,11 +32,11 @@ class JobNotEvaluated(JobmonError):
 
 
 class BusyProblem(JobmonError):
-    """The server is too busy to answer in time."""
+    """Other requests, or a slow statement, held a request up for too long."""
 
 
 class UnknownSilence(JobmonError):
-    """A name was never silenced."""
+    """A job name or glob has no silence."""
 
 
 class UnknownIncident(JobmonError):

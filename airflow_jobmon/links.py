@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class JobPageLink(BaseOperatorLink):
     """Links to the page of the operator's job, or to the page of all jobs if the operator has no job.
 
-    It is built while the task runs, when a templated job_name is rendered. It starts with [api] base_url.
+    The URL is built while the task runs, after job_name is rendered, and starts with [api] base_url.
     """
 
     name = "Outside Job"

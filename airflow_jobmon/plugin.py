@@ -1,4 +1,4 @@
-"""What Airflow's plugin discovery reads."""
+"""The plugin that Airflow discovers: the page in its menu, and the app at /jobmon."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from urllib.parse import quote, urlsplit
 
 from airflow.plugins_manager import AirflowPlugin
 
-_PULSE = (
+_ICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='{colour}' stroke-width='1.75'"
     " stroke-linecap='round' stroke-linejoin='round'><path d='M3 12h4l3 -8l4 16l3 -8h4' stroke='#fff' stroke-width='5'"
     " stroke-opacity='{halo}'/><path d='M3 12h4l3 -8l4 16l3 -8h4'/></svg>"
 )
-"""In Airflow's sidebar, in the colours of its own icons; the halo is for where one is picked, on a dark ground."""
+"""The sidebar icon, in the colours of Airflow's own icons; the halo shows on the dark background of a selected item."""
 
 
 class JobmonPlugin(AirflowPlugin):
-    """Mounts our pages at /jobmon. The app is made when it is asked for: FastAPI takes seconds to import."""
+    """Mounts the app at /jobmon. It is made only when Airflow asks for it: FastAPI takes seconds to import."""
 
     name = "jobmon"
 
     @property
     def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]  # Airflow declares a plain list
-        """The page's place in Airflow's menu; the API server may live under a path."""
+        """The page's entry in Airflow's menu; the API server may be served under a path."""
         from airflow.sdk import conf  # noqa: PLC0415
 
         base_url = conf.get("api", "base_url", fallback=None) or ""
@@ -46,4 +46,4 @@ class JobmonPlugin(AirflowPlugin):
 
 
 def _icon(colour: str, *, halo: float) -> str:
-    return "data:image/svg+xml," + quote(_PULSE.format(colour=colour, halo=halo))
+    return "data:image/svg+xml," + quote(_ICON.format(colour=colour, halo=halo))

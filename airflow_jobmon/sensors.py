@@ -100,7 +100,7 @@ class JobsLogSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=self._xcom_or_raise(run)) if run else False
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:  # noqa: ARG002
-        """End the wait with the trigger's event, which holds all it needs: dag.test() drops the kwargs of defer."""
+        """End the wait with the trigger's event, which holds the whole run: dag.test() drops the kwargs of defer."""
         if event is None or "error" in event:
             raise self._exception_for(JobmonError((event or {}).get("error", "the trigger ended without an event")))
         return self._xcom_or_raise(run_of(event["run"]))

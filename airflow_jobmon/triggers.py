@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_CONN_ID = "jobmon_default"
 
 _LONGEST_RETRY = timedelta(minutes=1)
-"""Between attempts of JobRunTrigger to use a database that refuses it."""
+"""The longest pause between two attempts of JobRunTrigger to use the database."""
 
 
 class JobsLogTrigger(BaseTrigger):
@@ -90,7 +90,7 @@ class JobsLogTrigger(BaseTrigger):
 class JobRunTrigger(BaseEventTrigger):
     """Updates an asset on each success of a job that runs outside Airflow; several at once make one event.
 
-    The job's database records which successes had an event, so after a restart only the missed ones get one. The
+    The job's database records which successes had an event, so after a restart only the others get one. The
     trigger never ends by itself and never raises for a database problem: Airflow would restart it every two seconds.
     """
 
@@ -156,7 +156,7 @@ class JobAlertTrigger(BaseEventTrigger):
 
 
 def _watcher(read_target: ReadTarget) -> Watcher:
-    """Call this in a thread: it imports psycopg, for which the triggerer's event loop would stop for 0.3 s."""
+    """Call this in a thread: it imports psycopg, which would block the triggerer's event loop for 0.3 s."""
     from airflow_jobmon.monitoring.watcher import Watcher  # noqa: PLC0415
 
     return Watcher(read_target, kind="trigger", delivers=False)

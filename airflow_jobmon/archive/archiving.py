@@ -1,7 +1,7 @@
 """Archives old runs: moves them out of the job log in short transactions; each row is always in exactly one place.
 
-Each row is decided on its own, so there is no state to keep: a killed process starts again, and any number of processes
-may archive at once.
+Each row is decided on its own, so there is no state to keep: archiving may be killed and started again at any time, and
+any number of processes may archive at once.
 """
 
 from __future__ import annotations
@@ -82,8 +82,7 @@ def _count(conn: Connection, jobs: Due, report: ArchiveReport) -> None:
         for found in log_rows.count(conn, table, jobs):
             report.jobs[found.job_name] += found.runs
     report.stay = log_rows.staying(conn, jobs, report.before)
-    # Runs without a reason of their own to stay that would still not move are held by something that only shows row by
-    # row.
+    # Due runs that no rule keeps and that still cannot be moved: only the attempt itself shows which row, and why.
     others = report.stay.pop("", 0) - report.runs
     if others > 0:
         report.stay["referred to by another table, or this role lacks permission to move them"] = others

@@ -34,7 +34,7 @@ _REFUSALS = (
 reports a user-defined error code as a plain DatabaseError."""
 
 _FEW = 5_000
-"""A batch may always hold this many rows: if they take long, the cause is elsewhere, and fewer would take as long."""
+"""A slow batch of at most this many rows does not shorten the next stretch: a shorter one would take as long."""
 
 _BLOCKS = 64
 _MOST_BLOCKS = 16_384

@@ -59,7 +59,7 @@ def verify_part(folder: Folder, name: str, written: WrittenPart) -> None:
 
 
 def count_rows(chunks: Iterable[bytes]) -> int:
-    """Count the lines of CSV, except line ends inside quotes; every second piece between quotes is outside them."""
+    """Count the lines of CSV. Line ends inside quotes do not count: split at quotes, every second piece is inside."""
     rows, inside = 0, False
     for chunk in chunks:
         for place, piece in enumerate(chunk.split(b'"')):

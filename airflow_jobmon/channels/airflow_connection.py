@@ -98,9 +98,9 @@ def _missing(conn_id: str, error: Exception) -> ConnectionProblem:
 
 
 def _malformed(conn_id: str) -> str | None:
-    """The mistake in an environment variable that Airflow cannot read as a connection; None without such a variable.
+    """The mistake in an environment variable that Airflow cannot read as a connection; None if it is not set.
 
-    To Airflow such a connection does not exist. The variable's text holds passwords and is not shown.
+    Airflow reports that connection as missing. The variable holds passwords, so its text is not shown.
     """
     variable = f"AIRFLOW_CONN_{conn_id.upper()}"
     text = os.environ.get(variable, "").strip()

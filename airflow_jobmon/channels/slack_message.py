@@ -24,10 +24,10 @@ _LINES = 9_500
 """Characters that the lines of a batch may use, line ends included."""
 
 _ALIKE = 3
-"""This many jobs with the same text share one line of it."""
+"""From this many jobs on, the text that they share appears once, above their names."""
 
 _MIN_STATEMENT = 16
-"""Characters that a name leaves on its line for what happened."""
+"""Characters that a long name leaves on its line for the statement."""
 
 _MOST_LINES = 400
 

@@ -45,7 +45,7 @@ class WebhookChannel:
         self._open()[1].close()
 
     def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:
-        """All alerts, only long texts are cut; `text` is for people, `alerts` for machines."""
+        """All alerts; only long texts are cut; `text` is for people, `alerts` for machines."""
         message = {
             "version": FORMAT_VERSION,
             "key": str(key),
@@ -56,7 +56,7 @@ class WebhookChannel:
         return json.dumps(message).encode("ascii")
 
     def render_report(self, report: Report, *, key: UUID) -> bytes:
-        """The report, only long texts are cut; `text` is for people, `report` for machines."""
+        """The report; only long texts are cut; `text` is for people, `report` for machines."""
         message = {
             "version": FORMAT_VERSION,
             "key": str(key),

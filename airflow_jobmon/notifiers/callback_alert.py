@@ -15,15 +15,15 @@ from airflow_jobmon.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
-    """What a DAG's author says about the job; each field overrides the context."""
+class AlertOverrides:
+    """Values that the DAG's author gives to the notifier; each overrides the one from the context."""
 
     job_name: str | None = None
     logs_url: str | None = None
     runbook_url: str | None = None
 
 
-def alert_of(context: Mapping[str, Any], wording: Wording, *, now: datetime, base_url: str | None) -> Alert:
+def alert_of(context: Mapping[str, Any], overrides: AlertOverrides, *, now: datetime, base_url: str | None) -> Alert:
     """The alert for the callback of a task, a DAG or a deadline.
 
     A task's context has `ti` and its state, a DAG's has `reason` instead of an exception, and a deadline's has only
@@ -37,14 +37,14 @@ def alert_of(context: Mapping[str, Any], wording: Wording, *, now: datetime, bas
     return Alert(
         event=AlertEvent.OPENED,
         kind=kind,
-        job_name=wording.job_name or dag_id,
+        job_name=overrides.job_name or dag_id,
         severity=severity,
         at=at,
         message=message,
         error=_error(context, kind),
         facts=tuple(_facts(context, ti, dag_id, run_id)),
-        logs_url=wording.logs_url or _logs_url(ti, dag_id, run_id, base_url),
-        runbook_url=wording.runbook_url,
+        logs_url=overrides.logs_url or _logs_url(ti, dag_id, run_id, base_url),
+        runbook_url=overrides.runbook_url,
     )
 
 
@@ -110,9 +110,9 @@ def _moment(value: Any) -> datetime | None:
 
 
 def _get(thing: Any, name: str) -> Any:
-    """A field of an object, or of a dictionary in its place; None if it has no such field.
+    """A field of an object or a dictionary; None if it is absent.
 
-    Airflow computes some fields, and raises if a callback runs without a task.
+    Airflow computes some fields on access, and raises if a callback runs without a task.
     """
     if thing is None:
         return None

@@ -1,4 +1,4 @@
-"""What the notifiers share: an alert from a callback's context, sent on one channel."""
+"""The base class of the notifiers: builds an alert from a callback's context and sends it on one channel."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class JobNotifier(BaseNotifier):
     :param conn_id: the Airflow connection.
     :param name: the channel's name when used in `DeliverAlertsOperator(notifiers=)`; default is the connection's id.
     :param job_name: the job's name in the message; default is the dag id.
-    :param logs_url: the link of View Logs; default is the task's log.
-    :param runbook_url: the link of Runbook; without it the message has no such button.
+    :param logs_url: the URL of the button View Logs; default is the task's log.
+    :param runbook_url: the URL of the button Runbook; without it, the message has no Runbook button.
     :param timeout: the limit of each of the three attempts, in seconds.
 
     Use it as on_failure_callback, on_success_callback, on_retry_callback or on_skipped_callback of a task or DAG, or in
     a deadline's AsyncCallback. Raises DeliveryError if the channel does not accept the message after three attempts.
     """
 
-    # Nothing that came from a run is ever rendered: an error text may hold a template.
+    # No text from a run is ever rendered as a template: an error message may contain one.
     template_fields: Sequence[str] = ()
     default_conn_id = ""
 
@@ -84,7 +84,7 @@ class JobNotifier(BaseNotifier):
             connection = await read_connection(self.conn_id)
             self._channel = await asyncio.to_thread(self._open, connection)
         attempts = self._attempts(context)
-        # A pause between attempts: no one could set an event.
+        # A plain pause between attempts: there is no event to wait for.
         while (pause := await asyncio.to_thread(next, attempts, None)) is not None:  # noqa: ASYNC110
             await asyncio.sleep(pause)
 
@@ -121,7 +121,7 @@ class JobNotifier(BaseNotifier):
 
     def _alert(self, context: Context) -> Any:
         from airflow_jobmon import settings  # noqa: PLC0415
-        from airflow_jobmon.notifiers.callback_alert import Wording, alert_of, utc_now  # noqa: PLC0415
+        from airflow_jobmon.notifiers.callback_alert import AlertOverrides, alert_of, utc_now  # noqa: PLC0415
 
-        wording = Wording(self.job_name, self.logs_url, self.runbook_url)
-        return alert_of(context, wording, now=utc_now(), base_url=settings.load().base_url)
+        overrides = AlertOverrides(self.job_name, self.logs_url, self.runbook_url)
+        return alert_of(context, overrides, now=utc_now(), base_url=settings.load().base_url)

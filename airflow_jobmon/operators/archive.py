@@ -71,7 +71,7 @@ class ArchiveJobsLogOperator(BaseOperator):
                     job=self.job_name or None,
                     to=self.to or None,
                     open_folder=StorageFolder,
-                    dry_run=_truth(self.count_only),
+                    dry_run=_boolean(self.count_only),
                     progress=self.log.info,
                 )
         except JobmonError as error:
@@ -82,7 +82,7 @@ class ArchiveJobsLogOperator(BaseOperator):
         return report.as_json(most_jobs=_MOST_JOBS)
 
 
-def _truth(given: Any) -> bool:
+def _boolean(given: Any) -> bool:
     """A template turns a Param's boolean into text, unless the DAG renders native objects."""
     if isinstance(given, bool):
         return given

@@ -20,7 +20,7 @@ class DeliverAlertsOperator(BaseOperator):
     """Send every due alert on every channel; the DAG `jobmon_alerts` runs it when an alert is due.
 
     :param notifiers: notifiers of this package that serve as channels besides the configured ones; each needs a `name`,
-        which alerts address it by from its first run on.
+        by which alerts address it after the first run of this task.
     :param conn_id: where the job log lives; default is [jobmon] conn_id.
 
     A channel that fails temporarily does not fail the task: the alert stays in the outbox and is retried. A channel

@@ -67,7 +67,7 @@ class JobHealthOperator(BaseOperator):
             raise AirflowFailException(str(error)) from None
         report = health_report(healths, datetime.now(UTC))
         self.log.info("%d job(s): %s", len(healths), report["status"])
-        self._fail_if_asked(healths)
+        self._fail_if_unhealthy(healths)
         return report
 
     def _check(self, context: Context) -> list[JobHealth]:
@@ -99,20 +99,20 @@ class JobHealthOperator(BaseOperator):
 
         jobs = [job if isinstance(job, MonitoredJob) else read_job(dict(job)) for job in self.jobs or ()]
         task = context["ti"]
-        of_this_dag = f"dag:{task.dag_id}/"
+        dag_prefix = f"dag:{task.dag_id}/"
         tasks = context["dag"].task_ids
 
         def was_renamed(source: str) -> bool:
-            """Whether the source is a task that this DAG no longer has; its jobs would keep that source for ever."""
-            return source.startswith(of_this_dag) and source.removeprefix(of_this_dag) not in tasks
+            """Whether the source is a task that this DAG no longer has: no other task would ever update its jobs."""
+            return source.startswith(dag_prefix) and source.removeprefix(dag_prefix) not in tasks
 
-        source = f"{of_this_dag}{task.task_id}"
+        source = f"{dag_prefix}{task.task_id}"
         applied = apply_jobs(conn, jobs, source=source, prune=True, may_take_from=was_renamed)
         for what in ("added", "changed", "removed"):
             if names := getattr(applied, what):
                 self.log.info("registry: %s %s", what, ", ".join(names))
 
-    def _fail_if_asked(self, healths: Sequence[JobHealth]) -> None:
+    def _fail_if_unhealthy(self, healths: Sequence[JobHealth]) -> None:
         if self.fail_on is None:
             return
         bad = [health for health in healths if health.status.value in _FAILING[self.fail_on]]

@@ -24,7 +24,7 @@ class JobReportOperator(BaseOperator):
     """Make the morning digest (`daily`), the weekly review (`weekly`) or the audit's report (`audit`) and send it.
 
     :param report: `daily`, `weekly` or `audit`. Templated.
-    :param channels: connection ids of the channels that get it, as a list or comma-separated; default is [jobmon]
+    :param channels: connection ids of the channels that receive it, as a list or comma-separated; default is [jobmon]
         channels; an empty list sends it to none. Templated.
     :param keep_at: directory (a path, or a URI that ObjectStoragePath knows) where the weekly review is kept as a page
         with charts, and the audit's export; an audit without one keeps it in AIRFLOW_HOME/jobmon-audits. Templated.
@@ -38,9 +38,9 @@ class JobReportOperator(BaseOperator):
     Returns the report's figures, below 200 kB for any number of jobs.
 
     If the archive or a drill of an audit did not finish or pass, the audit is sent and then the task fails. A channel
-    that refuses the report for good or cannot be opened fails the task too, after all others got it. A channel that is
-    down temporarily gets it later, with the alerts. A retried or cleared task sends only to channels that have not got
-    the report from this DAG run.
+    that refuses the report for good or cannot be opened fails the task too, after all others received it. A channel
+    that is down temporarily receives it later, with the alerts. A retried or cleared task sends only to channels that
+    have not received the report from this DAG run.
     """
 
     template_fields: Sequence[str] = (

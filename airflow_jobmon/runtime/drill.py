@@ -1,4 +1,4 @@
-"""Runs drills from within Airflow, whose connections say how long each channel may take and how a job is called."""
+"""Runs drills with Airflow's connections: they set the time limit of each channel and how to call a job."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.drill_sql import run_sql
 from airflow_jobmon.postgres.migrate import check_schema
 from airflow_jobmon.runtime.connections import connection_type, conninfo
-from airflow_jobmon.runtime.deliver import deliver as deliver_what_is_due
+from airflow_jobmon.runtime.deliver import deliver as deliver_due_alerts
 from airflow_jobmon.settings import Settings
 
 
@@ -49,8 +49,8 @@ def run_drill(
     """Run one drill to its end; the result says whether it passed.
 
     within: how long each channel, and the evaluation, may take, instead of a minute (five for mail). deliver: also
-    evaluate and deliver in this process, which proves the channels but not that a watcher runs. Raises a JobmonError
-    if the drill cannot be run; nothing was changed then.
+    evaluate and deliver in this process, which verifies the channels, but not that a watcher is alive. Raises a
+    JobmonError if the drill cannot be run; nothing was changed then.
     """
     check_drill(drill, job_name)
     where = conninfo(conn_id or settings.conn_id)
@@ -72,7 +72,7 @@ def _deliver(where: str, settings: Settings) -> Callable[[], None]:
         with connect(where) as conn:
             while evaluate_events(conn, settings).events:
                 pass
-        deliver_what_is_due(where, settings)
+        deliver_due_alerts(where, settings)
 
     return deliver
 

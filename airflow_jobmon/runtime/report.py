@@ -52,8 +52,9 @@ class Announced:
 def make_report(
     conninfo: str, settings: Settings, kind: str, *, keep_at: str | None = None, page_url: str | None = None
 ) -> MadeReport:
-    """A `daily` or `weekly` report; the weekly page is stored in the directory `keep_at`, which `page_url` leads to.
+    """A `daily` or `weekly` report; the weekly page is stored in the directory `keep_at`.
 
+    page_url: the URL of that directory in a browser.
     Raises ConnectionProblem or SchemaProblem if the log cannot be read, StorageProblem if the page cannot be stored.
     """
     with connect(conninfo) as conn:
@@ -82,7 +83,7 @@ def make_audit(
 ) -> Report:
     """Export every monitoring query to a new directory below `keep_at`, and report on the whole audit.
 
-    key: the key it will be announced under, so that errors found by an earlier try still count as new.
+    key: the key under which the audit will be sent, so that errors found by an earlier try still count as new.
     Raises StorageProblem if the export cannot be stored, UnknownJob for a job that is neither registered nor logged.
     """
     at = datetime.now(UTC)

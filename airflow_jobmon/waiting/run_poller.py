@@ -62,7 +62,7 @@ _pollers: dict[tuple[asyncio.AbstractEventLoop, str], RunPoller] = {}
 async def wait_for_run(wait: Wait, *, conn_id: str, resolve: Resolve, timings: PollTimings = _TIMINGS) -> Run:
     """The run that ends this wait, however long that takes.
 
-    Raises a JobmonError of one line where the database cannot be reached or read to begin with.
+    Raises a JobmonError of one line if the database could never be reached or read.
     """
     poller = _poller(conn_id, resolve, timings)
     future = poller.runs.add(wait)
@@ -195,7 +195,7 @@ class _Outage:
         now = self._clock()
         if self._began is None:
             self._began = now
-            # Those who wait for a server that was never reached may get this error, so it is no warning here.
+            # If the server is never reached, the waits raise this error themselves, so it is not a warning yet.
             level = logging.WARNING if self._reached else logging.INFO
             log.log(level, "Connection %s: %s. Trying again; all waits continue when it is back.", self._conn_id, error)
         if not self._reached:

@@ -1,6 +1,6 @@
-"""The queries that the poller makes, as a Protocol: their module loads psycopg, which takes 0.3 s to import.
+"""The poller's queries as a Protocol, since their module imports psycopg, which takes 0.3 s.
 
-A triggerer imports the poller in its event loop, where 0.3 s would stop every other trigger.
+A triggerer imports the poller in its event loop, where those 0.3 s would block every other trigger.
 """
 
 from __future__ import annotations

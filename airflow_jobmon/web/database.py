@@ -14,7 +14,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from airflow_jobmon.errors import BusyProblem, DatabaseAway
+from airflow_jobmon.errors import BusyProblem, DatabaseUnavailable
 from airflow_jobmon.postgres.connect import open_session, prepared_conninfo
 from airflow_jobmon.postgres.migrate import check_schema
 from airflow_jobmon.web.cached_settings import current_conninfo
@@ -33,7 +33,7 @@ _QUEUE = 10
 _LONGEST = 20
 """Seconds that one statement may take; the whole request gets five more."""
 
-_AWAY = "the job log's database does not respond; the connection is retried in the background"
+_UNAVAILABLE = "the job log's database does not respond; the connection is retried in the background"
 _BUSY = "too many requests are in progress; try again in a moment"
 _SLOW = f"the job log's database took more than {_LONGEST} s; check its load and whether something holds a lock"
 
@@ -55,8 +55,8 @@ class Database:
     async def run(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
         """Run `work` in a thread, on a connection whose schema matches this package.
 
-        Raises DatabaseAway within a second if the database is unavailable or hangs, BusyProblem if it or other requests
-        take too long, SchemaProblem if the schema does not match.
+        Raises DatabaseUnavailable within a second if the database is unavailable or hangs, BusyProblem if it or other
+        requests take too long, SchemaProblem if the schema does not match.
         """
         loop = asyncio.get_running_loop()
         reached = loop.create_future()
@@ -92,7 +92,7 @@ class Database:
             if (await asyncio.wait({answer, reached}, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED))[0]:
                 return
             if self._progress == before and self._waits_for_the_server():
-                raise DatabaseAway(_AWAY)
+                raise DatabaseUnavailable(_UNAVAILABLE)
             if loop.time() > until:
                 raise BusyProblem(_BUSY)
 
@@ -106,7 +106,7 @@ class Database:
         try:
             conn = _live(pool)
         except (PoolTimeout, PoolClosed):
-            raise DatabaseAway(_AWAY) from None
+            raise DatabaseUnavailable(_UNAVAILABLE) from None
         self._held.append(conn)
         self._progress += 1
         try:

@@ -202,7 +202,7 @@ def test_a_user_without_permission_sees_it_and_can_sign_in_as_another(tab, serve
     tab.prefer("light")
     tab.open(f"{server.url}/jobmon/?job_name=load")
     sign_in(tab, "stranger")
-    assert tab.until("document.querySelector('h1')?.textContent") == "You may not see this page"
+    assert tab.until("document.querySelector('h1')?.textContent") == "You do not have access to this page"
     assert "load" not in tab.see("document.querySelector('main').textContent")
     tab.see("document.querySelector('main a').click()")
     sign_in(tab, "reader")

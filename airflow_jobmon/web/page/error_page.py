@@ -13,7 +13,7 @@ from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from airflow_jobmon.errors import BusyProblem, DatabaseAway, JobmonError, SchemaProblem, UnknownJob
+from airflow_jobmon.errors import BusyProblem, DatabaseUnavailable, JobmonError, SchemaProblem, UnknownJob
 from airflow_jobmon.postgres.dashboard import all_names
 from airflow_jobmon.web.page.rendering import render, render_alone
 from airflow_jobmon.web.security import of_airflow, show_the_login
@@ -45,7 +45,7 @@ def _ours(error: JobmonError) -> _ErrorText:
             return _ErrorText("Job not found", str(error), status=404)
         case BusyProblem():
             return _ErrorText("The request took too long", str(error), _AGAIN)
-        case DatabaseAway():
+        case DatabaseUnavailable():
             return _ErrorText("The database is unavailable", str(error), f"{_AGAIN} {_DOCTOR}")
         case SchemaProblem():
             return _ErrorText("The database is not ready", str(error))
@@ -87,9 +87,9 @@ async def refuse(request: Request, error: Exception) -> Response:
         return render_alone(
             "error",
             status=403,
-            title="You may not see this page",
+            title="You do not have access to this page",
             message="Your user lacks permission to see Airflow's website, or the login is not valid.",
-            advice="Sign in again, or ask an administrator for the permission; docs/page.md names it.",
+            advice="Sign in again, or ask an administrator for access; docs/page.md names the permission.",
             near=[],
             retry=False,
             sign_in=of_airflow(request, "api/v2/auth/logout"),
@@ -98,7 +98,7 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 
 async def refuse_parameters(request: Request, error: Exception) -> Response:
-    """422: as a page if a page was requested."""
+    """422: as a page for a browser, as JSON for a program."""
     if not isinstance(error, RequestValidationError):
         raise error
     if not _is_for_a_person(request):

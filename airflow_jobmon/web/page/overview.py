@@ -93,7 +93,6 @@ def overview(conn: psycopg.Connection[Any], wanted: Wanted) -> HTMLResponse:
         incidents=incidents[:_SHOWN],
         folded=incidents[_SHOWN:_FOLDED],
         unshown=max(len(incidents) - _FOLDED, 0),
-        first_day=now.date() - timedelta(days=DAYS - 1),
     )
 
 

@@ -1,4 +1,4 @@
-"""The runbook as a page in Airflow, the target of links in alerts: the same text as docs/runbook.md."""
+"""The runbook as a page in Airflow, to which alerts link: the same text as docs/runbook.md."""
 
 from __future__ import annotations
 

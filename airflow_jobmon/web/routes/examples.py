@@ -100,12 +100,10 @@ UNKNOWN_JOB = {
     "detail": "job 'update-instalment-statuses' is neither registered nor in public.jobs_log; "
     "list the names with: airflow jobmon check"
 }
-NOBODY = {"detail": "Not authenticated"}
+NO_TOKEN = {"detail": "Not authenticated"}
 WRONG_TOKEN = {"detail": "Forbidden"}
-AWAY = {"detail": "the job log's database does not answer; it is tried again all the time"}
-REFUSED = {
-    "detail": "the job log's database refuses what was asked (SQLSTATE 42501); the API server's log has the details"
-}
+UNAVAILABLE = {"detail": "the job log's database does not respond; the connection is retried in the background"}
+REFUSED = {"detail": "the job log's database refused the query (SQLSTATE 42501); the API server's log has the details"}
 WRONG_PARAMETER: dict[str, Any] = {
     "type": "less_than_equal",
     "loc": ["query", "days"],
@@ -115,7 +113,7 @@ WRONG_PARAMETER: dict[str, Any] = {
 }
 
 EXPOSITION = f"""\
-# HELP jobmon_job_health How the job is: 0 ok, 1 unknown, 2 warning, 3 critical.
+# HELP jobmon_job_health Health of the job: 0 ok, 1 unknown, 2 warning, 3 critical.
 # TYPE jobmon_job_health gauge
 jobmon_job_health{{job_name="{NAME}"}} 3.0
 # HELP jobmon_job_success_ratio Share of finished runs that succeeded in the job's window.
@@ -137,10 +135,10 @@ ANSWERS: dict[str, Any] = {
     "prometheus": EXPOSITION,
     "openmetrics": OPENMETRICS_EXPOSITION,
     "unknown-job": UNKNOWN_JOB,
-    "no-token": NOBODY,
+    "no-token": NO_TOKEN,
     "wrong-token": WRONG_TOKEN,
     "wrong-parameter": {"detail": [WRONG_PARAMETER]},
-    "away": AWAY,
+    "away": UNAVAILABLE,
     "refused": REFUSED,
 }
-"""By the names under which the OpenAPI document holds them."""
+"""By their names in the OpenAPI document."""

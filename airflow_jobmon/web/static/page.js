@@ -53,7 +53,7 @@
       if (mine !== asked) return; // a newer request was made meanwhile
       if (answer.ok) replace(new DOMParser().parseFromString(text, "text/html"));
       else problem = answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403
-        ? "you are signed out; load the page again" : "the log cannot be read; retrying every minute";
+        ? "you are signed out; load the page again" : "the job log cannot be read; retrying every minute";
     } catch {
       problem = "Airflow does not respond; retrying every minute";
     }

@@ -200,4 +200,4 @@ def test_a_refusal_and_an_unknown_job_look_as_in_the_examples(ask, logged):
     route = ("GET", "/job-metrics")
     assert ask(route, {"job_name": "update-instalment-statuses"}).json() == examples.UNKNOWN_JOB
     assert ask(route, {"job_name": "x", "days": "401"}).json() == {"detail": [examples.WRONG_PARAMETER]}
-    assert ask(route, {"job_name": "x"}, {}).json() == examples.NOBODY
+    assert ask(route, {"job_name": "x"}, {}).json() == examples.NO_TOKEN

@@ -211,7 +211,7 @@ def test_a_user_without_permission_sees_it_and_can_sign_in_as_another(tab, serve
     tab.prefer(scheme)
     tab.set_cookie(server.url, "_token", log_in(server.url, "guest"))
     tab.open(f"{server.url}/jobmon/?job_name=nightly-invoices")
-    assert tab.see("document.querySelector('h1').textContent") == "You may not see this page"
+    assert tab.see("document.querySelector('h1').textContent") == "You do not have access to this page"
     assert "nightly-invoices" not in tab.see("document.body.textContent")
     assert (brightness(tab, "getComputedStyle(document.body).backgroundColor") < 100) == (scheme == "dark")
     tab.see("document.querySelector('main a').click()")

@@ -65,7 +65,7 @@ def test_a_user_without_permission_gets_a_self_contained_page(client, conn, jobm
     made, _ = client
     answer = made.get("/jobmon/", headers={"Authorization": "Bearer nonsense", **HTML})
     assert answer.status_code == 403
-    assert "You may not see this page" in answer.text
+    assert "You do not have access to this page" in answer.text
     [style] = re.findall(r"<style>(.*?)</style>", answer.text, re.DOTALL)
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     assert f"style-src 'sha256-{digest}'" in answer.headers["content-security-policy"]
