@@ -20,7 +20,7 @@ from airflow_jobmon.archive.folder import OpenFolder
 from airflow_jobmon.core.model.archive import YOUNGEST, YOUNGEST_EXPORTED, ArchiveReport, cutoff
 from airflow_jobmon.errors import ArchiveProblem, ConfigurationError, JobmonError, UnknownJob
 from airflow_jobmon.postgres import archive as log_rows
-from airflow_jobmon.postgres.archive import Batch, Due, Stretch
+from airflow_jobmon.postgres.archive import Batch, MovableJobs, RowRange
 from airflow_jobmon.postgres.facts import known_names
 
 Connection = psycopg.Connection[Any]
@@ -64,7 +64,7 @@ def _archive(conn: Connection, report: ArchiveReport, open_folder: OpenFolder | 
     job = report.job_name
     if job is not None and not known_names(conn, [job]):
         raise UnknownJob(f"job {job[:100]!r} has no run in the job log; check the name, which must match exactly")
-    jobs = log_rows.due(conn, report.before, job)
+    jobs = log_rows.movable_jobs(conn, report.before, job)
     for name in log_rows.foreign_parts(conn):
         progress(f"{name} is on another server; its runs stay there")
     if report.dry_run:
@@ -77,7 +77,7 @@ def _archive(conn: Connection, report: ArchiveReport, open_folder: OpenFolder | 
         _export(conn, jobs, report, open_folder, progress)
 
 
-def _count(conn: Connection, jobs: Due, report: ArchiveReport) -> None:
+def _count(conn: Connection, jobs: MovableJobs, report: ArchiveReport) -> None:
     for table in log_rows.tables(conn):
         for found in log_rows.count(conn, table, jobs):
             report.jobs[found.job_name] += found.runs
@@ -88,7 +88,9 @@ def _count(conn: Connection, jobs: Due, report: ArchiveReport) -> None:
         report.stay["referred to by another table, or this role lacks permission to move them"] = others
 
 
-def _export(conn: Connection, jobs: Due, report: ArchiveReport, open_folder: OpenFolder, progress: Progress) -> None:
+def _export(
+    conn: Connection, jobs: MovableJobs, report: ArchiveReport, open_folder: OpenFolder, progress: Progress
+) -> None:
     finish_interrupted(conn, None, open_folder, progress)
     if not jobs.count:
         return
@@ -107,7 +109,9 @@ def _export(conn: Connection, jobs: Due, report: ArchiveReport, open_folder: Ope
     finish_interrupted(conn, exporter.journal.id, open_folder, progress)
 
 
-def _move_in_batches(conn: Connection, mover: Mover, jobs: Due, report: ArchiveReport, progress: Progress) -> None:
+def _move_in_batches(
+    conn: Connection, mover: Mover, jobs: MovableJobs, report: ArchiveReport, progress: Progress
+) -> None:
     if not jobs.count:
         return
     reported = time.monotonic()
@@ -132,8 +136,8 @@ class _ToArchive:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
 
-    def move(self, stretch: Stretch, most: int) -> Batch:
-        return log_rows.move(self._conn, stretch, most)
+    def move(self, row_range: RowRange, most: int) -> Batch:
+        return log_rows.move(self._conn, row_range, most)
 
 
 class _ToFolder:
@@ -144,5 +148,5 @@ class _ToFolder:
     def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter
 
-    def move(self, stretch: Stretch, most: int) -> Batch:
-        return self._exporter.move(stretch, most)
+    def move(self, row_range: RowRange, most: int) -> Batch:
+        return self._exporter.move(row_range, most)

@@ -13,7 +13,7 @@ import psycopg
 
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.errors import ArchiveProblem
-from airflow_jobmon.postgres.archive import BUSY, START, Batch, Due, LogTable, Place, Stretch, next_place
+from airflow_jobmon.postgres.archive import BUSY, START, Batch, LogTable, MovableJobs, Place, RowRange, next_place
 
 Connection = psycopg.Connection[Any]
 Progress = Callable[[str], None]
@@ -50,11 +50,11 @@ class BatchPace:
 
 
 class Mover(Protocol):
-    """Moves up to `most` rows from the start of a stretch and commits; or raises and moves none."""
+    """Moves up to `most` rows from the start of a range and commits; or raises and moves none."""
 
     @property
     def pace(self) -> BatchPace: ...
-    def move(self, stretch: Stretch, most: int) -> Batch: ...
+    def move(self, row_range: RowRange, most: int) -> Batch: ...
 
 
 class TableBatches:
@@ -65,7 +65,7 @@ class TableBatches:
         conn: Connection,
         mover: Mover,
         table: LogTable,
-        jobs: Due,
+        jobs: MovableJobs,
         *,
         refused: Counter[str],
         progress: Progress,
@@ -85,23 +85,23 @@ class TableBatches:
         """Yield each committed batch."""
         while self._place[0] < self._table.blocks:
             past = (min(self._place[0] + self._blocks, self._table.blocks), 0)
-            stretch = Stretch(self._table, self._jobs, self._place, past)
+            row_range = RowRange(self._table, self._jobs, self._place, past)
             began = time.monotonic()
             try:
-                batch = self._move_with_retries(stretch)
+                batch = self._move_with_retries(row_range)
             except psycopg.DatabaseError as error:
                 if not (isinstance(error, _REFUSALS) or type(error) is psycopg.DatabaseError):
                     raise
-                self._skip_refused_row(error, stretch)
+                self._skip_refused_row(error, row_range)
                 continue
-            self._advance(batch, stretch, time.monotonic() - began)
+            self._advance(batch, row_range, time.monotonic() - began)
             yield batch
 
-    def _move_with_retries(self, stretch: Stretch) -> Batch:
+    def _move_with_retries(self, row_range: RowRange) -> Batch:
         pause, deadline = 0.1, time.monotonic() + PATIENCE.total_seconds()
         while True:
             try:
-                return self._mover.move(stretch, self._rows)
+                return self._mover.move(row_range, self._rows)
             except BUSY as error:
                 if time.monotonic() + pause > deadline:
                     raise ArchiveProblem(
@@ -112,7 +112,7 @@ class TableBatches:
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
 
-    def _advance(self, batch: Batch, stretch: Stretch, seconds: float) -> None:
+    def _advance(self, batch: Batch, row_range: RowRange, seconds: float) -> None:
         kept = batch.picked - sum(batch.moved.values())
         if kept:
             self._refused["a trigger of the table kept them"] += kept
@@ -123,17 +123,17 @@ class TableBatches:
             self._blocks = max(batch.last[0] - self._place[0] + 1, 1)
             self._place = batch.last
         else:
-            self._place = stretch.past
+            self._place = row_range.past
             if pace > 1 or batch.picked > _FEW:
                 self._blocks = min(max(int(self._blocks * pace), 1), _MOST_BLOCKS)
         self._rows = min(max(int(self._rows * pace), 1), self._mover.pace.most)
 
-    def _skip_refused_row(self, error: psycopg.Error, stretch: Stretch) -> None:
+    def _skip_refused_row(self, error: psycopg.Error, row_range: RowRange) -> None:
         """Shrink the batch until the refused row is alone in it; then count the row and skip it."""
         if self._rows > 1:
             self._rows = max(self._rows // 20, 1)
             return
-        self._place = next_place(self._conn, stretch) or stretch.past
+        self._place = next_place(self._conn, row_range) or row_range.past
         reason = (error.diag.message_primary or str(error))[:300]
         self._refused[reason] += 1
         self._refused_in_a_row += 1

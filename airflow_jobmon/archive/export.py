@@ -19,8 +19,8 @@ from airflow_jobmon.archive.folder import Folder, OpenFolder
 from airflow_jobmon.archive.part_file import verify_part, write_part
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.errors import ArchiveProblem, JobmonError, StorageProblem
-from airflow_jobmon.postgres.archive import Batch, Place, Stretch, next_place
-from airflow_jobmon.postgres.exports import GIVEN_UP, Export, ExportJournal, Part
+from airflow_jobmon.postgres.archive import Batch, Place, RowRange, next_place
+from airflow_jobmon.postgres.exports import GIVEN_UP, ExportJournal, ExportPart, JournaledExport
 
 Connection = psycopg.Connection[Any]
 Progress = Callable[[str], None]
@@ -51,15 +51,15 @@ class Exporter:
         self.parts = 0
         self._number = 0
 
-    def move(self, stretch: Stretch, most: int) -> Batch:
-        """Write up to `most` rows of a stretch to a new part, read it back, and delete exactly those rows."""
-        if next_place(self._conn, stretch) is None:
+    def move(self, row_range: RowRange, most: int) -> Batch:
+        """Write up to `most` rows of a range to a new part, read it back, and delete exactly those rows."""
+        if next_place(self._conn, row_range) is None:
             return Batch(0, None, {})
         self._number += 1
         number, name = self._number, f"part-{self._number:05}.csv.gz"
-        self.journal.begin_part(number, name, stretch.table.relation)
+        self.journal.begin_part(number, name, row_range.table.relation)
         try:
-            batch = self._export(stretch, most, number, name)
+            batch = self._export(row_range, most, number, name)
         except BaseException as error:
             with contextlib.suppress(JobmonError, psycopg.Error):
                 untouched = isinstance(error, StorageProblem) and error.untouched
@@ -74,22 +74,22 @@ class Exporter:
             give_up(self.journal, self.folder, number, name)
         return batch
 
-    def _export(self, stretch: Stretch, most: int, number: int, name: str) -> Batch:
-        header = [column["name"] for column in self.journal.columns(stretch.table.relation)]
+    def _export(self, row_range: RowRange, most: int, number: int, name: str) -> Batch:
+        header = [column["name"] for column in self.journal.columns(row_range.table.relation)]
         excluded: list[str] = []
         for _ in range(_TRIES):
-            written = write_part(self.folder, name, header, self.journal.rows(stretch, most, excluded))
+            written = write_part(self.folder, name, header, self.journal.rows(row_range, most, excluded))
             if not written.rows:
                 return Batch(0, None, {})
             verify_part(self.folder, name, written)
             self.journal.part_verified(number, runs=len(written.rows), size=written.size, sha256=written.sha256)
-            staying, moved = self.journal.delete_rows(stretch.table.relation, number, written.rows)
+            staying, moved = self.journal.delete_rows(row_range.table.relation, number, written.rows)
             if not staying:
                 return Batch(len(written.rows), _place(written.rows[-1][0]), moved)
             self._progress(f"{len(staying)} runs changed or are locked; they stay for the next export")
             excluded += staying
         raise ArchiveProblem(
-            f"runs of {stretch.table.relation} changed during each of {_TRIES} attempts to export them; "
+            f"runs of {row_range.table.relation} changed during each of {_TRIES} attempts to export them; "
             "runs that are not archived are still in the job log, so try again at a quieter time"
         )
 
@@ -110,7 +110,9 @@ def write_manifest(journal: ExportJournal, folder: Folder, *, complete: bool) ->
     return f"{folder.uri}/{MANIFEST}"
 
 
-def _manifest(journal: ExportJournal, export: Export, parts: Sequence[Part], *, complete: bool) -> dict[str, Any]:
+def _manifest(
+    journal: ExportJournal, export: JournaledExport, parts: Sequence[ExportPart], *, complete: bool
+) -> dict[str, Any]:
     relations = dict.fromkeys(part.relation for part in parts)
     return {
         "format": 1,

@@ -1,4 +1,4 @@
-"""What moves runs out of the job log, one short transaction at a time, and what may be moved at all."""
+"""Finds the runs that may be archived, and moves them out of the job log, one short transaction at a time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
+from psycopg.rows import class_row, dict_row
 
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, transaction
 from airflow_jobmon.postgres.queries import load_queries
@@ -16,7 +17,7 @@ from airflow_jobmon.postgres.queries import load_queries
 Connection = psycopg.Connection[Any]
 
 BUSY = (LockNotAvailable, DeadlockDetected, SerializationFailure)
-"""What a batch ends with when somebody is in its way; it may be tried again."""
+"""What a batch raises where another session holds its rows or tables; it may be tried again."""
 
 START = (0, 0)
 """Before the first row of any table."""
@@ -26,8 +27,8 @@ Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """How many jobs have runs to move; their names, and from when on runs of each stay, as Postgres writes arrays."""
+class MovableJobs:
+    """The jobs with runs to move: how many, their names, and from when on runs of each stay, as arrays of Postgres."""
 
     count: int
     job_names: str
@@ -40,18 +41,18 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class LogTable:
-    """A table that holds rows of the log: the log itself, or a part of it. `blocks` is its size when it was asked."""
+    """A table that holds rows of the log: the log itself, or a partition. blocks: its size when it was read."""
 
     relation: str
     blocks: int
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """A part of one table, after `first` and before `past`, and the jobs whose rows are meant."""
+class RowRange:
+    """The rows of some jobs in one table that stand after `first` and before `past`."""
 
     table: LogTable
-    jobs: Due
+    jobs: MovableJobs
     first: Place
     past: Place
 
@@ -67,7 +68,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction did: rows picked, the place of the last one (None: there was none), moved ones by job."""
+    """What one transaction did: the rows it picked, the place of the last (None: none), and those moved, by job."""
 
     picked: int
     last: Place | None
@@ -75,8 +76,8 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Movable:
-    """What would be moved of one job, and when the first and last of it started."""
+class MovableRuns:
+    """The runs of one job that would be moved, and when the first and the last of them started."""
 
     job_name: str
     runs: int
@@ -84,19 +85,21 @@ class Movable:
     newest: datetime
 
 
-def due(conn: Connection, before: datetime, job: str | None = None) -> Due:
-    """Which jobs (or only `job`) have runs that started before `before`, and from when on each must be left alone.
+def movable_jobs(conn: Connection, before: datetime, job: str | None = None) -> MovableJobs:
+    """The jobs (or only `job`) with runs that started before `before`, and from when on the runs of each stay.
 
-    What a job is judged by stays: its newest success and all that came after it, failures in a row, and whatever an
-    open incident counts. As jobs go on running the moment only grows later, so it may be used for as long as it takes.
+    The runs that decide a job's health stay: its newest success and all after it, its failures in a row, and those that
+    an open incident counts. New runs only move that time forward, so the answer holds for as long as archiving takes.
     """
-    row = conn.execute(load_queries("archive")["due"], {"before": before, "job": job}).fetchone()
-    assert row is not None  # noqa: S101 - one row, always
-    return Due(*row)
+    with conn.cursor(row_factory=class_row(MovableJobs)) as cursor:
+        jobs = cursor.execute(load_queries("archive")["movable_jobs"], {"before": before, "job": job}).fetchone()
+    assert jobs is not None  # noqa: S101 - an aggregate is one row, always
+    return jobs
 
 
 def tables(conn: Connection) -> list[LogTable]:
-    return [LogTable(*row) for row in conn.execute(load_queries("archive")["tables"])]
+    with conn.cursor(row_factory=class_row(LogTable)) as cursor:
+        return cursor.execute(load_queries("archive")["tables"]).fetchall()
 
 
 def foreign_parts(conn: Connection) -> list[str]:
@@ -104,33 +107,34 @@ def foreign_parts(conn: Connection) -> list[str]:
     return [name for (name,) in conn.execute(load_queries("archive")["foreign_parts"])]
 
 
-def move(conn: Connection, stretch: Stretch, most: int) -> Batch:
-    """Move up to `most` rows of a stretch, from its beginning, into the archive: one transaction."""
-    given = {**stretch.parameters, "most": most}
-    # Whether the disk has it already does not matter: a row is here or there, and a crash cannot part the two.
+def move(conn: Connection, row_range: RowRange, most: int) -> Batch:
+    """Move up to `most` rows of this range, from its beginning, into the archive, in one transaction."""
+    given = {**row_range.parameters, "most": most}
+    cursor = conn.cursor(row_factory=dict_row)
+    # Need not wait for the disk: a crash leaves each row either in the log or in the archive, never in both.
     with transaction(conn, NOT_DURABLE):
-        asked = conn.execute(load_queries("archive")["move"], given)
-    row = asked.fetchone()
-    assert row is not None  # noqa: S101 - one row, always
-    picked, last, moved = row
-    return Batch(picked, _place(last) if last else None, moved)
+        cursor.execute(load_queries("archive")["move"], given)
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101 - the function returns one row, always
+    return Batch(row["picked"], _place(row["last"]) if row["last"] else None, row["moved"])
 
 
-def next_place(conn: Connection, stretch: Stretch) -> Place | None:
-    """Where the first row of a stretch stands that `move` would move."""
-    row = conn.execute(load_queries("archive")["next_place"], stretch.parameters).fetchone()
+def next_place(conn: Connection, row_range: RowRange) -> Place | None:
+    """Where the first row of this range stands that `move` would move."""
+    row = conn.execute(load_queries("archive")["next_place"], row_range.parameters).fetchone()
     return _place(row[0]) if row and row[0] else None
 
 
-def count(conn: Connection, table: LogTable, jobs: Due) -> list[Movable]:
-    """What of one table would be moved now, by job; reads it all."""
+def count(conn: Connection, table: LogTable, jobs: MovableJobs) -> list[MovableRuns]:
+    """The runs of one table that would be moved now, by job; reads the whole table."""
     given = {**jobs.parameters, "relation": table.relation}
-    return [Movable(*row) for row in conn.execute(load_queries("archive")["count"], given)]
+    with conn.cursor(row_factory=class_row(MovableRuns)) as cursor:
+        return cursor.execute(load_queries("archive")["count"], given).fetchall()
 
 
-def staying(conn: Connection, jobs: Due, before: datetime) -> dict[str, int]:
-    """How many older runs of these jobs stay, by the reason; reads all that is older."""
-    rows = conn.execute(load_queries("archive")["stay"], {**jobs.parameters, "before": before}).fetchall()
+def staying(conn: Connection, jobs: MovableJobs, before: datetime) -> dict[str, int]:
+    """How many older runs of these jobs stay, by reason; reads all that are older."""
+    rows = conn.execute(load_queries("archive")["staying"], {**jobs.parameters, "before": before}).fetchall()
     return dict(rows)
 
 

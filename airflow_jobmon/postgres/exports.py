@@ -1,4 +1,4 @@
-"""The journal of exports, and the rows they are made of."""
+"""The journal of exports, and the rows that they consist of."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import class_row, dict_row
 
-from airflow_jobmon.postgres.archive import Stretch
+from airflow_jobmon.postgres.archive import RowRange
 from airflow_jobmon.postgres.queries import load_queries
 
 Connection = psycopg.Connection[Any]
 
 GIVEN_UP = "JM011"
-"""SQLSTATE of a part whose journal entry somebody else has taken away."""
+"""SQLSTATE of a part that another process withdrew from the journal."""
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
-    """One call's export: a folder of its own, with part files and a manifest. Times are aware."""
+class JournaledExport:
+    """The export of one call: a folder of its own, with part files and a manifest. Times are aware."""
 
     id: UUID
     folder: str
@@ -32,7 +33,7 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ExportPart:
     """A file of an export. state: written, verified, or deleted: then its runs are in this file and nowhere else."""
 
     number: int
@@ -46,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ExportedRow:
-    """A row as a line of CSV, without its end; where it stands, and what tells whether it is still the same."""
+    """A row as a line of CSV without its end, its place in the table, and a digest that shows whether it changed."""
 
     place: str
     digest: int
@@ -54,30 +55,31 @@ class ExportedRow:
 
 
 class ExportJournal:
-    """One export in the database."""
+    """One export in the journal."""
 
     def __init__(self, conn: Connection, export_id: UUID) -> None:
         self._conn, self.id = conn, export_id
         self._sql = load_queries("exports")
 
     def begin(self, folder: str, before: datetime, job: str | None) -> None:
-        """Enter a new export, and hold it for as long as this session lasts."""
+        """Enter a new export, and lock it for as long as this session lasts."""
         self.try_lock()
         self._run("begin_export", folder=folder, before=before, job=job)
 
     def try_lock(self) -> bool:
-        """Whether nobody works at it; if so, it is ours now."""
+        """Lock the export; False where another process works on it."""
         return bool(self._run("lock_export").fetchone()[0])  # type: ignore[index]
 
     def unlock(self) -> None:
         self._run("unlock_export")
 
-    def export(self) -> Export | None:
-        row = self._run("export").fetchone()
-        return Export(*row) if row else None
+    def export(self) -> JournaledExport | None:
+        with self._conn.cursor(row_factory=class_row(JournaledExport)) as cursor:
+            return cursor.execute(self._sql["export"], {"id": self.id}).fetchone()
 
-    def parts(self) -> list[Part]:
-        return [Part(*row) for row in self._run("parts")]
+    def parts(self) -> list[ExportPart]:
+        with self._conn.cursor(row_factory=class_row(ExportPart)) as cursor:
+            return cursor.execute(self._sql["parts"], {"id": self.id}).fetchall()
 
     def begin_part(self, number: int, name: str, relation: str) -> None:
         self._run("begin_part", number=number, name=name, relation=relation)
@@ -86,11 +88,11 @@ class ExportJournal:
         self._run("part_verified", number=number, runs=runs, bytes=size, sha256=sha256)
 
     def withdraw_part(self, number: int) -> bool:
-        """Make sure that a part's runs stay in the log; False if they are gone already, so that its file must stay."""
+        """Make sure that the runs of a part stay in the log; False if they left it already, so its file must stay."""
         return self._run("withdraw_part", number=number).rowcount == 1
 
     def drop_part(self, number: int) -> None:
-        """Forget a part that was withdrawn, once its file is gone."""
+        """Remove a withdrawn part from the journal, once its file is gone."""
         self._run("drop_part", number=number)
 
     def finish(self) -> None:
@@ -99,9 +101,9 @@ class ExportJournal:
     def delete_rows(
         self, relation: str, number: int, rows: Sequence[tuple[str, int]]
     ) -> tuple[list[str], Mapping[str, int]]:
-        """Delete the rows of a verified part, by place and digest, all or none.
+        """Delete the rows of a verified part, by place and digest: all or none.
 
-        Returns the places of those that kept all from being deleted (they changed, or are held), else the runs by job.
+        Returns the places of rows that prevented it (changed or locked since), or else the deleted runs by job.
         """
         given = {
             "relation": relation,
@@ -114,9 +116,9 @@ class ExportJournal:
             staying, moved = self._run("delete_exported", **given).fetchone()  # type: ignore[misc]
         return staying, moved
 
-    def rows(self, stretch: Stretch, most: int, excluded: Sequence[str]) -> Iterator[ExportedRow]:
-        """The rows of a stretch that may be moved, as they are under one snapshot; read to the end, or closed."""
-        given = {**stretch.parameters, "most": most, "excluded": list(excluded)}
+    def rows(self, row_range: RowRange, most: int, excluded: Sequence[str]) -> Iterator[ExportedRow]:
+        """The rows of a range that may be moved, as they are under one snapshot; read to the end, or closed."""
+        given = {**row_range.parameters, "most": most, "excluded": list(excluded)}
         with self._conn.transaction():
             self._conn.execute("SELECT airflow_jobmon.archive_settings()")
             (statement,) = self._run("export_statement", **given).fetchone()  # type: ignore[misc]
@@ -125,12 +127,12 @@ class ExportJournal:
                     yield _row(bytes(message))
 
     def columns(self, relation: str) -> list[dict[str, Any]]:
-        """Name, type, and whether the database works it out itself, in the order of the files' columns."""
-        rows = self._run("columns", relation=relation).fetchall()
-        return [{"name": name, "type": kind, "generated": generated} for name, kind, generated in rows]
+        """The columns of the files, in order: name, type, and whether the database generates the value."""
+        with self._conn.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(self._sql["columns"], {"relation": relation}).fetchall()
 
     def others_unfinished(self) -> list[UUID]:
-        """Exports that are under way or were interrupted, oldest first, without this one."""
+        """The other exports that are running or were interrupted, oldest first."""
         return [other for (other,) in self._run("unfinished", own=self.id)]
 
     def _run(self, query: str, **given: Any) -> psycopg.Cursor[Any]:
@@ -138,7 +140,7 @@ class ExportJournal:
 
 
 def _row(message: bytes) -> ExportedRow:
-    """One message of a COPY is one line; that its quotes are even says that it is whole."""
+    """One message of a COPY is one line; it is whole if the number of its quotes is even."""
     if not message.endswith(b"\n") or message.count(b'"') % 2:
         raise ValueError(f"the server cut a line of CSV in two: {message[:100]!r}")
     key, _, line = message[1:-1].partition(b'",')
