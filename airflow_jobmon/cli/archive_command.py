@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from airflow_jobmon.cli.command import command, database, print_to_stderr
 from airflow_jobmon.cli.output import CommandResult
+from airflow_jobmon.core.text import counted
 
 
 @command()
@@ -24,8 +25,8 @@ def archive(args: Namespace) -> CommandResult:
             progress=print_to_stderr,
         )
     for reason, runs in report.stay.items():
-        print_to_stderr(f"would keep {runs:,} older runs: {reason}")
+        print_to_stderr(f"would keep {counted(runs, 'older run', ',')}: {reason}")
     for reason, runs in report.refused.items():
-        print_to_stderr(f"kept {runs:,} older runs: {reason}")
+        print_to_stderr(f"kept {counted(runs, 'older run', ',')}: {reason}")
     rows = [{"job_name": name, "runs": runs} for name, runs in report.jobs.most_common()]
     return CommandResult(rows, value=report.as_json(), note=report.summary, exit_code=1 if report.refused else 0)

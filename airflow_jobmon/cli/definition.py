@@ -22,12 +22,12 @@ def _incident_number(text: str) -> int:
     raise ArgumentTypeError(f"{text!r} is not an incident number; `airflow jobmon incidents` lists them")
 
 
-# Arguments that several commands share
+# Arguments that several commands share. No [brackets] in help texts: rich would read them as markup.
 
 ARG_CONN_ID = Arg(
     ("--conn-id",),
     metavar="ID",
-    help="Airflow connection (type postgres) to the job log's database (default: conn_id in section [jobmon])",
+    help="Airflow connection (type postgres) to the job log's database (default: conn_id of section jobmon)",
 )
 ARG_JOB = Arg(("--job",), metavar="JOB", help="Only this job")
 ARG_LIMIT = Arg(("--limit",), metavar="N", type=int, default=50, help="Show at most N rows, newest first (default: 50)")
@@ -39,7 +39,7 @@ ARG_SEND = Arg(("--send",), action="store_true", help="Also send the report to c
 ARG_CHANNELS = Arg(
     ("--channels",),
     metavar="IDS",
-    help="Send to these connection ids, comma-separated (default: channels in section [jobmon])",
+    help="Send to these connection ids, comma-separated (default: channels of section jobmon)",
 )
 ARG_WITHIN = Arg(
     ("--within",),

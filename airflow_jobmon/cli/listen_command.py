@@ -48,7 +48,7 @@ def listen(args: Namespace) -> CommandResult:
         target, now_set = read_target(args)
         return Configured(target, *channels_to_serve(target, now_set))
 
-    async def where() -> tuple[str, Settings]:
+    async def read_current_target() -> tuple[str, Settings]:
         return await asyncio.to_thread(read_target, args)
 
     first = configured()
@@ -66,23 +66,23 @@ def listen(args: Namespace) -> CommandResult:
     _log_to_stderr()
     for name, problem in first.problems.items():
         log.error("channel %s: %s", name, problem)
-    asyncio.run(_watch(where, first, configured))
+    asyncio.run(_watch(read_current_target, first, configured))
     return CommandResult()
 
 
-async def _watch(where: ReadTarget, first: Configured, configured: Callable[[], Configured]) -> None:
+async def _watch(read_current_target: ReadTarget, first: Configured, configured: Callable[[], Configured]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    watcher = Watcher(where, kind="listen", delivers=True)
+    watcher = Watcher(read_current_target, kind="listen", delivers=True)
 
-    def serve(target: str, held: Channels) -> DeliveryService:
-        return DeliveryService(target, held, prepare=lambda: watcher.status.listens)
+    def new_service(target: str, channels: Channels) -> DeliveryService:
+        return DeliveryService(target, channels, prepare=lambda: watcher.status.listens)
 
-    delivery = _Delivery(serve)
-    delivery.hold(first)
+    delivery = _Delivery(new_service)
+    delivery.restart(first)
     tasks = [
-        asyncio.create_task(_pass_on(watcher, delivery)),
+        asyncio.create_task(_wake_on_alerts(watcher, delivery)),
         asyncio.create_task(_follow(configured, delivery)),
         asyncio.create_task(stop.wait()),
     ]
@@ -99,7 +99,7 @@ async def _watch(where: ReadTarget, first: Configured, configured: Callable[[], 
     log.info("stopped")
 
 
-async def _pass_on(watcher: Watcher, delivery: _Delivery) -> None:
+async def _wake_on_alerts(watcher: Watcher, delivery: _Delivery) -> None:
     async for _ in watcher.alerts_due():
         delivery.wake()
 
@@ -117,26 +117,26 @@ async def _follow(configured: Callable[[], Configured], delivery: _Delivery) -> 
             for name, problem in now.problems.items():
                 log.error("channel %s: %s", name, problem)
             logged = now.problems
-        if delivery.lacks(now):
-            await asyncio.to_thread(delivery.hold, now)
+        if delivery.differs_from(now):
+            await asyncio.to_thread(delivery.restart, now)
 
 
 class _Delivery:
     """The running delivery service, which is replaced when channels are added or the connection changes."""
 
-    def __init__(self, serve: Callable[[str, Channels], DeliveryService]) -> None:
-        self._serve = serve
+    def __init__(self, new_service: Callable[[str, Channels], DeliveryService]) -> None:
+        self._new_service = new_service
         self._service: DeliveryService | None = None
-        self._held: Configured | None = None
+        self._serving: Configured | None = None
 
-    def lacks(self, now: Configured) -> bool:
-        held = self._held
-        return held is None or held.target != now.target or bool(now.channels.keys() - held.channels.keys())
+    def differs_from(self, now: Configured) -> bool:
+        serving = self._serving
+        return serving is None or serving.target != now.target or bool(now.channels.keys() - serving.channels.keys())
 
-    def hold(self, now: Configured) -> None:
+    def restart(self, now: Configured) -> None:
         log.info("delivering on %s", ", ".join(now.channels))
         self.stop()
-        self._service, self._held = self._serve(now.target, now.channels), now
+        self._service, self._serving = self._new_service(now.target, now.channels), now
         self._service.start()
 
     def wake(self) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_jobmon.assets import jobmon_alerts_asset
+from airflow_jobmon.core.text import counted
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.doctor.check_metadata_db import read_session
 from airflow_jobmon.doctor.installation import Installation
@@ -59,18 +60,17 @@ def capacity(_: Installation) -> Iterator[CheckResult]:
             select(func.count(Trigger.id)).where(Trigger.triggerer_id.is_(None) | Trigger.triggerer_id.not_in(ids))
         )
         ours_runs = any(trigger.triggerer_id in ids for trigger in _watcher_triggers(session))
-    capacity = each * len(alive)
-    if not capacity:
+    slots = each * len(alive)
+    if not slots:
         yield warning("no triggerer is alive, so there is no capacity", "start one: `airflow triggerer`")
         return
-    seen = (
-        f"{used} of {capacity} slots used ({len(alive)} x [triggerer] capacity {each}), {waiting or 0} triggers waiting"
-    )
+    waiting_triggers = counted(waiting or 0, "trigger")
+    seen = f"{used} of {slots} slots used ({len(alive)} x [triggerer] capacity {each}), {waiting_triggers} waiting"
     advice = "start another triggerer, raise [triggerer] capacity, or watch with `airflow jobmon listen`"
-    if used >= capacity and not ours_runs:
+    if used >= slots and not ours_runs:
         yield wrong(f"the triggerers are full, and our watcher is among the waiting triggers: {seen}", advice)
-    elif used >= capacity * _NEARLY_FULL:
-        how = "full" if used >= capacity else "nearly full"
+    elif used >= slots * _NEARLY_FULL:
+        how = "full" if used >= slots else "nearly full"
         yield warning(
             f"{how}: {seen}. Airflow assigns asset watchers last: after a restart, ours may get no slot", advice
         )

@@ -31,8 +31,8 @@ def jobmon(parser, jobmon_default, monkeypatch, capsys) -> Callable[..., Namespa
             code = 0
         except SystemExit as ended:
             code = ended.code
-        said = capsys.readouterr()
-        return Namespace(code=code, out=said.out, err=said.err)
+        printed = capsys.readouterr()
+        return Namespace(code=code, out=printed.out, err=printed.err)
 
     return call
 

@@ -27,7 +27,7 @@ def test_a_dry_run_reports_what_would_move_and_the_real_run_moves_it(jobmon, old
     dry = jobmon("archive", "--older-than", "90d", "--dry-run", "-o", "json")
     result = json.loads(dry.out)
     assert (dry.code, result["runs"], result["jobs"]) == (0, 4, {"=cmd|' /C calc'!A0": 2, "sync": 2})
-    assert "would keep 1 older runs: still running" in dry.err
+    assert "would keep 1 older run: still running" in dry.err
     assert "4 runs from before" in dry.err
     assert archived(old_runs) == 0
     done = jobmon("archive", "--older-than", "90d")

@@ -52,12 +52,14 @@ def test_every_documented_command_exists():
 def test_help_has_a_description_an_example_and_exit_codes(parser, capsys, name):
     with pytest.raises(SystemExit):
         parser.parse_args(["jobmon", *name.split(), "--help"])
-    said = capsys.readouterr().out
+    shown = capsys.readouterr().out
     command = COMMANDS[name]
-    assert command.description.splitlines()[0] in said
-    assert command.epilog.strip() in said, "rich read a part of it as markup"
-    assert "Example" in said
-    assert "Exit codes:" in said or "Exit codes, as" in said
+    assert command.description.splitlines()[0] in shown
+    assert command.epilog.strip() in shown, "rich read a part of it as markup"
+    for argument in command.args:
+        assert "".join(argument.kwargs["help"].split()) in "".join(shown.split()), "rich read a part of it as markup"
+    assert "Example" in shown
+    assert "Exit codes:" in shown or "Exit codes, as" in shown
 
 
 @pytest.mark.parametrize("option", get_provider_info()["config"]["jobmon"]["options"])

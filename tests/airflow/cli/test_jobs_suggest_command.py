@@ -99,8 +99,8 @@ def test_registered_jobs_are_left_out_unless_given_by_name(jobmon, nightly, tmp_
 
 def test_a_given_zone_is_used_where_the_history_shows_none(jobmon, nightly):
     nightly("load", nights=8)
-    said = jobmon("jobs", "suggest", "--timezone", "Asia/Kolkata").out
-    [job] = yaml.safe_load(said)["jobs"]
+    suggested = jobmon("jobs", "suggest", "--timezone", "Asia/Kolkata").out
+    [job] = yaml.safe_load(suggested)["jobs"]
     assert (job["schedule"], job["timezone"]) == ("30 7 * * *", "Asia/Kolkata")
 
 

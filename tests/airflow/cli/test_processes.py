@@ -45,12 +45,12 @@ def test_listen_runs_until_a_signal_stops_it_and_leaves_nothing_behind(process_e
     with subprocess.Popen(
         [AIRFLOW, "jobmon", "listen"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as listening:
-        said = []
+        logged = []
         for line in listening.stderr:
-            said.append(line)
+            logged.append(line)
             if "watching" in line:
                 listening.send_signal(number)
-        assert (listening.wait(60), listening.stdout.read()) == (0, ""), "".join(said)
-    assert said[-1].endswith("stopped\n")
-    assert [line for line in said if not re.match(r"\d{4}-\d\d-\d\d .* (INFO|WARNING|ERROR) +\S", line)] == []
+        assert (listening.wait(60), listening.stdout.read()) == (0, ""), "".join(logged)
+    assert logged[-1].endswith("stopped\n")
+    assert [line for line in logged if not re.match(r"\d{4}-\d\d-\d\d .* (INFO|WARNING|ERROR) +\S", line)] == []
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.watchers").fetchone() == (0,)

@@ -35,21 +35,21 @@ def test_an_airflow_without_dag_scheduler_and_triggerer(metadata):
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("change", "expected"),
     [
         pytest.param({"seconds_ago": 300}, "sent its last heartbeat 5 min", id="silent for five minutes"),
         pytest.param({"state": "failed"}, "ended", id="ended"),
     ],
 )
-def test_a_dead_triggerer(metadata, consumer, process, how, said):
+def test_a_dead_triggerer(metadata, consumer, process, change, expected):
     from airflow.utils.net import get_hostname
 
     consumer()
-    dead = process("TriggererJob", **how)
+    dead = process("TriggererJob", **change)
     assign(metadata, dead)
     found = run_airflow_checks()
     assert found["triggerer"].state is CheckState.WRONG
-    assert found["triggerer"].seen.startswith(f"no triggerer is alive (the last, on {get_hostname()}, {said} ")
+    assert found["triggerer"].seen.startswith(f"no triggerer is alive (the last, on {get_hostname()}, {expected} ")
     assert (
         found["watching trigger"].seen
         == "the trigger of the alerts asset was in a triggerer that is dead, and none is alive"
@@ -101,7 +101,7 @@ def test_a_full_triggerer_without_the_watcher_is_wrong(metadata, consumer, small
     metadata(lambda session: session.execute(update(Trigger).values(created_date=old)))
     found = run_airflow_checks()
     assert found["triggerer capacity"].state is CheckState.WRONG
-    assert "10 of 10 slots used (1 x [triggerer] capacity 10), 1 triggers waiting" in found["triggerer capacity"].seen
+    assert "10 of 10 slots used (1 x [triggerer] capacity 10), 1 trigger waiting" in found["triggerer capacity"].seen
     assert found["watching trigger"].state is CheckState.WRONG
     assert "waits for a slot" in found["watching trigger"].seen
 
