@@ -80,7 +80,7 @@ def test_old_runs_are_in_a_file_with_a_manifest_and_no_longer_in_the_log(conn, t
 
 def test_an_export_without_runs_leaves_no_file_and_no_journal(conn, tmp_path):
     log_days(conn, "sync", 200)
-    log_run(conn, "sync", "running", ago(300))
+    log_run(conn, "sync", "running", ago(days=300))
     assert export(conn, tmp_path / "there").manifest is None
     assert not (tmp_path / "there").exists()
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.archive_exports").fetchone() == (0,)
@@ -95,9 +95,9 @@ def test_a_dry_run_writes_nothing(conn, tmp_path):
 def test_hostile_text_is_restored_from_the_file_unchanged(conn, tmp_path):
     texts = [text for text in NASTY if "\x00" not in text and "\ud800" not in text]
     texts += ["", '"', '""\r\n"', "=1+1", "a,b", "x" * 300_000]
-    ids = {log_run(conn, text[:800], "failed", ago(200), error_message=text): text for text in texts}
+    ids = {log_run(conn, text[:800], "failed", ago(days=200), error_message=text): text for text in texts}
     for text in texts:
-        log_run(conn, text[:800], started_at=ago(1))
+        log_run(conn, text[:800], started_at=ago(days=1))
     [nothing] = log_days(conn, "sync", 200)
     log_days(conn, "sync", 1)
     export(conn, tmp_path)
