@@ -10,7 +10,7 @@ from airflow_jobmon.assets import jobmon_alerts_asset
 from airflow_jobmon.core.text import counted
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.doctor.check_metadata_db import read_session
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, listed, ok, warning, wrong
 
 _NEARLY_FULL = 0.9
@@ -18,17 +18,17 @@ _TAKEN_WITHIN = timedelta(minutes=1)
 """A triggerer takes new triggers about every second, and those of a dead triggerer after half a minute."""
 
 
-def scheduler(_: Installation) -> Iterator[CheckResult]:
+def scheduler(_: CheckedInstallation) -> Iterator[CheckResult]:
     with read_session() as session:
         yield _alive(session, "SchedulerJob", "scheduler", "no DAG runs that would deliver alerts")
 
 
-def triggerer(_: Installation) -> Iterator[CheckResult]:
+def triggerer(_: CheckedInstallation) -> Iterator[CheckResult]:
     with read_session() as session:
         yield _alive(session, "TriggererJob", "triggerer", "no watcher runs in Airflow")
 
 
-def watching_trigger(_: Installation) -> Iterator[CheckResult]:
+def watching_trigger(_: CheckedInstallation) -> Iterator[CheckResult]:
     """Whether a live triggerer runs the trigger of the alerts asset."""
     with read_session() as session:
         alive = {job.id: job for job in _jobs(session, "TriggererJob") if job.is_alive()}
@@ -45,7 +45,7 @@ def watching_trigger(_: Installation) -> Iterator[CheckResult]:
             yield _unassigned(triggers, alive)
 
 
-def capacity(_: Installation) -> Iterator[CheckResult]:
+def capacity(_: CheckedInstallation) -> Iterator[CheckResult]:
     """Airflow assigns asset triggers last: if the triggerers are full, the watcher is the first to get no slot."""
     from airflow.configuration import conf  # noqa: PLC0415
     from airflow.models.trigger import Trigger  # noqa: PLC0415

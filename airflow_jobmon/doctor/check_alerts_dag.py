@@ -10,7 +10,7 @@ from airflow_jobmon.assets import jobmon_alerts_asset
 from airflow_jobmon.core.text import fit, one_line
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.doctor.check_metadata_db import read_session
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, listed, ok, warning, wrong
 
 _NOT_PARSED = timedelta(minutes=10)
@@ -22,7 +22,7 @@ _ADD_ONE = (
 )
 
 
-def alerts_dag(_: Installation) -> Iterator[CheckResult]:
+def alerts_dag(_: CheckedInstallation) -> Iterator[CheckResult]:
     """Whether at least one DAG can be triggered."""
     with read_session() as session:
         found = _consumers(session)
@@ -47,7 +47,7 @@ def alerts_dag(_: Installation) -> Iterator[CheckResult]:
             yield wrong(f"DAG {dag.dag_id} {seen}", advice, about=dag.dag_id)
 
 
-def alerts_runs(_: Installation) -> Iterator[CheckResult]:
+def alerts_runs(_: CheckedInstallation) -> Iterator[CheckResult]:
     """The newest run of each of these DAGs: a run that hangs keeps the next one from starting."""
     from airflow.models.dagrun import DagRun  # noqa: PLC0415
     from sqlalchemy import select  # noqa: PLC0415

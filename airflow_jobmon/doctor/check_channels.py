@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_jobmon.core.text import counted, fit, one_line
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, error_text, from_error, listed, ok, warning, wrong
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.runtime.connections import open_channel
@@ -18,7 +18,7 @@ _FAILING = 3
 _CONFIGURE = "name Airflow connections in [jobmon] channels, such as AIRFLOW__JOBMON__CHANNELS=slack_oncall,smtp_team"
 
 
-def configured(installation: Installation) -> Iterator[CheckResult]:
+def configured(installation: CheckedInstallation) -> Iterator[CheckResult]:
     """Whether every job has a channel."""
     known = installation.fetch_one("channel_names")
     shared = list(dict.fromkeys((*installation.settings.channels, *known.notifiers)))
@@ -38,7 +38,7 @@ def configured(installation: Installation) -> Iterator[CheckResult]:
         yield ok("every registered job names its own channels")
 
 
-def each(installation: Installation) -> Iterator[CheckResult]:
+def each(installation: CheckedInstallation) -> Iterator[CheckResult]:
     """Every channel that alerts go to."""
     known = installation.fetch_one("channel_names")
     names = list(dict.fromkeys((*installation.settings.channels, *known.addressed, *known.notifiers)))

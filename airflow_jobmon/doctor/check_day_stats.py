@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_jobmon.core.text import counted
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, ok, warning
 
 _SLOW = "statistics count the other days from the log each time, which is correct but slow for a long log"
@@ -16,7 +16,7 @@ _NEW_INSTALLATION = timedelta(days=1)
 """Until this age, an installation may have no counted day yet."""
 
 
-def counted_days(installation: Installation) -> Iterator[CheckResult]:
+def counted_days(installation: CheckedInstallation) -> Iterator[CheckResult]:
     found = installation.fetch_one("counted_days")
     through = found.sealed_through
     behind = (found.cold - through).days if through else None

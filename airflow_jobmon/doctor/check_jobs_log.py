@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from psycopg import errors
 
 from airflow_jobmon.core.text import counted
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, error_text, listed, not_checked, ok, quote_name, warning, wrong
 from airflow_jobmon.postgres.migration_script import mapping_json
 
 _MIGRATE = "run `airflow jobmon migrate` as the table's owner"
 
 
-def job_log(installation: Installation) -> Iterator[CheckResult]:
+def job_log(installation: CheckedInstallation) -> Iterator[CheckResult]:
     columns, words = mapping_json(installation.settings)
     given = installation.settings.jobs_log_table
     found = installation.fetch_one("job_log", table=given, columns=columns, words=words)
@@ -50,7 +50,7 @@ def job_log(installation: Installation) -> Iterator[CheckResult]:
         yield ok(f"{found.log_name}, as configured")
 
 
-def rights(installation: Installation) -> Iterator[CheckResult]:
+def rights(installation: CheckedInstallation) -> Iterator[CheckResult]:
     role = installation.fetch_one("server").role
     try:
         installation.fetch_all("read_log")
@@ -72,7 +72,7 @@ def rights(installation: Installation) -> Iterator[CheckResult]:
         yield ok(f"role {role!r} may read the job log and write our tables")
 
 
-def row_security(installation: Installation) -> Iterator[CheckResult]:
+def row_security(installation: CheckedInstallation) -> Iterator[CheckResult]:
     hidden = installation.fetch_all("row_security")
     if not hidden:
         yield ok("row level security hides no rows from us")
@@ -90,7 +90,7 @@ def row_security(installation: Installation) -> Iterator[CheckResult]:
         )
 
 
-def index(installation: Installation) -> Iterator[CheckResult]:
+def index(installation: CheckedInstallation) -> Iterator[CheckResult]:
     found = installation.fetch_one("index")
     size = f" (about {counted(found.about_rows, 'row')})" if found.about_rows is not None else ""
     if found.serving:
@@ -113,7 +113,7 @@ def index(installation: Installation) -> Iterator[CheckResult]:
         )
 
 
-def status_words(installation: Installation) -> Iterator[CheckResult]:
+def status_words(installation: CheckedInstallation) -> Iterator[CheckResult]:
     try:
         found = installation.fetch_all("unmapped_status_words")
     except errors.QueryCanceled:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, error_text, not_checked, ok
 
 RUN_ELSEWHERE = "to check this too, run the doctor where the scheduler or the API server runs"
@@ -27,7 +27,7 @@ def load_models() -> None:
     configure_mappers()
 
 
-def metadata(installation: Installation) -> Iterator[CheckResult]:
+def metadata(installation: CheckedInstallation) -> Iterator[CheckResult]:
     """Whether a migrated metadata database is in reach; without it, the other checks of Airflow are skipped."""
     from airflow.models.asset import AssetModel  # noqa: PLC0415 - a second of imports
     from airflow.models.dag import DagModel  # noqa: PLC0415

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_jobmon.core.text import counted, fit, one_line
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, listed, ok, warning, wrong
 
 ALIVE = timedelta(seconds=15)
@@ -24,7 +24,7 @@ _START = (
 )
 
 
-def watchers(installation: Installation) -> Iterator[CheckResult]:
+def watchers(installation: CheckedInstallation) -> Iterator[CheckResult]:
     known = installation.fetch_all("watchers")
     alive = [row for row in known if row.silent <= ALIVE]
     installation.delivering = [f"listen on {row.host}" for row in alive if row.delivers]
@@ -42,7 +42,7 @@ def watchers(installation: Installation) -> Iterator[CheckResult]:
         yield ok(f"alive: {listed((_named(row) for row in alive if row.listens), 3)}")
 
 
-def events(installation: Installation) -> Iterator[CheckResult]:
+def events(installation: CheckedInstallation) -> Iterator[CheckResult]:
     found = installation.fetch_one("waiting_events")
     count = "1000 failed runs or more" if found.waiting >= 1000 else counted(found.waiting, "failed run")
     if found.oldest is not None and found.oldest > _EVENT_OVERDUE:
@@ -58,7 +58,7 @@ def events(installation: Installation) -> Iterator[CheckResult]:
         )
 
 
-def deliveries(installation: Installation) -> Iterator[CheckResult]:
+def deliveries(installation: CheckedInstallation) -> Iterator[CheckResult]:
     waiting = installation.fetch_all("pending_deliveries")
     late = [row for row in waiting if row.oldest > _DELIVERY_LATE]
     if not late:

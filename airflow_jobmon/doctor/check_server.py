@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import psycopg
 
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, error_text, ok, quote_name, wrong
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import check_schema
@@ -21,7 +21,7 @@ ROUND_TRIP = 1.5
 """Seconds that a NOTIFY may take from one of our connections to the other."""
 
 
-def connection(installation: Installation) -> Iterator[CheckResult]:
+def connection(installation: CheckedInstallation) -> Iterator[CheckResult]:
     began = time.monotonic()
     installation.connect()
     took = (time.monotonic() - began) * 1000
@@ -32,7 +32,7 @@ def connection(installation: Installation) -> Iterator[CheckResult]:
     )
 
 
-def server(installation: Installation) -> Iterator[CheckResult]:
+def server(installation: CheckedInstallation) -> Iterator[CheckResult]:
     found = installation.fetch_one("server")
     if found.standby:
         yield wrong(
@@ -53,13 +53,13 @@ def server(installation: Installation) -> Iterator[CheckResult]:
         yield ok(f"PostgreSQL {found.version}, a writable primary")
 
 
-def schema(installation: Installation) -> Iterator[CheckResult]:
+def schema(installation: CheckedInstallation) -> Iterator[CheckResult]:
     check_schema(installation.connection)
     installation.migrated = True
     yield ok(f"at migration {newest_version()}, the version of this package")
 
 
-def listening(installation: Installation) -> Iterator[CheckResult]:
+def listening(installation: CheckedInstallation) -> Iterator[CheckResult]:
     """A round trip between two connections, such as those of a job and a watcher."""
     token = uuid4().hex
     with connect(installation.conninfo or "") as listener:
@@ -91,7 +91,7 @@ def listening(installation: Installation) -> Iterator[CheckResult]:
     )
 
 
-def _connect_directly(installation: Installation) -> str:
+def _connect_directly(installation: CheckedInstallation) -> str:
     return (
         f"point connection {installation.conn_id!r} directly at the primary, or at a pooler in session mode "
         "(Supabase: port 5432, not 6543)"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 from airflow_jobmon.core.times import roughly
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, listed, ok, quote_name, warning, wrong
 
 _FAILURE_TRIGGERS = ("airflow_jobmon_failed_insert", "airflow_jobmon_failed_update")
@@ -22,12 +22,12 @@ _INACTIVE = {
 """Why a trigger does not fire, by pg_trigger.tgenabled."""
 
 
-def triggers(installation: Installation) -> Iterator[CheckResult]:
+def triggers(installation: CheckedInstallation) -> Iterator[CheckResult]:
     inactive = list(_inactive_triggers(installation, _FAILURE_TRIGGERS, "note_failed_run", _LATE, wrong))
     yield from inactive or [ok("both triggers are on the job log and enabled")]
 
 
-def change_triggers(installation: Installation) -> Iterator[CheckResult]:
+def change_triggers(installation: CheckedInstallation) -> Iterator[CheckResult]:
     """The triggers that mark changes to past days, which are counted once: see check_day_stats."""
     consequence = "changes to past days go unnoticed, so every day is counted from the log each time"
     inactive = list(_inactive_triggers(installation, _CHANGE_TRIGGERS, "mark_days", consequence, warning))
@@ -35,7 +35,7 @@ def change_triggers(installation: Installation) -> Iterator[CheckResult]:
 
 
 def _inactive_triggers(
-    installation: Installation,
+    installation: CheckedInstallation,
     names: Sequence[str],
     function: str,
     consequence: str,
@@ -55,7 +55,7 @@ def _inactive_triggers(
             )
 
 
-def trigger_function(installation: Installation) -> Iterator[CheckResult]:
+def trigger_function(installation: CheckedInstallation) -> Iterator[CheckResult]:
     found = installation.fetch_all("trigger_function")
     if not found:
         yield wrong(f"the function airflow_jobmon.note_failed_run is missing; {_LATE}", "run `airflow jobmon migrate`")
@@ -77,7 +77,7 @@ def trigger_function(installation: Installation) -> Iterator[CheckResult]:
         yield ok(f"records failed runs as role {function.role!r}, which has the privileges it needs")
 
 
-def replication(installation: Installation) -> Iterator[CheckResult]:
+def replication(installation: CheckedInstallation) -> Iterator[CheckResult]:
     subscriptions = installation.fetch_all("subscriptions")
     skipped = [row for row in subscriptions if row.fire < len(_FAILURE_TRIGGERS)]
     for row in skipped:
@@ -104,7 +104,7 @@ def replication(installation: Installation) -> Iterator[CheckResult]:
 
 
 def prepared_transactions(
-    installation: Installation, *, orphaned_after: timedelta = _ORPHANED
+    installation: CheckedInstallation, *, orphaned_after: timedelta = _ORPHANED
 ) -> Iterator[CheckResult]:
     orphans = installation.fetch_all("prepared_transactions", older_than=orphaned_after)
     for row in orphans:
@@ -139,7 +139,7 @@ def prepared_transactions(
         )
 
 
-def notification_queue(installation: Installation) -> Iterator[CheckResult]:
+def notification_queue(installation: CheckedInstallation) -> Iterator[CheckResult]:
     found = installation.fetch_one("notification_queue")
     seen = f"the server's notification queue is {found.used:.0%} full"
     advice = "end the session that listens but keeps its transaction open: it blocks the queue"

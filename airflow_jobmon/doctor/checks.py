@@ -17,7 +17,7 @@ from airflow_jobmon.doctor import (
     check_server,
     check_triggers,
 )
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult
 
 
@@ -31,7 +31,7 @@ class Need(Enum):
     METADATA = "needs Airflow's metadata database"
 
 
-CheckFunction = Callable[[Installation], Iterable[CheckResult]]
+CheckFunction = Callable[[CheckedInstallation], Iterable[CheckResult]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ CONNECT_TIMEOUT = 3
 
 
 @dataclass
-class Installation:
+class CheckedInstallation:
     """Checks fill in what they reach; a check that needs a field which is still None or False is skipped.
 
     log: oid of the table that the view `runs` reads. delivering: live processes that deliver without Airflow.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from airflow_jobmon.doctor import check_metadata_db
 from airflow_jobmon.doctor.checks import AIRFLOW_CHECKS, DATABASE_CHECKS, Check, Need
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, CheckState, error_text, from_error, not_checked, wrong
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.settings import Settings
@@ -29,7 +29,7 @@ class DoctorReport:
 def run_all_checks(conn_id: str, settings: Settings, *, time_limit: float = TIME_LIMIT) -> DoctorReport:
     """Run every check and report its results; whatever is wrong is a result, not an exception."""
     check_metadata_db.load_models()
-    installation = Installation(conn_id, settings)
+    installation = CheckedInstallation(conn_id, settings)
     database = CheckThread(DATABASE_CHECKS, installation, timed_out=lambda seconds: _no_answer(installation, seconds))
     airflow = CheckThread(AIRFLOW_CHECKS, installation, timed_out=_no_answer_from_airflow)
     began = time.monotonic()
@@ -50,7 +50,7 @@ class CheckThread(threading.Thread):
     """Runs some checks one after the other in a thread, which is abandoned if one of them hangs."""
 
     def __init__(
-        self, checks: Sequence[Check], installation: Installation, *, timed_out: Callable[[float], CheckResult]
+        self, checks: Sequence[Check], installation: CheckedInstallation, *, timed_out: Callable[[float], CheckResult]
     ) -> None:
         """`timed_out` makes the result of a check that did not finish within so many seconds."""
         super().__init__(name="jobmon-doctor", daemon=True)
@@ -76,12 +76,12 @@ class CheckThread(threading.Thread):
         return results
 
 
-def run_check(check: Check, installation: Installation) -> list[CheckResult]:
+def run_check(check: Check, installation: CheckedInstallation) -> list[CheckResult]:
     """The results of one check; never raises."""
     return [replace(result, check=check.name) for result in _run(check, installation)]
 
 
-def _run(check: Check, installation: Installation) -> list[CheckResult]:
+def _run(check: Check, installation: CheckedInstallation) -> list[CheckResult]:
     if not _is_met(check.needs, installation):
         return [not_checked(check.needs.value)]
     try:
@@ -92,7 +92,7 @@ def _run(check: Check, installation: Installation) -> list[CheckResult]:
         return [wrong(f"could not be checked: {error_text(error)}", check.advice)]
 
 
-def _is_met(need: Need, installation: Installation) -> bool:
+def _is_met(need: Need, installation: CheckedInstallation) -> bool:
     return {
         Need.NOTHING: True,
         Need.CONNECTION: installation.conn is not None,
@@ -115,7 +115,7 @@ def downgrade_wrong(results: Iterable[CheckResult], delivering: Sequence[str]) -
     ]
 
 
-def _no_answer(installation: Installation, seconds: float) -> CheckResult:
+def _no_answer(installation: CheckedInstallation, seconds: float) -> CheckResult:
     if installation.conninfo is None:
         return wrong(
             f"connection {installation.conn_id!r} was not found within {seconds:.0f} s: Airflow's metadata database or "

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_jobmon.doctor.checks import AIRFLOW_CHECKS
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult
 from airflow_jobmon.doctor.runner import run_check
 from airflow_jobmon.settings import Settings
@@ -18,7 +18,7 @@ CONSUMER = "team_alerts"
 
 def run_airflow_checks() -> dict[str, CheckResult]:
     """The results of every check of Airflow, each asserted to be well formed."""
-    installation = Installation("jobmon_default", Settings())
+    installation = CheckedInstallation("jobmon_default", Settings())
     found = {}
     for check in AIRFLOW_CHECKS:
         for result in run_check(check, installation):

@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from airflow_jobmon.doctor.checks import DATABASE_CHECKS
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import CheckResult, CheckState
 from airflow_jobmon.doctor.runner import run_check
 from airflow_jobmon.settings import Settings
@@ -43,11 +43,11 @@ def connection_to(conninfo: str) -> str:
 
 
 @contextmanager
-def installation_at(conninfo: str, settings: Settings = _DEFAULT) -> Iterator[Installation]:
+def installation_at(conninfo: str, settings: Settings = _DEFAULT) -> Iterator[CheckedInstallation]:
     """An installation whose connection has this conninfo."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", connection_to(conninfo))
-        installation = Installation("jobmon_default", settings)
+        installation = CheckedInstallation("jobmon_default", settings)
         try:
             yield installation
         finally:

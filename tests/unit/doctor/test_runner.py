@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from airflow_jobmon.doctor.checks import AIRFLOW_CHECKS, DATABASE_CHECKS, Check, Need
-from airflow_jobmon.doctor.installation import Installation
+from airflow_jobmon.doctor.installation import CheckedInstallation
 from airflow_jobmon.doctor.result import (
     CheckResult,
     CheckState,
@@ -27,11 +27,11 @@ from airflow_jobmon.settings import Settings
 
 
 @pytest.fixture
-def installation() -> Installation:
-    return Installation("jobmon_default", Settings())
+def installation() -> CheckedInstallation:
+    return CheckedInstallation("jobmon_default", Settings())
 
 
-def fine(_: Installation) -> list[CheckResult]:
+def fine(_: CheckedInstallation) -> list[CheckResult]:
     return [ok("fine")]
 
 
@@ -40,7 +40,7 @@ def timed_out(seconds: float) -> CheckResult:
 
 
 def raising(error: Exception):
-    def check(_: Installation) -> list[CheckResult]:
+    def check(_: CheckedInstallation) -> list[CheckResult]:
         raise error
 
     return check
@@ -78,7 +78,7 @@ def test_a_check_that_raises_is_wrong_in_one_line(installation, error, seen, adv
 
 
 def test_a_check_that_raises_after_its_first_result_is_wrong(installation):
-    def check(_: Installation):
+    def check(_: CheckedInstallation):
         yield ok("the first half")
         raise ValueError("broken")
 
@@ -101,7 +101,7 @@ def test_a_check_whose_need_is_not_met_is_not_run(installation, need):
 def test_a_check_that_hangs_is_abandoned(installation):
     release = threading.Event()
 
-    def hang(_: Installation) -> list[CheckResult]:
+    def hang(_: CheckedInstallation) -> list[CheckResult]:
         release.wait(30)
         return []
 
