@@ -1,4 +1,4 @@
-"""The life of incidents over time: told once, told again, told in silence, closed; and what one bad row may not do."""
+"""Incidents over time: opened, repeated, silenced, closed; and one bad row does not stop the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fail(conn, minutes_ago: float, error: str | None = "disk full") -> str:
     return run_id
 
 
-def test_the_sweep_tells_an_open_critical_incident_again_when_its_interval_has_passed(conn):
+def test_the_sweep_repeats_an_open_critical_incident_when_its_interval_has_passed(conn):
     register(conn, realert_interval="15m", every="1d")
     fail(conn, 1)
     evaluate_changed(conn, SETTINGS)
@@ -52,7 +52,7 @@ def test_the_sweep_tells_an_open_critical_incident_again_when_its_interval_has_p
     assert ago(minutes=1) < at
 
 
-def test_a_new_error_text_is_told_at_once_whichever_of_the_new_failures_brings_it(conn):
+def test_a_new_error_text_alerts_at_once_whichever_of_the_new_failures_has_it(conn):
     fail(conn, 30, "timeout")
     log_run(conn, "load", status="failed", started_at=ago(minutes=20), error_message="disk full")
     log_run(conn, "load", status="failed", started_at=ago(minutes=10), error_message="timeout")
@@ -62,13 +62,13 @@ def test_a_new_error_text_is_told_at_once_whichever_of_the_new_failures_brings_i
     assert len(alert_events(conn)) == 2
 
 
-def test_failures_without_any_text_are_told_once(conn):
+def test_failures_without_any_text_alert_once(conn):
     for minutes in (40, 30, 20, 10):
         fail(conn, minutes, None)
     assert alert_events(conn) == [("failed", "opened")]
 
 
-def test_what_was_recorded_in_silence_stays_silent_until_it_happens_again(conn):
+def test_a_preexisting_finding_stays_recorded_until_it_happens_again(conn):
     log_run(conn, "load", status="failed", started_at=ago(hours=26))
     install_now(conn)
     register(conn)
@@ -81,21 +81,21 @@ def test_what_was_recorded_in_silence_stays_silent_until_it_happens_again(conn):
     assert ("failed", "opened") in alert_events(conn)
 
 
-def test_a_failure_of_long_ago_that_is_loaded_into_the_log_alerts_nobody(conn):
+def test_an_old_failure_that_is_loaded_into_the_log_does_not_alert(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3))
     evaluate_changed(conn, SETTINGS)
     assert alert_events(conn) == []
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (1,)
 
 
-def test_a_failure_that_was_noted_while_nobody_judged_for_days_is_told(conn):
+def test_a_failure_with_an_event_alerts_even_if_it_is_evaluated_days_later(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3), completed_at=ago(hours=1))
     conn.execute("UPDATE jobs_log SET completed_at = %s", [ago(days=2)])
     evaluate_events(conn, SETTINGS)
     assert alert_events(conn) == [("failed", "opened")]
 
 
-def test_a_failure_of_days_ago_that_the_sweep_counts_before_its_event_is_judged_is_told(conn):
+def test_an_old_failure_that_the_sweep_counts_before_its_event_is_evaluated_alerts(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3), completed_at=ago(hours=1))
     conn.execute("UPDATE jobs_log SET completed_at = %s", [ago(days=2)])
     evaluate_changed(conn, SETTINGS)
@@ -105,7 +105,7 @@ def test_a_failure_of_days_ago_that_the_sweep_counts_before_its_event_is_judged_
     assert alert_events(conn) == [("failed", "opened")]
 
 
-def test_failures_of_long_ago_that_are_loaded_one_by_one_alert_nobody(conn):
+def test_old_failures_that_are_loaded_one_by_one_do_not_alert(conn):
     for days in (6, 5, 3):
         log_run(conn, "load", status="failed", started_at=ago(days=days))
         evaluate_changed(conn, SETTINGS)
@@ -129,7 +129,7 @@ def test_a_run_that_ends_after_a_newer_one_changes_nothing(conn, newer):
     assert (alert_events(conn), conn.execute("SELECT * FROM airflow_jobmon.incidents").fetchall()) == before
 
 
-def test_a_run_that_fails_after_a_newer_one_has_is_none_of_the_failures_in_a_row(conn):
+def test_a_run_that_fails_after_a_newer_one_does_not_count_as_a_failure_in_a_row(conn):
     register(conn, failures_to_alert=2)
     late = log_run(conn, "load", status="running", started_at=ago(minutes=30))
     fail(conn, 20)
@@ -144,7 +144,7 @@ def test_a_run_that_fails_after_a_newer_one_has_is_none_of_the_failures_in_a_row
     ("failures", "alerts"),
     [pytest.param(1, [], id="too few"), pytest.param(2, [("failed", "opened")], id="enough")],
 )
-def test_with_failures_to_alert_only_as_many_in_a_row_are_told(conn, failures, alerts):
+def test_with_failures_to_alert_only_that_many_in_a_row_alert(conn, failures, alerts):
     register(conn, failures_to_alert=2)
     for n in range(failures):
         fail(conn, 30 - n)
@@ -157,7 +157,7 @@ def test_with_failures_to_alert_only_as_many_in_a_row_are_told(conn, failures, a
     ("failures", "alerts"),
     [pytest.param(1, [], id="too few"), pytest.param(2, [("failed", "opened")], id="enough")],
 )
-def test_with_failures_to_alert_as_many_that_recovered_before_they_were_judged_are_told_once(conn, failures, alerts):
+def test_with_failures_to_alert_that_many_which_recovered_before_the_evaluation_alert_once(conn, failures, alerts):
     register(conn, failures_to_alert=2)
     for n in range(failures):
         log_run(conn, "load", status="failed", started_at=ago(minutes=30 - n))
@@ -167,7 +167,7 @@ def test_with_failures_to_alert_as_many_that_recovered_before_they_were_judged_a
     assert alert_events(conn) == alerts
 
 
-def test_failures_that_were_none_in_a_row_are_not_told_where_they_are_judged_late(conn):
+def test_failures_that_were_not_in_a_row_do_not_alert_when_evaluated_late(conn):
     register(conn, failures_to_alert=2)
     for n in range(3):
         log_run(conn, "load", status="failed", started_at=ago(minutes=50 - 10 * n))
@@ -177,7 +177,7 @@ def test_failures_that_were_none_in_a_row_are_not_told_where_they_are_judged_lat
     assert alert_events(conn) == []
 
 
-def test_failures_in_a_row_count_where_only_the_last_one_is_judged_late(conn):
+def test_failures_in_a_row_count_when_only_the_last_one_is_evaluated_late(conn):
     register(conn, failures_to_alert=3)
     fail(conn, 30)
     fail(conn, 20)
@@ -188,8 +188,8 @@ def test_failures_in_a_row_count_where_only_the_last_one_is_judged_late(conn):
     assert alert_events(conn) == [("failed", "opened")]
 
 
-def test_failures_in_a_row_are_counted_as_the_verdict_counts_them(conn):
-    """Whatever overlaps: of the run that a job is judged by, both say the same."""
+def test_failures_in_a_row_are_counted_as_health_counts_them(conn):
+    """However runs overlap: for the run that health is evaluated from, both counts are equal."""
     chance = random.Random(7)
     names = [f"job {n}" for n in range(100)]
     for name in names:
@@ -205,7 +205,7 @@ def test_failures_in_a_row_are_counted_as_the_verdict_counts_them(conn):
     }
 
 
-def test_a_failed_run_without_an_end_that_recovered_is_told_as_such(conn):
+def test_a_failed_run_without_an_end_that_recovered_alerts(conn):
     log_run(conn, "load", status="running", started_at=ago(minutes=30))
     conn.execute("UPDATE jobs_log SET status = 'failed'")
     log_run(conn, "load", started_at=ago(minutes=5))
@@ -213,7 +213,7 @@ def test_a_failed_run_without_an_end_that_recovered_is_told_as_such(conn):
     assert alert_events(conn) == [("failed", "opened")]
 
 
-def test_what_recovered_by_a_run_of_a_clock_that_is_ahead_is_over_now_and_not_later(conn):
+def test_an_incident_resolved_by_a_run_whose_clock_is_ahead_ends_now(conn):
     log_run(conn, "load", started_at=ago(days=-2))
     fail(conn, 5)
     assert alert_events(conn) == [("failed", "opened")]
@@ -221,7 +221,7 @@ def test_what_recovered_by_a_run_of_a_clock_that_is_ahead_is_over_now_and_not_la
     assert conn.execute(query).fetchall() == [(True, True)]
 
 
-def test_a_cure_that_no_run_brought_is_dated_now(conn):
+def test_a_resolution_without_a_run_is_dated_now(conn):
     log_run(conn, "load", started_at=ago(days=4))
     run_id = log_run(conn, "load", status="failed", started_at=ago(hours=20))
     evaluate_changed(conn, SETTINGS)
@@ -231,7 +231,7 @@ def test_a_cure_that_no_run_brought_is_dated_now(conn):
     assert message.startswith("it lasted 20.0 h")
 
 
-def test_what_another_limit_ended_is_over_now(conn):
+def test_an_incident_that_a_new_limit_resolves_ends_now(conn):
     register(conn, max_duration="1m")
     log_run(conn, "load", started_at=ago(hours=2), seconds=600)
     evaluate_changed(conn, SETTINGS)
@@ -241,7 +241,7 @@ def test_what_another_limit_ended_is_over_now(conn):
     assert message.startswith("it lasted 1.8 h")
 
 
-def test_what_an_edit_of_the_run_itself_ended_is_over_now(conn):
+def test_an_incident_that_an_edit_of_the_run_resolves_ends_now(conn):
     run_id = fail(conn, 60)
     conn.execute("UPDATE jobs_log SET status = 'success' WHERE id = %s", [run_id])
     evaluate_changed(conn, SETTINGS)
@@ -250,7 +250,7 @@ def test_what_an_edit_of_the_run_itself_ended_is_over_now(conn):
 
 
 @pytest.mark.parametrize("way", ["disabled", "ignored"])
-def test_a_job_that_is_no_longer_watched_is_closed_and_nobody_is_told(conn, way):
+def test_incidents_of_a_job_that_is_no_longer_watched_close_without_an_alert(conn, way):
     if way == "disabled":
         register(conn)
     fail(conn, 5)
@@ -263,14 +263,14 @@ def test_a_job_that_is_no_longer_watched_is_closed_and_nobody_is_told(conn, way)
     assert evaluate_changed(conn, settings).jobs == 0
 
 
-def test_an_unregistered_job_silent_for_a_week_alerts_nobody_under_defaults_either(conn):
+def test_an_unregistered_job_silent_for_a_week_does_not_alert_under_defaults_either(conn):
     log_run(conn, "load", started_at=ago(days=60))
     evaluate_jobs(conn, Settings(channels=("slack",), unregistered_jobs="defaults"))
     assert alert_events(conn) == []
 
 
-def test_a_drill_of_a_name_that_no_job_has_makes_no_job(conn):
-    log_run(conn, "nobody", status="failed", error_message="TEST ALERT - ignore")
+def test_a_drill_with_a_name_that_no_job_has_creates_no_job(conn):
+    log_run(conn, "unknown", status="failed", error_message="TEST ALERT - ignore")
     evaluate_events(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
     assert alert_events(conn) == [("failed", "test")]
@@ -278,14 +278,14 @@ def test_a_drill_of_a_name_that_no_job_has_makes_no_job(conn):
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.job_state").fetchone() == (0,)
 
 
-def test_a_job_with_an_empty_name_is_judged_like_any_other(conn):
+def test_a_job_with_an_empty_name_is_evaluated_like_any_other(conn):
     log_run(conn, "", status="failed")
     evaluate_events(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
     assert [health.status for health in assess_jobs(conn, SETTINGS)] == [Health.CRITICAL]
 
 
-def test_a_name_that_our_tables_cannot_hold_keeps_no_other_job_from_being_judged(conn):
+def test_a_name_that_our_tables_cannot_hold_blocks_no_other_job(conn):
     conn.execute("DROP INDEX IF EXISTS public.jobs_log_job_name_started_at_idx")
     for (index,) in conn.execute(
         "SELECT indexname FROM pg_indexes WHERE tablename = 'jobs_log' AND indexdef LIKE '%job_name%'"
@@ -300,7 +300,7 @@ def test_a_name_that_our_tables_cannot_hold_keeps_no_other_job_from_being_judged
     assert "load" in [health.job_name for health in evaluate_jobs(conn, SETTINGS)]
 
 
-def test_a_registry_entry_that_cannot_be_read_here_keeps_no_other_job_from_being_judged(conn):
+def test_a_registry_entry_that_cannot_be_read_here_blocks_no_other_job(conn):
     register(conn)
     conn.execute(
         "INSERT INTO airflow_jobmon.jobs (name, source, config) "
@@ -312,17 +312,17 @@ def test_a_registry_entry_that_cannot_be_read_here_keeps_no_other_job_from_being
     assert {health.job_name for health in evaluate_jobs(conn, SETTINGS)} == {"far", "load"}
 
 
-def test_times_that_no_calendar_can_reckon_with_keep_no_other_job_from_being_judged(conn):
+def test_times_that_no_calendar_can_calculate_with_block_no_other_job(conn):
     apply_jobs(conn, [MonitoredJob(name="ancient", schedule="0 2 * * *", timezone="America/New_York")], source="test")
     conn.execute(
         "INSERT INTO jobs_log (job_name, started_at, status) VALUES ('ancient', '0001-01-01 00:00+00', 'success')"
     )
     fail(conn, 5)
-    for judge in (evaluate_jobs, assess_jobs):
-        assert "load" in [health.job_name for health in judge(conn, SETTINGS)]
+    for check in (evaluate_jobs, assess_jobs):
+        assert "load" in [health.job_name for health in check(conn, SETTINGS)]
 
 
-def test_of_two_runs_with_the_same_times_the_same_one_is_always_the_newest(conn):
+def test_the_newest_of_two_runs_with_the_same_times_is_always_the_same(conn):
     at = ago(minutes=5)
     for status in ("failed", "success", "failed", "success"):
         log_run(conn, "load", status=status, started_at=at, completed_at=at)
@@ -330,7 +330,7 @@ def test_of_two_runs_with_the_same_times_the_same_one_is_always_the_newest(conn)
     assert len(newest) == 1
 
 
-def test_judging_as_of_then_shows_nothing_of_what_a_run_did_later(conn):
+def test_an_evaluation_at_a_past_time_does_not_show_what_a_run_did_later(conn):
     log_run(
         conn,
         "load",
@@ -357,7 +357,7 @@ def changed_schedule(conn) -> bool:
         pytest.param({"every": "3h", "grace": "5m"}, False, id="its grace"),
     ],
 )
-def test_a_change_of_the_schedule_is_remembered_with_its_time(conn, fields, is_news):
+def test_a_change_of_the_schedule_is_stored_with_its_time(conn, fields, is_news):
     register(conn, every="3h")
     assert not changed_schedule(conn)
     register(conn, **fields)
@@ -386,7 +386,7 @@ def test_a_new_schedule_does_not_excuse_what_the_old_one_missed(conn):
     assert alert_events(conn) == [("missed", "opened")]
 
 
-def test_a_job_that_is_enabled_again_has_missed_nothing_while_it_was_not(conn):
+def test_a_job_that_is_enabled_again_has_missed_nothing_meanwhile(conn):
     register(conn, every="1h", grace="1m", enabled=False)
     log_run(conn, "load", started_at=ago(days=30))
     evaluate_changed(conn, SETTINGS)

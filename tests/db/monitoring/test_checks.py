@@ -1,4 +1,4 @@
-"""Judging against a real log: what is recorded, what is told, and what two judges at once do."""
+"""Checks of a real log: what is recorded, which alerts are created, and concurrent checks."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def incidents(conn) -> list[tuple]:
     ).fetchall()
 
 
-def judge_all_events(conn, settings=SETTINGS) -> int:
+def evaluate_all_events(conn, settings=SETTINGS) -> int:
     count = 0
     while batch := evaluate_events(conn, settings).events:
         count += batch
     return count
 
 
-def test_a_failed_run_opens_one_incident_and_is_told_on_every_channel(conn):
+def test_a_failed_run_opens_one_incident_and_alerts_on_every_channel(conn):
     log_run(conn, "load", status="failed", error_message="disk full")
-    assert judge_all_events(conn) == 1
+    assert evaluate_all_events(conn) == 1
     assert incidents(conn) == [("load", "failed", 1, True)]
     assert alert_events_by_job(conn) == [("load", "failed", "opened")]
     assert deliveries(conn) == [("load", "mail", "pending"), ("load", "slack", "pending")]
@@ -57,28 +57,28 @@ def test_a_failed_run_opens_one_incident_and_is_told_on_every_channel(conn):
     assert details["logs_url"] == "http://airflow:8080/jobmon/?job_name=load"
 
 
-def test_the_same_failure_again_is_counted_and_not_told(conn):
+def test_the_same_failure_again_is_counted_and_does_not_alert(conn):
     for minutes in (30, 20, 10):
         log_run(conn, "load", status="failed", started_at=ago(minutes=minutes), error_message=f"try {minutes} failed")
-        judge_all_events(conn)
+        evaluate_all_events(conn)
     assert incidents(conn) == [("load", "failed", 3, True)]
     assert alert_events_by_job(conn) == [("load", "failed", "opened")]
 
 
 def test_the_same_terminal_status_written_twice_is_one_occurrence(conn):
     run_id = log_run(conn, "load", status="failed", error_message="disk full")
-    judge_all_events(conn)
+    evaluate_all_events(conn)
     conn.execute("UPDATE jobs_log SET status = 'running' WHERE id = %s", [run_id])
     conn.execute("UPDATE jobs_log SET status = 'failed' WHERE id = %s", [run_id])
-    assert judge_all_events(conn) == 1
+    assert evaluate_all_events(conn) == 1
     evaluate_changed(conn, SETTINGS)
     assert incidents(conn) == [("load", "failed", 1, True)]
     assert len(alert_events_by_job(conn)) == 1
 
 
-def test_a_success_resolves_and_is_told_where_the_failure_was_told(conn):
+def test_a_success_resolves_and_notifies_the_channels_of_the_failure(conn):
     log_run(conn, "load", status="failed", started_at=ago(minutes=30))
-    judge_all_events(conn)
+    evaluate_all_events(conn)
     conn.execute("DELETE FROM airflow_jobmon.deliveries WHERE channel = 'mail'")
     log_run(conn, "load", status="success", started_at=ago(minutes=5))
     assert evaluate_changed(conn, SETTINGS).alerts == 1
@@ -91,7 +91,7 @@ def test_a_success_resolves_and_is_told_where_the_failure_was_told(conn):
 def test_a_failure_overtaken_by_a_later_success_is_one_message(conn):
     log_run(conn, "load", status="failed", started_at=ago(minutes=30), completed_at=ago(minutes=29))
     log_run(conn, "load", status="success", started_at=ago(minutes=20), completed_at=ago(minutes=19))
-    judge_all_events(conn)
+    evaluate_all_events(conn)
     evaluate_changed(conn, SETTINGS)
     assert incidents(conn) == [("load", "failed", 1, False)]
     assert alert_events_by_job(conn) == [("load", "failed", "opened")]
@@ -100,35 +100,35 @@ def test_a_failure_overtaken_by_a_later_success_is_one_message(conn):
     assert "failed and recovered" in details["message"]
 
 
-def test_an_old_run_that_fails_after_a_newer_one_succeeded_is_silence(conn):
+def test_an_old_run_that_fails_after_a_newer_one_succeeded_does_not_alert(conn):
     log_run(conn, "load", status="success", started_at=ago(minutes=20), completed_at=ago(minutes=19))
     log_run(conn, "load", status="failed", started_at=ago(minutes=30), completed_at=ago(minutes=1))
-    judge_all_events(conn)
+    evaluate_all_events(conn)
     assert incidents(conn) == []
     assert alert_events_by_job(conn) == []
 
 
-def test_a_drill_is_told_and_counts_nowhere(conn):
+def test_a_drill_alerts_and_is_not_counted(conn):
     log_run(conn, "load", status="success", started_at=ago(minutes=20))
     log_run(conn, "load", status="failed", error_message="TEST ALERT - Please ignore this simulated failure")
     conn.execute("DELETE FROM jobs_log WHERE error_message LIKE 'TEST ALERT%'")
-    judge_all_events(conn)
+    evaluate_all_events(conn)
     assert alert_events_by_job(conn) == [("load", "failed", "test")]
     assert incidents(conn) == []
     assert [health.status for health in evaluate_jobs(conn, SETTINGS)] == [Health.OK]
 
 
-def test_a_run_deleted_before_it_was_judged_is_not_told(conn):
+def test_a_run_deleted_before_its_evaluation_does_not_alert(conn):
     run_id = log_run(conn, "load", status="failed")
     conn.execute("DELETE FROM jobs_log WHERE id = %s", [run_id])
-    assert judge_all_events(conn) == 1
+    assert evaluate_all_events(conn) == 1
     assert alert_events_by_job(conn) == []
 
 
 def test_deleting_the_failed_run_resolves_its_incident(conn):
     log_run(conn, "load", status="success", started_at=ago(minutes=20))
     run_id = log_run(conn, "load", status="failed")
-    judge_all_events(conn)
+    evaluate_all_events(conn)
     conn.execute("DELETE FROM jobs_log WHERE id = %s", [run_id])
     evaluate_changed(conn, SETTINGS)
     assert incidents(conn) == [("load", "failed", 1, False)]
@@ -141,13 +141,13 @@ def test_a_failed_run_without_an_event_is_found_by_the_sweep(conn):
     assert incidents(conn) == [("load", "failed", 1, True)]
 
 
-def test_a_sweep_with_nothing_new_judges_nothing(conn):
+def test_a_sweep_with_nothing_new_evaluates_nothing(conn):
     log_run(conn, "load", status="success")
     assert evaluate_changed(conn, SETTINGS).jobs == 1
     assert evaluate_changed(conn, SETTINGS).jobs == 0
 
 
-def test_a_missed_run_is_told_once_and_resolved_by_the_next_start(conn):
+def test_a_missed_run_alerts_once_and_is_resolved_by_the_next_start(conn):
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     log_run(conn, "load", started_at=ago(hours=26))
     evaluate_changed(conn, SETTINGS)
@@ -166,7 +166,7 @@ def test_an_unregistered_job_is_never_missed_under_learn_and_is_under_defaults(c
     assert evaluate_jobs(conn, Settings(unregistered_jobs="ignore")) == []
 
 
-def test_what_was_wrong_before_installation_is_recorded_and_not_told(conn):
+def test_a_finding_from_before_the_installation_is_recorded_and_does_not_alert(conn):
     log_run(conn, "load", started_at=ago(hours=50), status="failed")
     install_now(conn)
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
@@ -198,20 +198,20 @@ def test_the_success_rate_is_counted_by_the_full_check_and_kept_for_the_fast_one
     assert evaluate_jobs(conn, SETTINGS)[0].success_rate == 80.0
     assert alert_events_by_job(conn) == [("load", "low_success_rate", "opened")]
     log_run(conn, "load", started_at=ago(minutes=1), status="failed")
-    judge_all_events(conn)
+    evaluate_all_events(conn)
     assert [kind for _, kind, _, is_open in incidents(conn) if is_open] == ["low_success_rate", "failed"]
     stored = conn.execute("SELECT verdict FROM airflow_jobmon.job_state").fetchone()[0]
     assert stored["success_rate"] == 80.0
 
 
-def test_a_job_tells_its_own_channels(conn):
+def test_a_job_alerts_on_its_own_channels(conn):
     apply_jobs(conn, [MonitoredJob(name="load", channels=("pager",))], source="test")
     log_run(conn, "load", status="failed")
-    judge_all_events(conn)
+    evaluate_all_events(conn)
     assert deliveries(conn) == [("load", "pager", "pending")]
 
 
-def test_judging_as_of_then_sees_neither_later_runs_nor_later_ends(conn):
+def test_an_evaluation_at_a_past_time_sees_neither_later_runs_nor_later_ends(conn):
     log_run(conn, "load", started_at=ago(hours=3), completed_at=ago(hours=2), status="failed")
     log_run(conn, "load", started_at=ago(minutes=30), status="success")
     then = assess_jobs(conn, SETTINGS, at=ago(hours=1))[0]
@@ -224,21 +224,21 @@ def test_judging_as_of_then_sees_neither_later_runs_nor_later_ends(conn):
     assert alert_events_by_job(conn) == []
 
 
-def test_a_job_nobody_knows_is_an_error_that_names_it(conn):
+def test_an_unknown_job_is_an_error_that_names_it(conn):
     with pytest.raises(UnknownJob, match="'laod' is neither registered nor in"):
         evaluate_jobs(conn, SETTINGS, ["laod"])
 
 
-def test_two_judges_at_once_tell_each_failure_once(conn, database):
+def test_concurrent_evaluations_alert_once_per_failure(conn, database):
     for n in range(300):
         log_run(conn, f"job {n % 60}", status="failed", started_at=ago(seconds=300 - n), error_message="disk full")
     claimed = []
 
-    def judge():
+    def evaluate():
         with connect(database) as own:
-            claimed.append(judge_all_events(own))
+            claimed.append(evaluate_all_events(own))
 
-    threads = [threading.Thread(target=judge) for _ in range(4)]
+    threads = [threading.Thread(target=evaluate) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -248,13 +248,13 @@ def test_two_judges_at_once_tell_each_failure_once(conn, database):
     assert sum(occurrences for _, _, occurrences, _ in incidents(conn)) == 300
 
 
-def test_hostile_names_texts_and_times_are_judged_like_any_other(conn):
+def test_hostile_names_texts_and_times_are_evaluated_like_any_other(conn):
     hostile = "'; DROP TABLE jobs_log; -- \U0001f4a3 \u202e <!channel> {{ 7*7 }} %(x)s \\"
     log_run(conn, hostile, status="failed", error_message=hostile)
     log_run(conn, "future", status="failed", started_at=datetime(9998, 1, 1, tzinfo=UTC), completed_at=None)
     conn.execute("INSERT INTO jobs_log (job_name, started_at, status) VALUES ('infinite', 'infinity', 'failed')")
     conn.execute("INSERT INTO jobs_log (job_name, started_at, status) VALUES ('ancient', '4000-01-01 BC', 'failed')")
-    judge_all_events(conn)
+    evaluate_all_events(conn)
     evaluate_changed(conn, SETTINGS)
     evaluate_jobs(conn, SETTINGS)
     assert (hostile, "failed", "opened") in alert_events_by_job(conn)
@@ -263,21 +263,21 @@ def test_hostile_names_texts_and_times_are_judged_like_any_other(conn):
     ).fetchone() == (hostile,)
 
 
-def test_an_event_that_cannot_be_stored_holds_up_no_other(conn):
+def test_an_event_that_cannot_be_stored_blocks_no_other(conn):
     conn.execute(
         "INSERT INTO airflow_jobmon.events (run_id, job_name, started_at) "
         "SELECT '1', string_agg(md5(n::text), ''), now() FROM generate_series(1, 500) AS n"
     )
     log_run(conn, "load", status="failed")
-    assert judge_all_events(conn) == 2
+    assert evaluate_all_events(conn) == 2
     assert alert_events_by_job(conn) == [("load", "failed", "opened")]
 
 
-def test_events_of_jobs_nobody_wants_watched_are_dropped(conn):
+def test_events_of_jobs_that_are_not_watched_are_dropped(conn):
     apply_jobs(conn, [MonitoredJob(name="off", enabled=False), MonitoredJob(name="on")], source="test")
     for name in ("off", "on", "stranger"):
         log_run(conn, name, status="failed")
     settings = Settings(channels=("slack",), unregistered_jobs="ignore")
-    judge_all_events(conn, settings)
+    evaluate_all_events(conn, settings)
     evaluate_changed(conn, settings)
     assert alert_events_by_job(conn) == [("on", "failed", "opened")]

@@ -1,4 +1,4 @@
-"""Installed beside an old log: nobody hears of what was so before, and then of each new thing once."""
+"""Installed on an old log: pre-existing findings do not alert, and each new one alerts once."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def still_open(conn, name: str) -> list[str]:
     ]
 
 
-def test_the_first_check_of_an_old_log_alerts_nobody(old):
+def test_the_first_check_of_an_old_log_does_not_alert(old):
     evaluate_changed(old, SETTINGS, now=NOW)
     healths = {health.job_name: health for health in evaluate_jobs(old, SETTINGS, now=NOW)}
     assert alert_events_by_job(old) == []
@@ -123,7 +123,7 @@ def test_the_first_check_of_an_old_log_alerts_nobody(old):
     assert healths["by hand"].next_due_at is None, "it has no rhythm"
 
 
-def test_over_the_first_three_weeks_only_what_is_new_is_told(old):
+def test_over_the_first_three_weeks_only_new_findings_alert(old):
     end = NOW + 21 * DAY
     pass_days(old, SETTINGS, NOW, end, living(NOW, end))
     assert set(alert_events_by_job(old)) == {("failing", "failed", "opened")}, "it failed again"
@@ -139,7 +139,7 @@ def test_over_the_first_three_weeks_only_what_is_new_is_told(old):
         pytest.param("weekly", 0, 15, id="weekly"),
     ],
 )
-def test_a_job_that_stops_is_told_once_and_resolved_once(old, name, since, returns):
+def test_a_job_that_stops_alerts_once_and_resolves_once(old, name, since, returns):
     end = NOW + (returns + 4) * DAY
     silence = (NOW + since * DAY, NOW + returns * DAY)
     runs = [run for run in living(NOW, end) if run.name == name and not silence[0] <= run.at < silence[1]]
@@ -151,7 +151,7 @@ def test_a_job_that_stops_is_told_once_and_resolved_once(old, name, since, retur
     assert about == [("missed", "opened"), ("missed", "resolved")]
 
 
-def test_a_missed_run_is_told_by_the_rhythm_that_was_learned_and_dated_when_it_was_due(old):
+def test_a_missed_run_alerts_by_the_learned_schedule_and_is_dated_when_it_was_due(old):
     runs = [run for run in living(NOW, NOW + 2 * DAY) if run.name != "nightly"]
     last = next(run.at for run in reversed(living(NOW - 2 * DAY, NOW)) if run.name == "nightly")
     pass_days(old, SETTINGS, NOW, NOW + 2 * DAY, runs)
@@ -181,7 +181,7 @@ def test_a_job_that_was_missed_and_stays_away_falls_silent_stays_open_and_is_res
     assert still_open(old, "nightly") == []
 
 
-def test_what_is_loaded_from_long_ago_after_the_installation_alerts_nobody(old):
+def test_old_runs_that_are_loaded_after_the_installation_do_not_alert(old):
     evaluate_jobs(old, SETTINGS, now=NOW)
     log_runs(
         old,
@@ -196,7 +196,7 @@ def test_what_is_loaded_from_long_ago_after_the_installation_alerts_nobody(old):
     assert [alert for alert in alert_events_by_job(old) if alert[0].startswith("imported")] == []
 
 
-def test_under_defaults_each_job_is_judged_like_one_registered_by_its_name(old):
+def test_under_defaults_each_job_is_evaluated_like_one_registered_by_its_name(old):
     healths = {health.job_name: health for health in assess_jobs(old, Settings(unregistered_jobs="defaults"), at=NOW)}
     assert healths["nightly"].next_due_at == healths["nightly"].last_run.started_at + 25 * HOUR
     strict = Settings(channels=("slack",), unregistered_jobs="defaults", realert_interval=400 * DAY)
@@ -213,7 +213,7 @@ def test_under_defaults_each_job_is_judged_like_one_registered_by_its_name(old):
     }
 
 
-def test_under_ignore_only_registered_jobs_are_judged(old):
+def test_under_ignore_only_registered_jobs_are_evaluated(old):
     ignoring = Settings(channels=("slack",), unregistered_jobs="ignore", realert_interval=400 * DAY)
     apply_jobs(old, [MonitoredJob(name="nightly", grace="2h")], source="test")
     end = NOW + 3 * DAY
@@ -222,7 +222,7 @@ def test_under_ignore_only_registered_jobs_are_judged(old):
     assert [health.job_name for health in assess_jobs(old, ignoring)] == ["nightly"]
 
 
-def test_a_job_taken_off_the_registry_is_judged_by_its_own_rhythm_from_then_on(old):
+def test_a_job_removed_from_the_registry_is_evaluated_by_its_learned_schedule(old):
     apply_jobs(old, [MonitoredJob(name="weekly", every="2h", grace="0s")], source="test")
     evaluate_jobs(old, SETTINGS, now=NOW)
     assert still_open(old, "weekly") == ["missed"]
@@ -230,6 +230,6 @@ def test_a_job_taken_off_the_registry_is_judged_by_its_own_rhythm_from_then_on(o
     evaluate_changed(old, SETTINGS)
     assert still_open(old, "weekly") == []
     assert alert_events_by_job(old) == []
-    verdict = next(health for health in assess_jobs(old, SETTINGS) if health.job_name == "weekly")
-    assert verdict.findings == ()
-    assert verdict.next_due_at > verdict.last_run.started_at + WEEK
+    health = next(one for one in assess_jobs(old, SETTINGS) if one.job_name == "weekly")
+    assert health.findings == ()
+    assert health.next_due_at > health.last_run.started_at + WEEK

@@ -38,7 +38,7 @@ MOVED = {
 }
 
 
-def look(conn) -> None:
+def sweep_once(conn) -> None:
     """What a watcher does."""
     while evaluate_events(conn, SETTINGS).events:
         pass
@@ -109,7 +109,7 @@ class Life(RuleBasedStateMachine):
             self.conn.execute(f"UPDATE airflow_jobmon.{table} SET {moved}", {"passed": passed})
 
     @rule(name=GLOBS, lasting=FOR)
-    def somebody_wants_silence(self, name, lasting) -> None:
+    def a_user_silences(self, name, lasting) -> None:
         silence(self.conn, name, lasting, reason="upgrade", by="anna")
 
     @precondition(lambda self: self.silences())
@@ -118,7 +118,7 @@ class Life(RuleBasedStateMachine):
         unsilence(self.conn, self.silences()[0].name, by="anna")
 
     @rule(name=GLOBS, undo=st.booleans())
-    def somebody_acknowledges_or_takes_it_back(self, name, undo) -> None:
+    def a_user_acknowledges_or_undoes_it(self, name, undo) -> None:
         try:
             if undo:
                 withdraw(self.conn, IncidentSelector(name=name))
@@ -130,7 +130,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def two_watchers_look(self) -> None:
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(look, self.watchers))
+            list(pool.map(sweep_once, self.watchers))
         self.hold_to_the_laws()
 
     @rule(noted=st.sampled_from([True, True, False]))
@@ -138,8 +138,11 @@ class Life(RuleBasedStateMachine):
         if not noted:  # as if the trigger had been disabled today
             self.conn.execute("DELETE FROM airflow_jobmon.events WHERE completed_at > now() - interval '1 day'")
         with ThreadPoolExecutor(2) as pool:
-            looks = pool.submit(look, self.watchers[0]), pool.submit(check_and_record, self.watchers[1], SETTINGS)
-            for each in looks:
+            evaluations = (
+                pool.submit(sweep_once, self.watchers[0]),
+                pool.submit(check_and_record, self.watchers[1], SETTINGS),
+            )
+            for each in evaluations:
                 each.result()
         self.hold_to_the_laws()
 
@@ -148,10 +151,10 @@ class Life(RuleBasedStateMachine):
         return [found for row in rows if (found := Silence(*row)).ends_at > datetime.now(UTC)]
 
     def hold_to_the_laws(self) -> None:
-        self.tell_in_order()
+        self.check_order()
         self.be_silent_only_with_a_reason()
 
-    def tell_in_order(self) -> None:
+    def check_order(self) -> None:
         """To each channel, of each incident: opened once, then repeated, then resolved once at most."""
         heard = self.conn.execute(
             "SELECT a.incident_id, d.channel, array_agg(a.event ORDER BY a.id) FROM airflow_jobmon.alerts a"
@@ -176,12 +179,12 @@ class Life(RuleBasedStateMachine):
                 continue
             if kind == "failed" and observed < job.failures_to_alert:
                 continue
-            assert told_at is not None, f"nobody was told that {name} is {kind}"
-            assert silenced_at is None, f"the silence over {name} ({kind}) is over, and nobody was told"
+            assert told_at is not None, f"no one was notified that {name} is {kind}"
+            assert silenced_at is None, f"the silence over {name} ({kind}) is over, and no one was notified"
             assert severity != "critical" or now - told_at < (job.realert_interval or INTERVAL), f"{name} is {kind}"
 
 
-def test_whatever_happens_in_whatever_order_nobody_is_left_in_the_dark_nor_told_twice(conn, database):
+def test_alerts_are_neither_missing_nor_doubled_whatever_happens_in_whatever_order(conn, database):
     with connect(database) as one, connect(database) as other:
         run_state_machine_as_test(
             lambda: Life(conn, (one, other)),

@@ -1,4 +1,4 @@
-"""What makes a sweep look at a job again: its newest runs, however they change, in whatever order the index is read."""
+"""A sweep reads a job again when its newest runs change, however they do, and in whatever order the index is read."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def log_anything(conn, chance: random.Random, jobs: int, runs: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_job_that_was_judged_is_not_looked_at_again_whatever_its_runs_are_like(conn, index, seed):
+def test_an_evaluated_job_is_not_read_again_whatever_its_runs_are_like(conn, index, seed):
     log_anything(conn, random.Random(seed), jobs=60, runs=8)
     settle(conn)
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_every_job_whose_newest_runs_changed_is_looked_at_again(conn, index, seed):
+def test_every_job_whose_newest_runs_changed_is_read_again(conn, index, seed):
     chance = random.Random(seed)
     log_anything(conn, chance, jobs=60, runs=8)
     settle(conn)
@@ -76,7 +76,7 @@ def test_every_job_whose_newest_runs_changed_is_looked_at_again(conn, index, see
     assert set(changed(conn)) == touched
 
 
-def test_of_runs_that_started_at_once_a_new_one_is_noticed(conn, index):
+def test_a_new_run_that_started_at_the_same_time_is_found(conn, index):
     at = ago(minutes=5)
     log_run(conn, "load", started_at=at, completed_at=at + timedelta(minutes=2))
     settle(conn)
@@ -85,7 +85,7 @@ def test_of_runs_that_started_at_once_a_new_one_is_noticed(conn, index):
 
 
 @pytest.mark.parametrize("what", ["the success between two failures", "one of several failures", "every run"])
-def test_a_deleted_run_that_the_verdict_stood_on_is_noticed(conn, what):
+def test_a_deleted_run_that_the_health_was_based_on_is_found(conn, what):
     for minutes, status in ((40, "failed"), (30, "success"), (20, "failed"), (10, "failed")):
         log_run(conn, "load", status=status, started_at=ago(minutes=minutes))
     settle(conn)
@@ -112,14 +112,14 @@ def test_the_success_between_two_failures_deleted_makes_them_two_in_a_row(conn):
     assert conn.execute("SELECT kind FROM airflow_jobmon.alerts").fetchall() == [("failed",)]
 
 
-def test_a_run_whose_end_is_written_again_is_noticed(conn):
+def test_a_run_whose_end_is_written_again_is_found(conn):
     run_id = log_run(conn, "load", started_at=ago(minutes=10))
     settle(conn)
     conn.execute("UPDATE jobs_log SET completed_at = completed_at + interval '1 minute' WHERE id = %s", [run_id])
     assert changed(conn) == ["load"]
 
 
-def test_a_registered_job_is_judged_from_the_first_moment_with_or_without_runs(conn):
+def test_a_registered_job_is_evaluated_at_once_with_or_without_runs(conn):
     conn.execute(
         """INSERT INTO airflow_jobmon.jobs (name, source, config) VALUES ('never', 'test', '{"name": "never"}')"""
     )
@@ -127,13 +127,13 @@ def test_a_registered_job_is_judged_from_the_first_moment_with_or_without_runs(c
     settle(conn)
 
 
-def test_a_job_of_drills_only_is_none(conn, index):
+def test_drills_alone_make_no_job(conn, index):
     log_run(conn, "load", status="failed", error_message="TEST ALERT")
     log_run(conn, "mend", status="success")
     assert changed(conn) == ["mend"]
 
 
-def test_the_walk_reads_the_index_once_for_each_job(conn, index):
+def test_the_sweep_reads_the_index_once_per_job(conn, index):
     """Whatever its direction, if it serves at all: in no plan is a job's history read or sorted."""
     if index == "(none)":
         return

@@ -38,40 +38,38 @@ def many_registered(conn):
     conn.execute("ANALYZE airflow_jobmon.jobs")
 
 
-def told(conn) -> list[tuple[str, str, int]]:
+def alert_events(conn) -> list[tuple[str, str, int]]:
     return conn.execute(
         "SELECT kind, event, count(*)::integer FROM airflow_jobmon.alerts GROUP BY kind, event ORDER BY kind, event"
     ).fetchall()
 
 
 def full_collections() -> int:
-    """How often everything that this process holds was looked through for garbage."""
+    """How many full garbage collections this process has made."""
     return gc.get_stats()[2]["collections"]
 
 
-async def until_told(conn, expected) -> None:
-    while await asyncio.to_thread(told, conn) != expected:
+async def until_alerted(conn, expected) -> None:
+    while await asyncio.to_thread(alert_events, conn) != expected:
         await asyncio.sleep(0.1)
 
 
-async def test_of_ten_thousand_jobs_that_fall_due_two_watchers_notice_each_once_and_block_no_loop(
-    conn, database, many_registered
-):
+async def test_two_watchers_find_each_of_ten_thousand_due_jobs_once_and_block_no_loop(conn, database, many_registered):
     log_runs(conn, 4)
     conn.execute("ANALYZE jobs_log")
-    looked_through = full_collections()
+    before = full_collections()
     async with (
         asyncio.timeout(120),
         measured_lag() as lag,
         watching(database, SETTINGS),
         watching(database, SETTINGS, kind="listen", delivers=True),
     ):
-        await until_told(conn, [("missed", "opened", JOBS)])
+        await until_alerted(conn, [("missed", "opened", JOBS)])
     assert lag.ticks > 100
     # What the code does it does in each of the twenty batches and in both watchers; a machine pauses once.
     assert len(lag.stalls) <= 1, lag.stalls
     # Each takes longer, the more the process holds: in a triggerer more than 0.1 s.
-    assert full_collections() - looked_through <= 1
+    assert full_collections() - before <= 1
     assert changed_jobs(conn) == []
     incidents = "SELECT count(*), count(DISTINCT job_name), count(resolved_at) FROM airflow_jobmon.incidents"
     assert conn.execute(incidents).fetchone() == (JOBS, JOBS, 0)

@@ -1,4 +1,4 @@
-"""After the watchers were down: what fell due, ran late, or failed meanwhile is told once, and dated right."""
+"""After an outage of the watchers: what fell due, ran late or failed meanwhile alerts once, with the right date."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def register(conn, **fields) -> None:
     apply_jobs(conn, [MonitoredJob(name="load", **fields)], source="test")
 
 
-def last_judged(conn, back: timedelta) -> None:
-    """As if all that was judged until now had been judged `back` ago: the watchers were down since."""
+def last_evaluated(conn, back: timedelta) -> None:
+    """Date all evaluations back by `back`, as if the watchers had been down since."""
     conn.execute(
         "UPDATE airflow_jobmon.job_state SET checked_at = checked_at - %(back)s, judge_at = judge_at - %(back)s,"
         " due_at = due_at - %(back)s, verdict = coalesce(jsonb_set(verdict, '{last_run,started_at}',"
@@ -39,7 +39,7 @@ def last_judged(conn, back: timedelta) -> None:
     conn.execute("UPDATE airflow_jobmon.jobs SET registered_at = registered_at - %s", [back])
 
 
-def told(conn) -> list[tuple[str, str, bool]]:
+def alert_events(conn) -> list[tuple[str, str, bool]]:
     return conn.execute(
         "SELECT kind, event, (details ->> 'recovered')::boolean FROM airflow_jobmon.alerts ORDER BY id"
     ).fetchall()
@@ -55,111 +55,111 @@ def close(moment: datetime, other: datetime) -> bool:
 
 @pytest.fixture
 def down_for_ten_hours(conn):
-    """An hourly job, in time when it was last judged."""
+    """An hourly job, in time when it was last evaluated."""
     register(conn, every="1h", grace="10m", max_duration="1h")
     log_run(conn, "load", seconds=0)
     evaluate_changed(conn, SETTINGS)
-    last_judged(conn, timedelta(hours=10))
+    last_evaluated(conn, timedelta(hours=10))
 
 
-def test_what_never_came_is_missed_since_it_was_due(conn, down_for_ten_hours):
+def test_a_run_that_never_came_is_missed_since_it_was_due(conn, down_for_ten_hours):
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("missed", "opened", False)]
+    assert alert_events(conn) == [("missed", "opened", False)]
     ((_, opened_at, resolved_at),) = incidents(conn)
     assert close(opened_at, ago(hours=10) + timedelta(minutes=70))
     assert resolved_at is None
 
 
-def test_what_ran_in_time_is_no_matter(conn, down_for_ten_hours):
+def test_runs_in_time_do_not_alert(conn, down_for_ten_hours):
     for hours in range(10):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
 
 
-def test_what_came_late_is_told_as_missed_and_recovered_once(conn, down_for_ten_hours):
+def test_a_late_run_alerts_once_as_missed_and_recovered(conn, down_for_ten_hours):
     for hours in (6, 5, 4, 3, 2, 1, 0):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20))
     for _ in range(3):
         evaluate_changed(conn, SETTINGS)
     evaluate_jobs(conn, SETTINGS)
-    assert told(conn) == [("missed", "opened", True)]
+    assert alert_events(conn) == [("missed", "opened", True)]
     ((kind, opened_at, resolved_at),) = incidents(conn)
     assert kind == "missed"
     assert close(opened_at, ago(hours=10) + timedelta(minutes=70))
     assert close(resolved_at, ago(hours=6))
 
 
-def test_what_came_late_and_is_missing_again_is_one_message(conn, down_for_ten_hours):
+def test_a_job_that_ran_late_and_is_missed_again_is_one_alert(conn, down_for_ten_hours):
     log_run(conn, "load", started_at=ago(hours=5))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("missed", "opened", False)]
+    assert alert_events(conn) == [("missed", "opened", False)]
     assert close(incidents(conn)[0][1], ago(hours=5) + timedelta(minutes=70))
 
 
-def test_several_silences_in_one_outage_are_one_message(conn, down_for_ten_hours):
+def test_several_late_runs_in_one_outage_are_one_alert(conn, down_for_ten_hours):
     for hours in (8, 7, 4, 3, 2, 1, 0):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("missed", "opened", True)]
+    assert alert_events(conn) == [("missed", "opened", True)]
     message = conn.execute("SELECT details ->> 'message' FROM airflow_jobmon.alerts").fetchone()[0]
     assert "2 runs were late" in message
 
 
-def test_a_deadline_that_was_told_before_the_outage_is_resolved_by_the_run_that_came(conn, down_for_ten_hours):
+def test_a_missed_run_from_before_the_outage_is_resolved_by_the_run_that_came(conn, down_for_ten_hours):
     evaluate_changed(conn, SETTINGS)
     for hours in (2, 1, 0):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("missed", "opened", False), ("missed", "resolved", False)]
+    assert alert_events(conn) == [("missed", "opened", False), ("missed", "resolved", False)]
     assert close(incidents(conn)[0][2], ago(hours=2))
 
 
 @pytest.mark.parametrize("change", ["another schedule", "taken out"])
-def test_a_job_whose_registry_entry_changed_meanwhile_ran_late_by_no_deadline(conn, down_for_ten_hours, change):
+def test_a_job_whose_registry_entry_changed_meanwhile_is_not_late(conn, down_for_ten_hours, change):
     if change == "another schedule":
         register(conn, every="2d")
     else:
         apply_jobs(conn, [], source="test", prune=True)
     log_run(conn, "load", seconds=0)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
 
 
-def test_a_first_run_after_its_deadline_is_told_as_late(conn):
+def test_a_first_run_after_its_deadline_alerts_as_late(conn):
     register(conn, every="1h", grace="10m")
     evaluate_changed(conn, SETTINGS)
-    last_judged(conn, timedelta(hours=10))
+    last_evaluated(conn, timedelta(hours=10))
     log_run(conn, "load", seconds=20)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("missed", "opened", True)]
+    assert alert_events(conn) == [("missed", "opened", True)]
 
 
-def test_a_run_that_is_logged_late_but_had_started_in_time_is_no_matter(conn, down_for_ten_hours):
+def test_a_run_that_is_logged_late_but_started_in_time_does_not_alert(conn, down_for_ten_hours):
     for hours in (9, 8, 7, 6, 5, 4, 3, 2, 1, 0):
         log_run(conn, "load", started_at=ago(hours=hours, seconds=20), completed_at=ago(seconds=1))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
 
 
 def test_a_stuck_run_is_stuck_since_its_timeout_passed(conn):
     register(conn, every="2d", timeout="1h")
     log_run(conn, "load", status="running", started_at=ago(hours=9))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("stuck", "opened", False)]
+    assert alert_events(conn) == [("stuck", "opened", False)]
     opened_at = conn.execute("SELECT opened_at FROM airflow_jobmon.incidents").fetchone()[0]
     assert close(opened_at, ago(hours=8))
 
 
 def fail_unnoted(conn, minutes_ago: float, error: str = "disk full") -> str:
-    """A failed run that no event tells of."""
+    """A failed run without an event."""
     run_id = log_run(conn, "load", status="failed", started_at=ago(minutes=minutes_ago), error_message=error)
     conn.execute("DELETE FROM airflow_jobmon.events")
     return run_id
 
 
 @pytest.mark.parametrize("way", ["sweep", "full check", "event of another run"])
-def test_a_failed_run_that_no_event_told_of_is_found_also_when_a_success_overtook_it(conn, way):
+def test_a_failed_run_without_an_event_is_found_even_after_a_newer_success(conn, way):
     log_run(conn, "load", started_at=ago(minutes=50))
     evaluate_changed(conn, SETTINGS)
     fail_unnoted(conn, 40)
@@ -174,25 +174,25 @@ def test_a_failed_run_that_no_event_told_of_is_found_also_when_a_success_overtoo
         evaluate_events(conn, SETTINGS)
     evaluate_changed(conn, SETTINGS)
     evaluate_jobs(conn, SETTINGS)
-    assert told(conn) == [("failed", "opened", True)]
+    assert alert_events(conn) == [("failed", "opened", True)]
 
 
-def test_failed_runs_that_no_event_told_of_are_all_counted(conn):
+def test_all_failed_runs_without_an_event_are_counted(conn):
     for minutes in (30, 20, 10):
         fail_unnoted(conn, minutes)
     evaluate_changed(conn, SETTINGS)
     assert conn.execute("SELECT occurrences FROM airflow_jobmon.incidents").fetchall() == [(3,)]
-    assert told(conn) == [("failed", "opened", False)]
+    assert alert_events(conn) == [("failed", "opened", False)]
 
 
-def test_old_failures_that_are_loaded_into_the_log_with_the_success_after_them_alert_nobody(conn):
+def test_old_failures_loaded_with_the_success_after_them_do_not_alert(conn):
     log_run(conn, "load", status="failed", started_at=ago(days=3))
     log_run(conn, "load", started_at=ago(hours=1))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
 
 
-def test_failures_of_a_job_that_was_disabled_then_are_not_told_when_it_is_enabled(conn):
+def test_failures_of_a_disabled_job_do_not_alert_when_it_is_enabled(conn):
     register(conn, enabled=False)
     log_run(conn, "load", started_at=ago(minutes=50))
     evaluate_changed(conn, SETTINGS)
@@ -202,12 +202,12 @@ def test_failures_of_a_job_that_was_disabled_then_are_not_told_when_it_is_enable
     register(conn)
     log_run(conn, "load", started_at=ago(minutes=5))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []
 
 
-def test_what_failed_and_recovered_before_we_watched_is_not_told(conn):
+def test_a_failure_that_recovered_before_the_installation_does_not_alert(conn):
     fail_unnoted(conn, 40)
     log_run(conn, "load", started_at=ago(minutes=30))
     install_now(conn)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == []
+    assert alert_events(conn) == []

@@ -118,7 +118,7 @@ def test_what_recovered_before_it_was_judged_is_recorded_in_a_silence_and_never_
     assert told(conn) == [("load", "opened", "silenced")]
 
 
-def test_what_was_told_before_a_silence_is_told_again_at_its_end(conn):
+def test_an_incident_notified_before_a_silence_repeats_at_its_end(conn):
     fail(conn, 5)
     hush(conn)
     evaluate_changed(conn, SETTINGS)

@@ -1,4 +1,4 @@
-"""The collector stays out while anybody asks for it, and is afterwards as it was."""
+"""The collector is paused while any thread needs it, and is afterwards as it was."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def collector_as_it_was():
     (gc.enable if enabled else gc.disable)()
 
 
-def test_nothing_is_collected_until_the_block_ends_however_it_ends():
+def test_nothing_is_collected_until_the_block_ends_even_by_an_error():
     gc.enable()
     with suppress(LookupError), gc_paused():
         assert not gc.isenabled()
@@ -26,14 +26,14 @@ def test_nothing_is_collected_until_the_block_ends_however_it_ends():
     assert gc.isenabled()
 
 
-def test_a_collector_that_somebody_switched_off_stays_off():
+def test_a_collector_that_was_disabled_before_stays_disabled():
     gc.disable()
     with gc_paused():
         pass
     assert not gc.isenabled()
 
 
-def test_it_stays_out_until_the_last_of_several_threads_is_done():
+def test_it_stays_paused_until_the_last_of_several_threads_is_done():
     gc.enable()
     inside, leave = threading.Event(), threading.Event()
 

@@ -1,6 +1,6 @@
-"""The life of incidents under everything at once: runs in any order, silences, acknowledgements, and a bad clock.
+"""The life cycle of incidents under everything at once: runs in any order, silences, acknowledgements, and a bad clock.
 
-What is told is held against laws that know nothing of states: who was told what, and when, on a true clock.
+The alerts are checked against laws that know nothing of states: who was notified of what, and when, by a true clock.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ START = datetime(2025, 11, 13, 12, tzinfo=UTC)
 INTERVAL = timedelta(hours=4)
 ERRORS = st.sampled_from(["disk full", "no route to host 10.0.0.7", "no route to host 10.0.0.8", None])
 MINUTES = st.sampled_from([1, 70, 5 * 60, 5 * 60, 26 * 60])
-THEN = st.sampled_from(["nobody looks", "a sweep", "a judge of events", "a judge of events"])
+THEN = st.sampled_from(["nothing", "a sweep", "an evaluation of events", "an evaluation of events"])
 
 
 @dataclass
 class Known:
     """What the laws remember of one incident."""
 
-    told: list[AlertEvent] = field(default_factory=list)
+    alerts: list[AlertEvent] = field(default_factory=list)
     texts: set[str] = field(default_factory=set)
-    by_clock: datetime | None = None  # when it was last told, as the judge's clock had it
+    by_clock: datetime | None = None  # when it last alerted, by the clock of the evaluation
     since: datetime | None = None  # from when its silence counts, truly
-    owed: bool = False  # judged in a silence that held something back
+    owed: bool = False  # evaluated in a silence that held an alert back
     acknowledged: bool = False
     newsworthy: bool = False
     error: str | None = None
@@ -136,7 +136,7 @@ class Life(RuleBasedStateMachine):
         self.then(then)
 
     @rule(minutes=MINUTES, then=THEN)
-    def somebody_wants_silence(self, minutes: int, then: str) -> None:
+    def a_user_silences(self, minutes: int, then: str) -> None:
         self.silence = Silence("load", self.clock + timedelta(minutes=minutes), "upgrade", "anna")
         self.then(then)
 
@@ -148,7 +148,7 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), then=THEN)
-    def somebody_acknowledges(self, data: st.DataObject, then: str) -> None:
+    def a_user_acknowledges(self, data: st.DataObject, then: str) -> None:
         kind = data.draw(st.sampled_from(sorted(self.open)))
         incident = self.open[kind]
         if incident.acknowledged_at is not None:
@@ -162,13 +162,13 @@ class Life(RuleBasedStateMachine):
             self.open[kind] = replace(self.open[kind], acknowledged_at=max(self.clock, incident.silenced_at))
         self.then(then)
 
-    # What a judge does.
+    # What an evaluation does.
 
-    def then(self, somebody: str) -> None:
-        if somebody != "nobody looks":
-            self.judge(claim=somebody == "a judge of events")
+    def then(self, what: str) -> None:
+        if what != "nothing":
+            self.evaluate(claim=what == "an evaluation of events")
 
-    def judge(self, *, claim: bool) -> None:
+    def evaluate(self, *, claim: bool) -> None:
         events, now = (self.events if claim else []), self.clock
         silence = self.silence if self.silence and now < self.silence.ends_at else None
         facts = self.facts()
@@ -184,7 +184,7 @@ class Life(RuleBasedStateMachine):
         if claim:
             self.events = []
         self.restart_waiting()
-        self.hold_to_the_laws(evaluation, bool(events))
+        self.check_the_laws(evaluation, bool(events))
         self.set_back = False
 
     def facts(self) -> JobFacts:
@@ -210,28 +210,28 @@ class Life(RuleBasedStateMachine):
         )
 
     def restart_waiting(self) -> None:
-        """A clock that was set back takes time from those who wait by it, once; set right, it may tell them early."""
+        """A clock that is set back may delay a repetition once; once it is right again, one may come early."""
         for known in self.known.values():
             if known.by_clock is not None:
                 known.by_clock = min(known.by_clock, self.clock)
                 known.since = self.true if self.set_back else known.since
 
-    def hold_to_the_laws(self, evaluation: Evaluation, noted: bool) -> None:
+    def check_the_laws(self, evaluation: Evaluation, has_event: bool) -> None:
         found = {finding.kind.value: finding for finding in evaluation.health.findings if finding.kind in ALERTING}
         silent = self.silence is not None and self.clock < self.silence.ends_at
         for change in evaluation.changes:
             before = self.open.get(change.kind)
             known = self.known_of(change)
-            self.look_at_news(change, known, noted)
+            self.update_newsworthy(change, known, has_event)
             if change.alert is not None:
                 assert (change.silence is not None) == silent, "sent in a silence, or held back without one"
             if change.notifies:
-                self.must_be_owed(change, known)
+                self.must_have_a_reason(change, known)
                 self.remember(change, known)
             elif silent and before is not None and change.finding is not None:
                 critical = change.finding.alerts and change.finding.severity is Health.CRITICAL
-                news = any(fingerprint(run.error_message) not in known.texts for run in change.failures)
-                known.owed |= critical and bool(known.told) and (news or not known.acknowledged)
+                new_error = any(fingerprint(run.error_message) not in known.texts for run in change.failures)
+                known.owed |= critical and bool(known.alerts) and (new_error or not known.acknowledged)
             if change.failures or change.alert is not None:
                 known.error = change.failures[-1].error_message if change.failures else change.alert.error
             self.store(change)
@@ -248,7 +248,7 @@ class Life(RuleBasedStateMachine):
         assert change.incident is not None
         return self.known[change.incident.id]
 
-    def look_at_news(self, change: IncidentChange, known: Known, noted: bool) -> None:
+    def update_newsworthy(self, change: IncidentChange, known: Known, has_event: bool) -> None:
         """Whether it happened since we watch; what was wrong before, or was loaded, is none until then."""
         if change.action is Action.OPEN and change.resolved_at is not None:
             known.newsworthy = any(end(run) > self.installed_at for run in change.failures)
@@ -257,36 +257,36 @@ class Life(RuleBasedStateMachine):
         at = change.finding.evidence_at
         fresh = at > self.installed_at
         if change.kind == "failed":
-            happened = change.action is Action.OPEN or bool(change.failures) or noted
-            fresh = happened and (noted or (fresh and self.clock - at <= RECENT))
+            happened = change.action is Action.OPEN or bool(change.failures) or has_event
+            fresh = happened and (has_event or (fresh and self.clock - at <= RECENT))
         known.newsworthy |= fresh and change.finding.alerts
 
-    def must_be_owed(self, change: IncidentChange, known: Known) -> None:
-        """Nobody is told without a reason."""
+    def must_have_a_reason(self, change: IncidentChange, known: Known) -> None:
+        """No alert without a reason."""
         event = change.alert.event
         if event is AlertEvent.OPENED:
-            assert not known.told, "opened twice"
-            assert known.newsworthy, "told of what was wrong before"
+            assert not known.alerts, "opened twice"
+            assert known.newsworthy, "alerted for a pre-existing finding"
             return
-        assert known.told, f"{event} without opened"
+        assert known.alerts, f"{event} without opened"
         if event is AlertEvent.RESOLVED:
-            assert AlertEvent.RESOLVED not in known.told
+            assert AlertEvent.RESOLVED not in known.alerts
             return
         assert change.finding.severity is Health.CRITICAL, "a warning was repeated"
-        news = any(fingerprint(run.error_message) not in known.texts for run in change.failures)
+        new_error = any(fingerprint(run.error_message) not in known.texts for run in change.failures)
         due = self.clock - known.by_clock >= INTERVAL and not known.acknowledged
-        assert news or due or known.owed, "repeated without a reason"
+        assert new_error or due or known.owed, "repeated without a reason"
 
     def must_not_be_silent(self, severity: Health, known: Known) -> None:
-        assert not known.owed, "a silence is over, and nobody was told"
+        assert not known.owed, "a silence is over, and no one was notified"
         if known.acknowledged or not known.newsworthy:
             return
-        assert known.told, "never told"
+        assert known.alerts, "never alerted"
         if severity is Health.CRITICAL:
             assert self.true - known.since < INTERVAL, "silent about an open critical incident past its interval"
 
     def remember(self, change: IncidentChange, known: Known) -> None:
-        known.told.append(change.alert.event)
+        known.alerts.append(change.alert.event)
         known.by_clock, known.since, known.owed = self.clock, self.true, False
         if change.kind == "failed":
             known.texts |= {fingerprint(run.error_message) for run in change.failures}
@@ -330,10 +330,10 @@ class Life(RuleBasedStateMachine):
             assert self.open[change.kind].state is change.next_state
 
     @invariant()
-    def nobody_hears_of_an_end_before_the_beginning(self) -> None:
+    def no_resolved_without_an_opened_before(self) -> None:
         for known in self.known.values():
-            assert known.told[:1] in ([], [AlertEvent.OPENED])
-            assert AlertEvent.RESOLVED not in known.told[:-1]
+            assert known.alerts[:1] in ([], [AlertEvent.OPENED])
+            assert AlertEvent.RESOLVED not in known.alerts[:-1]
 
 
 def order(run: Run) -> tuple[datetime, datetime]:

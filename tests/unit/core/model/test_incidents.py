@@ -1,4 +1,4 @@
-"""What a verdict changes about an incident."""
+"""The transitions of an incident."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 FAILED = Finding(Kind.FAILED, Health.CRITICAL, "failed", 1, 1, since=NOW, evidence_at=NOW)
 SLOW = Finding(Kind.SLOW, Health.WARNING, "slow", 75, 60, since=NOW, evidence_at=NOW)
-SHOWN = replace(FAILED, alerts=False, severity=Health.WARNING)
-TOLD = OpenIncident(1, "failed", Health.CRITICAL, NOW, NOW, NOW, 1, frozenset({fingerprint("time out after # s")}))
-RECORDED = replace(TOLD, notified_at=None)
-ACKNOWLEDGED = replace(TOLD, acknowledged_at=NOW)
-SILENCED = replace(TOLD, silenced_at=NOW)
-HELD_BACK = replace(TOLD, notified_at=None, silenced_at=NOW, error_texts=frozenset())
+NOT_ALERTING = replace(FAILED, alerts=False, severity=Health.WARNING)
+NOTIFIED = OpenIncident(1, "failed", Health.CRITICAL, NOW, NOW, NOW, 1, frozenset({fingerprint("time out after # s")}))
+RECORDED = replace(NOTIFIED, notified_at=None)
+ACKNOWLEDGED = replace(NOTIFIED, acknowledged_at=NOW)
+SILENCED = replace(NOTIFIED, silenced_at=NOW)
+HELD_BACK = replace(NOTIFIED, notified_at=None, silenced_at=NOW, error_texts=frozenset())
 
 OPENED, REPEATED, RESOLVED = AlertEvent.OPENED, AlertEvent.REPEATED, AlertEvent.RESOLVED
 
@@ -53,20 +53,20 @@ def test_nothing_wrong_and_nothing_open_changes_nothing():
     assert step(None, None) == (None, IncidentState.NONE)
 
 
-def test_a_new_problem_is_told_at_once():
+def test_a_new_problem_alerts_at_once():
     assert step(None, FAILED) == (OPENED, IncidentState.NOTIFIED)
 
 
-def test_a_quiet_one_is_recorded_and_told_as_opened_only_when_it_happens_again():
+def test_a_preexisting_finding_is_recorded_and_alerts_as_opened_when_it_happens_again():
     assert step(None, FAILED, preexisting=True) == (None, IncidentState.RECORDED)
     assert step(RECORDED, FAILED, now=NOW + 100 * DAY) == (None, IncidentState.RECORDED)
     assert step(RECORDED, FAILED, happened_again=True) == (OPENED, IncidentState.NOTIFIED)
     assert step(replace(RECORDED, kind="slow"), SLOW, happened_again=True) == (OPENED, IncidentState.NOTIFIED)
 
 
-def test_what_only_shows_opens_nothing_and_closes_nothing():
-    assert step(None, SHOWN) == (None, IncidentState.NONE)
-    assert step(TOLD, SHOWN, now=NOW + 3 * DAY) == (None, IncidentState.NOTIFIED)
+def test_a_non_alerting_finding_neither_opens_nor_resolves():
+    assert step(None, NOT_ALERTING) == (None, IncidentState.NONE)
+    assert step(NOTIFIED, NOT_ALERTING, now=NOW + 3 * DAY) == (None, IncidentState.NOTIFIED)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_what_only_shows_opens_nothing_and_closes_nothing():
         pytest.param(-DAY, None, id="when a clock was set back"),
     ],
 )
-def test_a_critical_incident_is_told_again_by_the_clock(passed, alert):
-    assert step(TOLD, FAILED, now=NOW + passed) == (alert, IncidentState.NOTIFIED)
+def test_a_critical_incident_repeats_by_the_clock(passed, alert):
+    assert step(NOTIFIED, FAILED, now=NOW + passed) == (alert, IncidentState.NOTIFIED)
 
 
-def test_a_warning_is_never_told_again():
-    slow = replace(TOLD, kind="slow", severity=Health.WARNING)
+def test_a_warning_never_repeats():
+    slow = replace(NOTIFIED, kind="slow", severity=Health.WARNING)
     assert step(slow, SLOW, now=NOW + 100 * DAY) == (None, IncidentState.NOTIFIED)
     assert step(slow, SLOW, now=NOW + 100 * DAY, silenced=True) == (None, IncidentState.NOTIFIED)
 
@@ -94,26 +94,26 @@ def test_a_warning_is_never_told_again():
         pytest.param("disk full", REPEATED, id="new"),
     ],
 )
-@pytest.mark.parametrize("incident", [TOLD, ACKNOWLEDGED], ids=["told", "acknowledged"])
-def test_another_failure_is_told_at_once_only_where_its_error_is_new(incident, error, alert):
+@pytest.mark.parametrize("incident", [NOTIFIED, ACKNOWLEDGED], ids=["notified", "acknowledged"])
+def test_another_failure_repeats_at_once_only_if_its_error_is_new(incident, error, alert):
     assert step(incident, FAILED, errors=["time out after 9 s", error]) == (alert, incident.state)
     assert step(incident, FAILED, errors=[]) == (None, incident.state)
 
 
 @pytest.mark.parametrize("silenced", [False, True])
-def test_resolved_is_told_only_where_the_problem_was(silenced):
-    for told in (TOLD, ACKNOWLEDGED, SILENCED):
-        assert step(told, None, silenced=silenced) == (RESOLVED, IncidentState.NONE)
-    for untold in (RECORDED, HELD_BACK, replace(RECORDED, acknowledged_at=NOW)):
-        assert step(untold, None, silenced=silenced) == (None, IncidentState.NONE)
+def test_resolved_is_sent_only_if_the_problem_was(silenced):
+    for notified in (NOTIFIED, ACKNOWLEDGED, SILENCED):
+        assert step(notified, None, silenced=silenced) == (RESOLVED, IncidentState.NONE)
+    for unnotified in (RECORDED, HELD_BACK, replace(RECORDED, acknowledged_at=NOW)):
+        assert step(unnotified, None, silenced=silenced) == (None, IncidentState.NONE)
 
 
-def test_what_is_acknowledged_is_not_told_again_by_the_clock_nor_after_a_silence():
+def test_an_acknowledged_incident_repeats_neither_by_the_clock_nor_after_a_silence():
     assert step(ACKNOWLEDGED, FAILED, now=NOW + 100 * DAY) == (None, IncidentState.ACKNOWLEDGED)
     assert step(ACKNOWLEDGED, FAILED, now=NOW + 100 * DAY, silenced=True) == (None, IncidentState.ACKNOWLEDGED)
 
 
-def test_what_opens_in_a_silence_is_recorded_as_opened_once_and_told_as_opened_at_its_end():
+def test_an_incident_that_opens_in_a_silence_is_recorded_once_and_sent_as_opened_at_its_end():
     assert step(None, FAILED, silenced=True) == (OPENED, IncidentState.SILENCED)
     assert step(HELD_BACK, FAILED, silenced=True, errors=["disk full"], now=NOW + 9 * DAY) == (
         None,
@@ -122,27 +122,27 @@ def test_what_opens_in_a_silence_is_recorded_as_opened_once_and_told_as_opened_a
     assert step(HELD_BACK, FAILED) == (OPENED, IncidentState.NOTIFIED)
 
 
-def test_what_was_told_before_a_silence_is_told_again_at_its_end():
-    assert step(TOLD, FAILED, silenced=True) == (None, IncidentState.SILENCED)
-    assert step(TOLD, FAILED, silenced=True, errors=["disk full"]) == (REPEATED, IncidentState.SILENCED)
+def test_an_incident_notified_before_a_silence_repeats_at_its_end():
+    assert step(NOTIFIED, FAILED, silenced=True) == (None, IncidentState.SILENCED)
+    assert step(NOTIFIED, FAILED, silenced=True, errors=["disk full"]) == (REPEATED, IncidentState.SILENCED)
     assert step(SILENCED, FAILED) == (REPEATED, IncidentState.NOTIFIED)
 
 
-def test_news_that_a_silence_held_back_from_an_acknowledged_incident_leaves_it_acknowledged():
+def test_a_new_error_that_a_silence_held_back_leaves_the_incident_acknowledged():
     assert step(ACKNOWLEDGED, FAILED, silenced=True, errors=["disk full"]) == (REPEATED, IncidentState.SILENCED)
     assert step(replace(ACKNOWLEDGED, silenced_at=NOW + DAY), FAILED) == (REPEATED, IncidentState.ACKNOWLEDGED)
 
 
-def test_whoever_acknowledges_knows_what_was_held_back_until_then():
+def test_an_acknowledgement_covers_what_was_held_back_until_then():
     known = replace(HELD_BACK, acknowledged_at=NOW + DAY)
     assert step(known, FAILED) == (None, IncidentState.ACKNOWLEDGED)
     assert step(replace(known, acknowledged_at=None), FAILED) == (OPENED, IncidentState.NOTIFIED)
 
 
-def test_every_state_has_a_step_for_everything_that_can_be_seen_in_it():
-    incidents = [None, TOLD, RECORDED, ACKNOWLEDGED, SILENCED, HELD_BACK, replace(HELD_BACK, acknowledged_at=NOW)]
+def test_every_state_has_a_transition_for_every_observation_possible_in_it():
+    incidents = [None, NOTIFIED, RECORDED, ACKNOWLEDGED, SILENCED, HELD_BACK, replace(HELD_BACK, acknowledged_at=NOW)]
     for incident, finding, preexisting, again, silenced, days in product(
-        incidents, (None, FAILED, SLOW, SHOWN), (False, True), (False, True), (False, True), (-2, 0, 2)
+        incidents, (None, FAILED, SLOW, NOT_ALERTING), (False, True), (False, True), (False, True), (-2, 0, 2)
     ):
         evidence = Evidence(finding, preexisting, again, ["disk full"] if again else [])
         observation = observe(incident, evidence, now=NOW + days * DAY, realert_interval=DAY)
@@ -150,7 +150,7 @@ def test_every_state_has_a_step_for_everything_that_can_be_seen_in_it():
         assert (taken.next_state is IncidentState.NONE) == (taken.action in {Action.NONE, Action.RESOLVE})
 
 
-def test_no_state_is_seen_in_two_ways():
+def test_no_two_rules_match_the_same_state_and_observation():
     seen = [(rule.state, observation) for rule in TABLE for observation in rule.observations]
     assert len(seen) == len(set(seen))
 

@@ -15,7 +15,7 @@ ANCHORS = set(re.findall(r'<a id="([a-z-]+)"></a>\n\n## ', RUNBOOK))
 
 
 @pytest.mark.parametrize("kind", [*Kind, "undelivered"])
-def test_every_kind_leads_to_a_section_that_is_there(kind):
+def test_every_kind_links_to_an_existing_section(kind):
     url = runbook_section("https://airflow.example.com", str(kind))
     assert url is not None
     assert url.startswith("https://airflow.example.com/jobmon/runbook#")
@@ -31,11 +31,11 @@ def test_every_section_is_named_in_the_table_at_the_top():
     assert set(re.findall(r"\]\(#([a-z-]+)\)", RUNBOOK.split('<a id="failed">')[0])) == ANCHORS
 
 
-def test_every_link_within_leads_somewhere():
+def test_every_internal_link_has_a_target():
     assert set(re.findall(r"\]\(#([a-z-]+)\)", RUNBOOK)) <= ANCHORS
 
 
-def test_without_an_address_of_airflow_there_is_no_link():
+def test_without_the_url_of_airflow_there_is_no_link():
     assert runbook_section(None, "failed") is None
 
 

@@ -38,7 +38,7 @@ def silence(name: str, **lasts) -> Silence:
         pytest.param("100%_\\", "100abc\\", False, id="is itself"),
     ],
 )
-def test_a_glob_means_these_jobs(glob, job, meant):
+def test_a_glob_matches_these_jobs(glob, job, meant):
     assert matches(glob, job) is meant
 
 

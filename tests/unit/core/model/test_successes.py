@@ -35,7 +35,7 @@ def test_runs_that_become_visible_in_any_order_are_each_announced_once(commits):
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
-def test_a_job_with_more_runs_than_are_looked_at_still_announces_only_new_ones(before, after):
+def test_a_job_with_more_runs_than_the_window_announces_only_new_ones(before, after):
     old = [success(nth) for nth in range(before)]
     mark = moved(Mark(), seen(*old))
     new = [success(before + nth) for nth in range(after)]
@@ -43,18 +43,18 @@ def test_a_job_with_more_runs_than_are_looked_at_still_announces_only_new_ones(b
     assert bool(news(seen(*old, *new), mark)) == bool(new)
 
 
-def test_old_runs_that_come_into_view_when_newer_ones_are_deleted_are_no_news():
+def test_old_runs_in_the_window_after_newer_ones_were_deleted_are_not_announced():
     runs = [success(nth) for nth in range(150)]
     mark = moved(Mark(), seen(*runs))
     assert news(seen(*runs[:120]), mark) == []
 
 
-def test_history_loaded_later_is_no_news():
+def test_history_loaded_later_is_not_announced():
     mark = moved(Mark(), seen(success(0)))
     assert news(seen(success(0), success(1, minutes=-60 * 25)), mark) == []
 
 
-def test_a_long_run_that_ends_after_its_successors_is_news():
+def test_a_long_run_that_ends_after_its_successors_is_announced():
     mark = moved(Mark(), seen(success(0)))
     assert [run.id for run in news(seen(success(0), success(1, minutes=-60 * 23)), mark)] == ["1"]
 

@@ -57,7 +57,7 @@ def test_since_is_a_moment_or_counts_back_from_run_after(since, meant):
         pytest.param(3600, "3600", id="a bare number"),
     ],
 )
-def test_a_since_that_means_nothing_is_refused_in_one_line(since, said):
+def test_an_invalid_since_is_refused_in_one_line(since, said):
     with pytest.raises(ConfigurationError, match=said) as caught:
         since_when(since, AT_SIX)
     assert "\n" not in str(caught.value)
@@ -135,6 +135,6 @@ def test_a_run_is_good_if_it_succeeded_and_wrote_enough(found, min_records, reas
         pytest.param(("fail", "5"), "min_records is '5'", id="text"),
     ],
 )
-def test_a_sensor_that_cannot_work_is_refused_when_the_dag_is_read(handling, said):
+def test_an_invalid_sensor_is_refused_when_the_dag_is_parsed(handling, said):
     with pytest.raises(ConfigurationError, match=said):
         check_handling(*handling)

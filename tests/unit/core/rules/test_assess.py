@@ -48,17 +48,17 @@ def facts(newest: Run | None = None, **given) -> JobFacts:
     ],
 )
 def test_without_a_schedule_a_run_is_missed_after_25_hours(since_last_start, kind, status):
-    verdict = assess(facts(run(NOW - since_last_start)), ROLLING, now=NOW)
-    assert [found.kind for found in verdict.findings] == ([kind] if kind else [])
-    assert verdict.status is status
+    health = assess(facts(run(NOW - since_last_start)), ROLLING, now=NOW)
+    assert [found.kind for found in health.findings] == ([kind] if kind else [])
+    assert health.status is status
 
 
 def test_a_missed_run_is_backdated_to_when_it_was_due_and_says_how_long_ago_the_last_one_was():
-    verdict = assess(facts(run(NOW - timedelta(hours=26, minutes=12))), ROLLING, now=NOW)
-    missed = verdict.finding(Kind.MISSED)
-    assert missed.since == verdict.next_due_at == NOW - timedelta(hours=1, minutes=12)
+    health = assess(facts(run(NOW - timedelta(hours=26, minutes=12))), ROLLING, now=NOW)
+    missed = health.finding(Kind.MISSED)
+    assert missed.since == health.next_due_at == NOW - timedelta(hours=1, minutes=12)
     assert "26.2 hours" in missed.message
-    assert verdict.hours_since_last_run == 26.2
+    assert health.hours_since_last_run == 26.2
     assert (missed.observed, missed.threshold) == (26.2 * 3600, 25 * 3600)
 
 
@@ -85,8 +85,8 @@ def test_a_job_registered_and_never_run_is_unknown_until_its_first_deadline():
 
 
 def test_a_start_in_the_future_does_not_postpone_the_next_deadline():
-    verdict = assess(facts(run(NOW + timedelta(days=300))), ROLLING, now=NOW)
-    assert verdict.next_due_at == NOW + timedelta(hours=25)
+    health = assess(facts(run(NOW + timedelta(days=300))), ROLLING, now=NOW)
+    assert health.next_due_at == NOW + timedelta(hours=25)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_a_run_is_stuck_only_past_its_timeout(running_for, status):
 def test_a_run_in_progress_leaves_health_as_the_last_finished_run_left_it():
     failed = run(NOW - timedelta(hours=2), status="failed")
     running = run(NOW - timedelta(minutes=1), took=None, status="running")
-    verdict = assess(facts(running, last_finished=failed, failed_in_a_row=1), ROLLING, now=NOW)
-    assert verdict.status is Health.CRITICAL
+    health = assess(facts(running, last_finished=failed, failed_in_a_row=1), ROLLING, now=NOW)
+    assert health.status is Health.CRITICAL
     assert assess(facts(running), ROLLING, now=NOW).status is Health.UNKNOWN
 
 
@@ -139,8 +139,8 @@ def test_failed_is_critical_from_failures_to_alert_in_a_row(in_a_row, wanted, se
     ],
 )
 def test_a_success_is_slow_only_over_max_duration(took, slow):
-    verdict = assess(facts(run(NOW - timedelta(hours=1), took=took)), ROLLING, now=NOW)
-    assert (verdict.finding(Kind.SLOW) is not None) == slow
+    health = assess(facts(run(NOW - timedelta(hours=1), took=took)), ROLLING, now=NOW)
+    assert (health.finding(Kind.SLOW) is not None) == slow
 
 
 @pytest.mark.parametrize(
@@ -153,37 +153,37 @@ def test_a_success_is_slow_only_over_max_duration(took, slow):
     ],
 )
 def test_a_success_rate_is_low_below_the_minimum_from_five_runs_on(succeeded, finished, low):
-    verdict = assess(facts(run(NOW), window=Window(30, finished, succeeded)), ROLLING, now=NOW)
-    assert (verdict.finding(Kind.LOW_SUCCESS_RATE) is not None) == low
+    health = assess(facts(run(NOW), window=Window(30, finished, succeeded)), ROLLING, now=NOW)
+    assert (health.finding(Kind.LOW_SUCCESS_RATE) is not None) == low
 
 
-def test_a_status_nobody_mapped_makes_health_unknown_and_alerts_nobody():
-    verdict = assess(facts(run(NOW, status="Abgebrochen")), ROLLING, now=NOW)
-    assert verdict.status is Health.UNKNOWN
-    assert [(found.kind, found.alerts) for found in verdict.findings] == [(Kind.UNKNOWN_STATUS, False)]
+def test_an_unmapped_status_makes_health_unknown_and_does_not_alert():
+    health = assess(facts(run(NOW, status="Abgebrochen")), ROLLING, now=NOW)
+    assert health.status is Health.UNKNOWN
+    assert [(found.kind, found.alerts) for found in health.findings] == [(Kind.UNKNOWN_STATUS, False)]
 
 
-def test_an_unregistered_job_silent_for_a_week_alerts_nobody():
+def test_an_unregistered_job_silent_for_a_week_does_not_alert():
     old = facts(run(NOW - DORMANT_AFTER - TICK, status="failed"))
     assert not assess(old, ROLLING, now=NOW, registered=False).finding(Kind.FAILED).alerts
     assert assess(old, ROLLING, now=NOW, registered=True).finding(Kind.FAILED).alerts
 
 
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3)), st.booleans())
-def test_nothing_changes_before_the_moment_at_which_time_alone_could(later, running):
+def test_nothing_changes_before_the_next_evaluation(later, running):
     started = (
         run(NOW - timedelta(minutes=30), took=None, status="running") if running else run(NOW - timedelta(hours=2))
     )
     shown = facts(started)
-    verdict = assess(shown, DAILY, now=NOW)
-    assert verdict.next_evaluation_at is not None
-    then = min(NOW + later, verdict.next_evaluation_at)
+    health = assess(shown, DAILY, now=NOW)
+    assert health.next_evaluation_at is not None
+    then = min(NOW + later, health.next_evaluation_at)
     assert [found.kind for found in assess(shown, DAILY, now=then).findings] == [
-        found.kind for found in verdict.findings
+        found.kind for found in health.findings
     ]
 
 
-def test_a_silence_of_minutes_is_said_in_minutes_too():
+def test_a_gap_of_minutes_is_given_in_minutes_too():
     job = MonitoredJob(name="load", every="10m", grace="5m")
     missed = assess(facts(run(NOW - timedelta(minutes=24))), job, now=NOW).finding(Kind.MISSED)
     assert missed.message.startswith("no run for 24 minutes (0.4 hours); ")
@@ -205,15 +205,15 @@ def learned(wait: timedelta, margin: timedelta = timedelta(hours=2)) -> LearnedS
 )
 def test_an_unregistered_job_is_missed_by_its_learned_schedule(since_last_start, kind, status):
     shown = facts(run(NOW - since_last_start), learned_schedule=learned(timedelta(hours=24)))
-    verdict = assess(shown, ROLLING, now=NOW, registered=False)
-    assert [(found.kind, found.alerts) for found in verdict.findings] == ([(kind, kind is Kind.MISSED)] if kind else [])
-    assert verdict.status is status
-    assert verdict.next_due_at == NOW - since_last_start + timedelta(hours=26)
+    health = assess(shown, ROLLING, now=NOW, registered=False)
+    assert [(found.kind, found.alerts) for found in health.findings] == ([(kind, kind is Kind.MISSED)] if kind else [])
+    assert health.status is status
+    assert health.next_due_at == NOW - since_last_start + timedelta(hours=26)
 
 
 def test_an_unregistered_job_without_a_learned_schedule_is_never_missed_nor_due():
-    verdict = assess(facts(run(NOW - timedelta(days=6))), ROLLING, now=NOW, registered=False)
-    assert (verdict.findings, verdict.next_due_at, verdict.next_evaluation_at) == ((), None, None)
+    health = assess(facts(run(NOW - timedelta(days=6))), ROLLING, now=NOW, registered=False)
+    assert (health.findings, health.next_due_at, health.next_evaluation_at) == ((), None, None)
 
 
 @pytest.mark.parametrize(
@@ -223,16 +223,16 @@ def test_an_unregistered_job_without_a_learned_schedule_is_never_missed_nor_due(
         pytest.param(-TICK, timedelta(hours=26), id="due just after it was seen"),
     ],
 )
-def test_a_run_that_was_due_before_we_first_saw_the_job_is_not_missed(first_seen, due):
+def test_a_run_that_was_due_before_the_job_was_first_seen_is_not_missed(first_seen, due):
     started = NOW - timedelta(days=3)
     shown = facts(
         run(started),
         learned_schedule=learned(timedelta(hours=24)),
         registered_at=started + timedelta(hours=26) + first_seen,
     )
-    verdict = assess(shown, ROLLING, now=NOW, registered=False)
-    assert verdict.next_due_at == (None if due is None else started + due)
-    assert (verdict.finding(Kind.MISSED) is None) == (due is None)
+    health = assess(shown, ROLLING, now=NOW, registered=False)
+    assert health.next_due_at == (None if due is None else started + due)
+    assert (health.finding(Kind.MISSED) is None) == (due is None)
 
 
 def test_a_learned_schedule_says_nothing_about_a_registered_job_nor_under_defaults():
@@ -259,14 +259,14 @@ def test_a_missed_job_is_dormant_after_a_week_and_twice_its_learned_schedule_and
 
 
 @given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3)))
-def test_the_moment_at_which_time_alone_may_change_a_learned_verdict_is_known(later):
+def test_nothing_changes_before_the_next_evaluation_of_a_learned_schedule(later):
     shown = facts(run(NOW - timedelta(hours=2)), learned_schedule=learned(timedelta(hours=24)))
-    verdict = assess(shown, ROLLING, now=NOW, registered=False)
-    then = assess(shown, ROLLING, now=min(NOW + later, verdict.next_evaluation_at), registered=False)
-    assert then.findings == verdict.findings == ()
+    health = assess(shown, ROLLING, now=NOW, registered=False)
+    then = assess(shown, ROLLING, now=min(NOW + later, health.next_evaluation_at), registered=False)
+    assert then.findings == health.findings == ()
 
 
-def test_a_late_run_is_shown_and_alerts_nobody():
+def test_a_late_run_is_shown_and_does_not_alert():
     late = assess(facts(run(NOW - timedelta(hours=24, minutes=30))), ROLLING, now=NOW).finding(Kind.LATE)
     assert (late.severity, late.alerts, late.since) == (Health.WARNING, False, NOW - timedelta(minutes=30))
 
@@ -274,14 +274,14 @@ def test_a_late_run_is_shown_and_alerts_nobody():
 def test_a_running_run_counts_as_the_one_that_was_expected():
     before = run(NOW - timedelta(hours=30))
     running = run(NOW - timedelta(minutes=1), took=None, status="running")
-    verdict = assess(facts(running, last_finished=before, last_success=before), ROLLING, now=NOW)
-    assert verdict.findings == ()
-    assert verdict.next_due_at == running.started_at + timedelta(hours=25)
+    health = assess(facts(running, last_finished=before, last_success=before), ROLLING, now=NOW)
+    assert health.findings == ()
+    assert health.next_due_at == running.started_at + timedelta(hours=25)
 
 
 def test_a_failed_run_counts_as_the_one_that_was_expected():
-    verdict = assess(facts(run(NOW - timedelta(hours=1), status="failed")), ROLLING, now=NOW)
-    assert [found.kind for found in verdict.findings] == [Kind.FAILED]
+    health = assess(facts(run(NOW - timedelta(hours=1), status="failed")), ROLLING, now=NOW)
+    assert [found.kind for found in health.findings] == [Kind.FAILED]
 
 
 def test_only_the_newest_started_run_can_be_stuck():
@@ -299,8 +299,8 @@ def test_only_the_newest_started_run_can_be_stuck():
 )
 def test_an_unregistered_run_is_stuck_over_both_its_timeout_and_three_times_its_longest_success(longest, stuck):
     running = run(NOW - timedelta(minutes=61), took=None, status="running")
-    verdict = assess(facts(running, longest_success=longest), ROLLING, now=NOW, registered=False)
-    assert (verdict.finding(Kind.STUCK) is not None) == stuck
+    health = assess(facts(running, longest_success=longest), ROLLING, now=NOW, registered=False)
+    assert (health.finding(Kind.STUCK) is not None) == stuck
     assert assess(facts(running, longest_success=longest), ROLLING, now=NOW).finding(Kind.STUCK) is not None
 
 
@@ -315,9 +315,9 @@ def test_a_success_whose_duration_is_unknown_or_impossible_is_not_slow(took):
 def test_the_last_success_stays_slow_while_later_runs_fail_or_run():
     slow = run(NOW - timedelta(hours=3), took=timedelta(minutes=2))
     failed = run(NOW - timedelta(hours=1), status="failed")
-    verdict = assess(facts(failed, last_success=slow, failed_in_a_row=1), ROLLING, now=NOW)
-    assert [found.kind for found in verdict.findings] == [Kind.FAILED, Kind.SLOW]
-    assert verdict.status is Health.CRITICAL
+    health = assess(facts(failed, last_success=slow, failed_in_a_row=1), ROLLING, now=NOW)
+    assert [found.kind for found in health.findings] == [Kind.FAILED, Kind.SLOW]
+    assert health.status is Health.CRITICAL
 
 
 def test_a_low_rate_is_never_shown_as_the_rate_it_is_below():
@@ -327,7 +327,7 @@ def test_a_low_rate_is_never_shown_as_the_rate_it_is_below():
     assert low.message.startswith("94.99 %")
 
 
-def test_an_unregistered_job_is_judged_neither_by_duration_nor_by_rate():
+def test_an_unregistered_job_is_evaluated_neither_by_duration_nor_by_rate():
     slow = facts(run(NOW - timedelta(hours=1), took=timedelta(minutes=5)), window=Window(30, 100, 1))
     assert assess(slow, ROLLING, now=NOW, registered=False).findings == ()
     assert [found.kind for found in assess(slow, ROLLING, now=NOW, registered=False, all_rules=True).findings] == [
@@ -336,7 +336,7 @@ def test_an_unregistered_job_is_judged_neither_by_duration_nor_by_rate():
     ]
 
 
-def test_a_run_that_has_been_running_since_last_year_alerts_nobody_where_nobody_registered_it():
+def test_an_unregistered_run_that_has_been_running_since_last_year_does_not_alert():
     running = facts(run(NOW - timedelta(days=300), took=None, status="running"))
     assert [found.alerts for found in assess(running, ROLLING, now=NOW, registered=False).findings] == [False]
     assert [found.alerts for found in assess(running, ROLLING, now=NOW).findings] == [True, True]

@@ -28,8 +28,8 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def judge(job: MonitoredJob, starts: Iterable[str | datetime], now: datetime, **given) -> JobHealth:
-    """The verdict at `now` on runs that started then and took ten seconds, as far as they had begun and ended."""
+def evaluate(job: MonitoredJob, starts: Iterable[str | datetime], now: datetime, **given) -> JobHealth:
+    """The health at `now` on runs that started then and took ten seconds, as far as they had begun and ended."""
     begun = sorted(at(start) if isinstance(start, str) else start for start in starts)
     runs = [
         Run(str(n), "load", start, start + timedelta(seconds=10), "success")
@@ -72,10 +72,10 @@ def lateness(health: JobHealth) -> list[Kind]:
 def test_the_next_deadline_follows_from_the_slot_that_the_last_run_counts_for(starts, fine_until):
     starts = [f"2025-11-13T{start}Z" for start in starts]
     due = at(f"2025-11-13T{fine_until}Z")
-    assert judge(HOURLY, starts, due).next_due_at == due
-    assert lateness(judge(HOURLY, starts, due)) == [Kind.LATE]
-    assert lateness(judge(HOURLY, starts, due - HOURLY.grace)) == []
-    missed = judge(HOURLY, starts, due + TICK).finding(Kind.MISSED)
+    assert evaluate(HOURLY, starts, due).next_due_at == due
+    assert lateness(evaluate(HOURLY, starts, due)) == [Kind.LATE]
+    assert lateness(evaluate(HOURLY, starts, due - HOURLY.grace)) == []
+    missed = evaluate(HOURLY, starts, due + TICK).finding(Kind.MISSED)
     assert (missed.severity, missed.since) == (Health.CRITICAL, due)
 
 
@@ -85,9 +85,9 @@ def test_a_run_that_starts_before_its_slot_and_ends_after_it_is_that_slots_run()
         ended = now >= end
         run = Run("1", "load", start, end if ended else None, "success" if ended else "running")
         facts = JobFacts("load", at("2025-01-01T00:00Z"), run, run if ended else None, run if ended else None)
-        verdict = assess(facts, HOURLY, now=now)
-        assert lateness(verdict) == []
-        assert verdict.next_due_at == at("2025-11-13T11:20Z")
+        health = assess(facts, HOURLY, now=now)
+        assert lateness(health) == []
+        assert health.next_due_at == at("2025-11-13T11:20Z")
 
 
 @pytest.mark.parametrize(
@@ -101,23 +101,23 @@ def test_a_run_that_starts_before_its_slot_and_ends_after_it_is_that_slots_run()
 )
 def test_a_nightly_run_is_expected_when_its_clock_says_so_and_grace_is_an_hour_of_real_time(last, slot):
     due = at(slot) + timedelta(hours=1)
-    assert judge(NIGHTLY, [last], due).next_due_at == due
-    assert lateness(judge(NIGHTLY, [last], at(slot))) == []
-    assert lateness(judge(NIGHTLY, [last], due)) == [Kind.LATE]
-    assert lateness(judge(NIGHTLY, [last], due + TICK)) == [Kind.MISSED]
+    assert evaluate(NIGHTLY, [last], due).next_due_at == due
+    assert lateness(evaluate(NIGHTLY, [last], at(slot))) == []
+    assert lateness(evaluate(NIGHTLY, [last], due)) == [Kind.LATE]
+    assert lateness(evaluate(NIGHTLY, [last], due + TICK)) == [Kind.MISSED]
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana"])
 @pytest.mark.parametrize("cron", ["0 2 * * *", "30 2 * * *", "30 0 * * *", "45 1 * * *", "*/15 * * * *", "0 * * * *"])
-def test_who_keeps_to_the_clock_is_never_called_late_by_more_than_the_delay_when_clocks_change(cron, zone):
+def test_a_punctual_job_is_never_late_by_more_than_its_delay_when_clocks_change(cron, zone):
     job = MonitoredJob(name="load", schedule=cron, timezone=zone, grace="5m")
     delay = timedelta(minutes=2)
     for change in cron_oracle.clock_changes(zone, 2026, 2026):
         begin, end = change - timedelta(hours=30), change + timedelta(hours=30)
         starts = [slot + delay for slot in cron_oracle.slots(cron, zone, begin, end)]
         for start, following in pairwise(starts):
-            assert lateness(judge(job, [start], following)) == [Kind.LATE]
-            assert lateness(judge(job, [start], following - delay)) == []
+            assert lateness(evaluate(job, [start], following)) == [Kind.LATE]
+            assert lateness(evaluate(job, [start], following - delay)) == []
 
 
 def test_a_rolling_day_and_an_hour_calls_a_run_missed_in_the_night_the_clocks_go_back():
@@ -126,7 +126,7 @@ def test_a_rolling_day_and_an_hour_calls_a_run_missed_in_the_night_the_clocks_go
     before, after = (datetime(2026, 10, day, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")) for day in (24, 25))
     after = after.replace(fold=1)
     assert after.astimezone(UTC) - before.astimezone(UTC) == timedelta(hours=25)
-    assert lateness(judge(flat, [before], after.astimezone(UTC) + MINUTE)) == [Kind.MISSED]
+    assert lateness(evaluate(flat, [before], after.astimezone(UTC) + MINUTE)) == [Kind.MISSED]
 
 
 @pytest.mark.parametrize(
@@ -148,26 +148,26 @@ def test_a_rolling_day_and_an_hour_calls_a_run_missed_in_the_night_the_clocks_go
 )
 def test_a_changed_schedule_holds_from_when_it_was_changed(was, now_is, changed, last, due):
     since = at(f"2025-11-13T{changed}Z")
-    before = judge(MonitoredJob(name="load", schedule=was), [last], since)
+    before = evaluate(MonitoredJob(name="load", schedule=was), [last], since)
     assert lateness(before) == []
     job = MonitoredJob(name="load", schedule=now_is)
-    after = judge(job, [last], since + TICK, scheduled_since=since)
+    after = evaluate(job, [last], since + TICK, scheduled_since=since)
     assert (lateness(after), after.next_due_at) == ([], at(due))
-    assert lateness(judge(job, [last], at(due) + TICK, scheduled_since=since)) == [Kind.MISSED]
+    assert lateness(evaluate(job, [last], at(due) + TICK, scheduled_since=since)) == [Kind.MISSED]
 
 
 def test_every_counts_from_its_change_too_and_from_the_next_run_on_from_that():
     job, since = MonitoredJob(name="load", every="6h"), at("2025-11-13T12:00Z")
     last = "2025-11-13T00:00Z"
-    assert judge(job, [last], since, scheduled_since=since).next_due_at == at("2025-11-13T19:00Z")
-    ran = judge(job, [last, "2025-11-13T13:00Z"], at("2025-11-13T14:00Z"), scheduled_since=since)
+    assert evaluate(job, [last], since, scheduled_since=since).next_due_at == at("2025-11-13T19:00Z")
+    ran = evaluate(job, [last, "2025-11-13T13:00Z"], at("2025-11-13T14:00Z"), scheduled_since=since)
     assert ran.next_due_at == at("2025-11-13T20:00Z")
 
 
-def test_judged_as_of_then_a_change_made_later_excuses_nothing():
+def test_at_a_past_time_a_later_change_excuses_nothing():
     since = at("2025-11-13T12:00Z")
     job = MonitoredJob(name="load", schedule="0 2 * * *")
-    earlier = judge(job, ["2025-11-12T02:00Z"], at("2025-11-13T04:00Z"), scheduled_since=since)
+    earlier = evaluate(job, ["2025-11-12T02:00Z"], at("2025-11-13T04:00Z"), scheduled_since=since)
     assert lateness(earlier) == [Kind.MISSED]
 
 
@@ -188,7 +188,7 @@ def test_one_run_for_a_slot_is_enough_whatever_else_runs_around_it(cron, zone, m
     start = slot - job.earliness
     for now in (slot, following):
         around = [start + other for other in others if start + other <= now]
-        assert lateness(judge(job, [start, *around], now)) == []
+        assert lateness(evaluate(job, [start, *around], now)) == []
 
 
 @given(crons, zones, moments, allowances, allowances)
@@ -199,5 +199,5 @@ def test_with_no_run_for_it_a_slot_is_missed_once_its_grace_is_over_and_not_befo
     expected = slot if slot > moment + job.earliness else first_slot_after(cron, zone, slot)
     due = expected + grace
     assert job.due_after(moment) == due
-    assert Kind.MISSED not in lateness(judge(job, [moment], due))
-    assert lateness(judge(job, [moment], due + TICK)) == [Kind.MISSED]
+    assert Kind.MISSED not in lateness(evaluate(job, [moment], due))
+    assert lateness(evaluate(job, [moment], due + TICK)) == [Kind.MISSED]

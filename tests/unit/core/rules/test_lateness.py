@@ -1,4 +1,4 @@
-"""Runs that came after their deadline: which of them were late, and what is told of them."""
+"""Runs that came after their deadline: which of them were late, and the alert about them."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_each_run_that_came_after_the_deadline_set_by_the_one_before_was_late(jo
     assert [(start.due_at, start.started_at) for start in found] == late
 
 
-def test_where_not_all_starts_are_known_the_oldest_is_not_held_against_the_deadline():
+def test_if_not_all_starts_are_known_the_oldest_is_not_compared_with_the_deadline():
     starts = tuple(NIGHT + timedelta(hours=n + 5) for n in range(MOST_STARTS))
     assert late_starts(PassedDeadline(NIGHT, starts), HOURLY.due_after) == []
     assert len(late_starts(PassedDeadline(NIGHT, starts[1:]), HOURLY.due_after)) == 1
 
 
 @given(st.lists(st.integers(1, 600), min_size=1, max_size=60))
-def test_a_run_is_late_exactly_if_the_silence_before_it_was_too_long(gaps):
+def test_a_run_is_late_exactly_if_the_gap_before_it_was_too_long(gaps):
     starts, moment = [], NIGHT
     for gap in gaps:
         moment += timedelta(minutes=gap)
@@ -75,7 +75,7 @@ def test_it_is_one_incident_that_was_open_from_the_deadline_to_the_start():
     )
 
 
-def test_several_late_runs_are_one_message_that_tells_the_first_and_the_last():
+def test_several_late_runs_are_one_alert_with_the_first_and_the_last():
     late = [LateStart(NIGHT, at("05:10")), LateStart(at("03:00", 14), at("03:30", 14))]
     change = late_runs_change(late, DAILY, CONTEXT)
     assert (change.opened_at, change.resolved_at) == (NIGHT, at("03:30", 14))
@@ -83,6 +83,6 @@ def test_several_late_runs_are_one_message_that_tells_the_first_and_the_last():
     assert "2025-11-14T03:30:00Z" in change.alert.message
 
 
-def test_what_was_due_before_we_watched_is_not_told():
+def test_runs_due_before_the_installation_do_not_alert():
     installed = EvaluationContext(CONTEXT.now, NIGHT, CONTEXT.realert_interval, None)
     assert late_runs_change([LateStart(NIGHT, at("05:10"))], DAILY, installed) is None

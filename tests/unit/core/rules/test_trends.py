@@ -61,7 +61,7 @@ def test_no_history_is_no_finding():
 @pytest.mark.parametrize(
     ("changed_days", "found"), [(1, []), (3, []), (4, [Kind.RISING_DURATION]), (7, [Kind.RISING_DURATION])]
 )
-def test_a_doubled_duration_is_told_from_the_fourth_day_on(changed_days, found):
+def test_a_doubled_duration_is_found_from_the_fourth_day_on(changed_days, found):
     assert kinds(history(lambda ago, day: day_of(day, seconds=20 if ago <= changed_days else 10))) == found
 
 
@@ -77,14 +77,14 @@ def test_a_finding_says_what_was_observed_what_was_expected_and_over_which_days(
     assert (found.since, found.evidence_at) == (datetime(2025, 11, 6, tzinfo=UTC), datetime(2025, 11, 13, tzinfo=UTC))
 
 
-def test_a_lasting_change_is_what_is_usual_after_about_four_weeks():
-    told = [
+def test_a_lasting_change_is_usual_after_about_four_weeks():
+    findings = [
         bool(kinds(history(lambda ago, day, since=since: day_of(day, seconds=20 if ago <= since else 10))))
         for since in range(40)
     ]
-    assert told.index(True) == 4
-    assert all(told[4:24])
-    assert not any(told[32:])
+    assert findings.index(True) == 4
+    assert all(findings[4:24])
+    assert not any(findings[32:])
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_lasting_change_is_what_is_usual_after_about_four_weeks():
     [pytest.param(lambda ago: 0.05 if ago <= 7 else 0.01, id="five times of nearly nothing"),
      pytest.param(lambda ago: 14 if ago <= 7 else 10, id="less than half as much again")],
 )  # fmt: skip
-def test_small_rises_are_not_told(quick):
+def test_small_rises_are_no_finding(quick):
     assert kinds(history(lambda ago, day: day_of(day, seconds=quick(ago)))) == []
 
 
@@ -108,22 +108,22 @@ def test_fewer_than_three_days_or_two_weeks_before_say_nothing():
 @pytest.mark.parametrize(
     ("per_day", "found"), [(40, []), (26, []), (24, [Kind.FALLING_RECORDS]), (0, [Kind.ZERO_RECORDS])]
 )
-def test_records_that_fall_below_half_are_told_once(per_day, found):
+def test_records_that_fall_below_half_are_one_finding(per_day, found):
     assert kinds(history(lambda ago, day: day_of(day, records=per_day if ago <= 7 else 50))) == found
 
 
-def test_few_records_come_and_go():
+def test_few_records_may_vary():
     assert kinds(history(lambda ago, day: day_of(day, records=1 if ago <= 7 else 8))) == []
 
 
 @pytest.mark.parametrize(("days", "found"), [(2, []), (3, [Kind.ZERO_RECORDS]), (30, [Kind.ZERO_RECORDS])])
-def test_days_in_a_row_without_records_are_told_where_there_used_to_be_some(days, found):
-    told = degradation(history(lambda ago, day: day_of(day, records=0 if ago <= days else 50)), JOB, today=TODAY)
-    assert [one.kind for one in told] == found
-    assert [(one.observed, one.threshold) for one in told] == [(days, 3)] * len(told)
+def test_days_in_a_row_without_records_are_found_where_there_usually_are_some(days, found):
+    findings = degradation(history(lambda ago, day: day_of(day, records=0 if ago <= days else 50)), JOB, today=TODAY)
+    assert [one.kind for one in findings] == found
+    assert [(one.observed, one.threshold) for one in findings] == [(days, 3)] * len(findings)
 
 
-def test_zero_records_can_be_told_earlier_or_never():
+def test_zero_records_can_be_found_earlier_or_never():
     days = history(lambda ago, day: day_of(day, records=0 if ago <= 2 else 50))
     assert kinds(days, JOB.model_copy(update={"zero_records_days": 2})) == [Kind.ZERO_RECORDS]
     assert kinds(days, JOB.model_copy(update={"zero_records_days": 0})) == []
@@ -145,7 +145,7 @@ def test_where_records_do_not_matter_fewer_are_no_finding():
         pytest.param(lambda day: 50 if day.toordinal() % 5 == 0 else 0, id="each fifth day"),
     ],
 )
-def test_a_job_that_often_has_no_records_is_left_alone(records):
+def test_a_job_that_often_has_no_records_has_no_finding(records):
     for shift in range(14):
         today = TODAY + shift * DAY
         assert kinds(history(lambda _, day: day_of(day, records=records(day)), today=today), today=today) == []
@@ -164,7 +164,7 @@ def test_days_without_a_success_do_not_end_a_row_without_records():
         pytest.param({1, 3, 5, 22, 25, 29, 33, 36, 40, 44}, [], id="not twice as many as before"),
     ],
 )
-def test_failures_are_told_when_they_are_twice_as_frequent(failures, found):
+def test_failures_are_found_when_they_are_twice_as_frequent(failures, found):
     assert kinds(history(lambda ago, day: day_of(day, failed=1 if ago in failures else 0))) == found
 
 
@@ -172,13 +172,13 @@ def test_one_day_on_which_a_busy_job_failed_is_no_trend():
     assert kinds(history(lambda ago, day: day_of(day, runs=24, failed=24 if ago == 2 else 0))) == []
 
 
-def test_a_rate_above_the_target_is_none_either():
+def test_a_rate_above_the_target_is_no_finding():
     days = history(lambda ago, day: day_of(day, runs=100, failed=1 if ago <= 7 else 0))
     assert kinds(days) == []
     assert kinds(days, JOB.model_copy(update={"target_success_rate": 99.5})) == [Kind.FALLING_SUCCESS_RATE]
 
 
-def test_times_and_counts_that_make_no_sense_are_borne():
+def test_senseless_times_and_counts_are_tolerated():
     assert kinds(history(lambda ago, day: day_of(day, seconds=-5 if ago <= 7 else -1, records=-9))) == []
     assert kinds(history(lambda _, day: day_of(day, seconds=2.5e11, records=9 * 10**18))) == []
 
@@ -229,17 +229,17 @@ def test_a_true_doubling_is_found_within_seven_days_under_any_weekday_pattern_an
 def test_noise_is_seldom_a_finding(spread, most):
     """Durations and records that scatter, each by itself; `spread` is the deviation of their logarithm."""
     chance = random.Random(20251113)
-    told = 0
+    findings = 0
     years = [history(lambda _, day: day_of(
         day, seconds=10 * chance.lognormvariate(0, spread), records=round(100 * chance.lognormvariate(0, spread))),
         days=365) for _ in range(4)]  # fmt: skip
     for year in years:
         for ago in range(300):
             today = TODAY - ago * DAY
-            told += bool(kinds([day for day in year if today - REACH <= day.day < today], today=today))
-    assert told / 1200 <= most
+            findings += bool(kinds([day for day in year if today - REACH <= day.day < today], today=today))
+    assert findings / 1200 <= most
 
 
-def test_what_happens_today_is_not_looked_at():
+def test_todays_runs_do_not_count():
     days = history(lambda _, day: day_of(day))
     assert kinds([*days, day_of(TODAY, seconds=900, records=0)._replace(failed_runs=99)]) == []
