@@ -48,7 +48,7 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def run_dag(airflow_home: Path) -> Callable[..., Any]:
-    """Run a DAG by dag.test(), with its keyword arguments, and return its DagRun."""
+    """Run a DAG with dag.test() and its keyword arguments; return its DagRun."""
 
     def run(dag: Any, **kwargs: Any) -> Any:
         from airflow.dag_processing.bundles.manager import DagBundlesManager
@@ -66,7 +66,7 @@ def run_dag(airflow_home: Path) -> Callable[..., Any]:
 
 @pytest.fixture
 def task_state() -> Callable[..., str]:
-    """The state a task of a DagRun ended in."""
+    """The final state of a task in a DagRun."""
 
     def state(dag_run: Any, task_id: str) -> str:
         return str(dag_run.get_task_instance(task_id).state)
@@ -76,7 +76,7 @@ def task_state() -> Callable[..., str]:
 
 @pytest.fixture
 def airflow_connection(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Make an Airflow connection id lead where a libpq conninfo leads."""
+    """Create an Airflow connection from a libpq conninfo."""
 
     def set_connection(conn_id: str, conninfo: str) -> None:
         fields = dict(conninfo_to_dict(conninfo))
@@ -96,7 +96,7 @@ def airflow_connection(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], 
 
 @pytest.fixture
 def jobmon_default(database: str, airflow_connection: Callable[[str, str], None]) -> str:
-    """The Airflow connection `jobmon_default`, leading to this test's database."""
+    """The Airflow connection `jobmon_default` to this test's database."""
     airflow_connection("jobmon_default", database)
     return "jobmon_default"
 

@@ -67,7 +67,7 @@ def later():
 
 @pytest.fixture
 def failing_after(conn, later):
-    """Log a failed run now, or in a second."""
+    """Log a failed run, now or in a second."""
 
     def fail():
         log_run(conn, "nightly", "failed", started_at=AT_TWO, error_message="boom")

@@ -175,7 +175,7 @@ async def test_a_missed_deadline_is_sent_from_the_triggerer(server, mailbox, not
 
 
 async def test_a_hanging_server_does_not_block_the_triggerers_loop(server):
-    """The server answers once the loop lets it, which a loop that stands still never would."""
+    """The server responds only while the event loop runs, so a blocked loop would never see the response."""
     go_on = threading.Event()
 
     def hold(conn, stop):
@@ -261,10 +261,10 @@ def test_the_channel_behind_a_notifier_carries_its_name(server):
         pytest.param({"reason": "timed_out", "dag_run": {"dag_id": "d", "run_id": "r"}}, id="plain dictionaries"),
         pytest.param({"ti": object(), "task_instance": None}, id="an instance without fields"),
         pytest.param({"deadline": {"deadline_time": datetime(2026, 1, 1, tzinfo=UTC)}}, id="a deadline, not as text"),
-        pytest.param({"deadline": {"deadline_time": "soon"}}, id="a deadline nobody can read"),
+        pytest.param({"deadline": {"deadline_time": "soon"}}, id="an unreadable deadline"),
     ],
 )
-def test_any_context_makes_an_alert(server, context):
+def test_every_context_yields_an_alert(server, context):
     JobWebhookNotifier().notify(context)
     assert len(server.requests) == 1
 

@@ -1,4 +1,4 @@
-"""The archive operator as Airflow runs it, its arguments from a DAG and from Params."""
+"""The archive operator as Airflow runs it, with arguments from a DAG and from Params."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def old_runs(conn, jobmon_default):
 
 @pytest.fixture
 def archive(run_dag):
-    """Run the operator in a DAG with these Params: the state it ends in, and its XCom."""
+    """Run the operator in a DAG with these Params; return its final state and its XCom."""
 
     def run(params=None, conf=None, **arguments):
         with DAG(dag_id="archiving", schedule=None, params=params) as dag:
@@ -103,7 +103,9 @@ def test_its_arguments_may_come_from_params(archive, old_runs, conf, jobs, moved
         ),
     ],
 )
-def test_bad_input_fails_the_task_for_good_with_a_clear_line(archive, old_runs, capsys, arguments, complaint):
+def test_invalid_input_fails_the_task_without_retry_and_with_one_clear_line(
+    archive, old_runs, capsys, arguments, complaint
+):
     state, _ = archive(retries=3, **arguments)
     assert state == "failed"
     assert complaint in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The monthly audit as a DAG and as a command, with a watcher at work beside it."""
+"""The monthly audit as a DAG and as a command, while a watcher runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def watched(database, monkeypatch, jobmon_default):
 
 @pytest.fixture
 def logged(conn):
-    """Two jobs, one with a channel of its own, an old run, and an error that is new."""
+    """Two jobs (one with its own channel), an old run, and a new error."""
     apply_jobs(conn, [MonitoredJob(name="load"), MonitoredJob(name="own", channels=("hook",))], source="file:x")
     now = datetime.now(UTC)
     log_run(conn, "load", started_at=now - timedelta(days=200))
@@ -57,7 +57,7 @@ def audit_dag():
 
 
 def read_export(directory: Path) -> dict[str, Path]:
-    """The files of the one audit that was kept, each as the manifest says."""
+    """The files of the only stored audit, checked against its manifest."""
     [kept] = directory.iterdir()
     manifest = json.loads((kept / "manifest.json").read_text())
     for entry in manifest["files"]:
@@ -99,8 +99,8 @@ def test_a_dead_channel_fails_the_audit_and_the_report_still_goes_out(run_dag, c
     ran = run_dag(audit_dag(), run_conf={"keep_at": f"file://{tmp_path}", "archive": False})
     report = ran.get_task_instance("report")
     assert str(report.state) == "failed"
-    told = report.xcom_pull(task_ids="report")
-    assert "accepted by hook" in told["details"]["problems"][0]
+    xcom = report.xcom_pull(task_ids="report")
+    assert "accepted by hook" in xcom["details"]["problems"][0]
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.jobs_log_archive").fetchone() == (0,)
     assert any("Monthly audit: 1 step failed" in request.json["text"] for request in watched.slack.requests)
 
@@ -133,7 +133,7 @@ def test_a_failing_archive_does_not_stop_the_drills(run_dag, conn, watched, logg
         pytest.param({"archive": "maybe"}, id="neither on nor off"),
     ],
 )
-def test_bad_params_are_refused_by_the_form(run_dag, conn, jobmon_default, conf):
+def test_the_form_rejects_invalid_params(run_dag, conn, jobmon_default, conf):
     with pytest.raises(ParamValidationError):
         run_dag(audit_dag(), run_conf=conf)
 
@@ -173,7 +173,7 @@ class TestCommand:
         assert json.loads(out)["details"]["archive"].startswith("archived 2 runs of 1 job")
         assert not any("TEST ALERT" in request.body.decode() for request in watched.slack.requests)
 
-    def test_the_next_audit_continues_from_the_last_one_of_all_jobs_or_of_the_same_job(self, jobmon, logged, tmp_path):
+    def test_an_audit_continues_from_the_last_audit_of_all_jobs_or_of_the_same_job(self, jobmon, logged, tmp_path):
         def new_errors(*arguments):
             code, out, err = jobmon("--no-drill", "--keep-at", str(tmp_path), "-o", "json", *arguments)
             assert code == 0, err
@@ -185,7 +185,7 @@ class TestCommand:
         assert new_errors() == []
         assert new_errors("--job", HOSTILE) == []
 
-    def test_without_a_channel_not_being_sent_is_a_warning(self, jobmon, conn, monkeypatch, tmp_path):
+    def test_an_audit_that_no_channel_receives_is_a_warning(self, jobmon, conn, monkeypatch, tmp_path):
         monkeypatch.delenv("AIRFLOW__JOBMON__CHANNELS", raising=False)
         code, _, err = jobmon("--no-drill", "--keep-at", str(tmp_path), "--send")
         assert code == 0, err
@@ -197,10 +197,10 @@ class TestCommand:
             pytest.param(("--older-than", "soon"), "is not a valid duration", id="no age"),
             pytest.param(("--channels", "slack"), "add --send", id="channels without sending"),
             pytest.param(("--no-drill", "--keep-at", "nosuch://x"), "cannot open nosuch://x", id="nowhere to keep it"),
-            pytest.param(("--no-drill", "--job", "laod"), "'laod' is neither registered", id="a job nobody knows"),
+            pytest.param(("--no-drill", "--job", "laod"), "'laod' is neither registered", id="an unknown job"),
         ],
     )
-    def test_bad_input_is_reported_in_a_sentence(self, jobmon, conn, logged, arguments, said):
+    def test_invalid_input_is_reported_in_one_sentence(self, jobmon, conn, logged, arguments, said):
         code, _, err = jobmon(*arguments)
         assert code == 1
         assert said in err

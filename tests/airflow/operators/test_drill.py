@@ -1,4 +1,4 @@
-"""The drill operator and the DAGs that hold drills, as Airflow runs them, with a watcher at work beside them."""
+"""The drill operator and the DAGs that hold drills, as Airflow runs them, while a watcher runs."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_form_of_the_end_to_end_test_refuses_an_invalid_connection_id(run_da
     [
         pytest.param({"drill": "{{ 'fire' }}"}, id="another drill"),
         pytest.param({"job_name": "{{ '' }}"}, id="no job"),
-        pytest.param({"drill": "missed"}, id="missed, of a job nobody knows"),
+        pytest.param({"drill": "missed"}, id="missed, of an unknown job"),
         pytest.param({"drill": "end-to-end"}, id="end to end without a plan"),
         pytest.param({"drill": "end-to-end", "plan": {"trigger_sql": "SELECT 1", "expect": "x"}}, id="a plan amiss"),
         pytest.param({"within": "soon"}, id="no duration"),
@@ -128,14 +128,14 @@ def test_a_report_that_reaches_no_channel_fails_the_task(run_dag, conn, watched)
     assert hold(run_dag, channels="no_such_channel")[0] == "failed"
 
 
-def test_without_a_watcher_it_delivers_by_itself_if_asked(run_dag, conn, servers, jobmon_default):
+def test_without_a_watcher_it_delivers_by_itself_if_deliver_is_set(run_dag, conn, servers, jobmon_default):
     state, steps = hold(run_dag, deliver=True)
     assert state == "success"
     assert "evaluated by this drill itself" in steps["picked up by a watcher"]["observed"]
     assert len(servers.mail.mails) == 1
 
 
-def test_nothing_of_a_run_is_rendered(run_dag, conn, watched):
+def test_no_text_from_a_run_is_rendered_as_a_template(run_dag, conn, watched):
     state, _ = hold(run_dag, job_name="{{ '{{ 7*7 }}' }}")
     assert state == "success"
     assert "{{ 7*7 }}" in watched.slack.requests[0].json["text"]

@@ -1,4 +1,4 @@
-"""The operators as Airflow runs them, against a real log and a real server."""
+"""The health check and delivery operators as Airflow runs them, against a real log and a real server."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_health_check_records_notifies_and_returns_the_health(run_dag, conn,
         pytest.param("warning", "failed", id="a warning"),
     ],
 )
-def test_it_fails_only_if_asked_and_notifies_first(run_dag, conn, jobmon_default, installed, slack, fail_on, state):
+def test_it_fails_only_with_fail_on_and_notifies_first(run_dag, conn, jobmon_default, installed, slack, fail_on, state):
     log_run(conn, "load", seconds=100)
     jobs = [MonitoredJob(name="load", max_duration="60s")]
     made = run_task(run_dag, lambda: JobHealthOperator(task_id="check", jobs=jobs, fail_on=fail_on))
@@ -79,7 +79,7 @@ def test_it_fails_only_if_asked_and_notifies_first(run_dag, conn, jobmon_default
     assert "Job Slow" in slack.requests[0].body.decode()
 
 
-def test_it_registers_its_jobs_and_removes_those_taken_off_the_list(run_dag, conn, jobmon_default):
+def test_it_registers_its_jobs_and_removes_those_no_longer_listed(run_dag, conn, jobmon_default):
     for names in (("load", "copy"), ("copy",)):
         jobs = [{"name": name, "schedule": "0 2 * * *"} for name in names]
         run_task(run_dag, lambda jobs=jobs: JobHealthOperator(task_id="check", jobs=jobs))
@@ -129,7 +129,7 @@ def test_delivery_sends_what_is_due_once(run_dag, conn, jobmon_default, slack):
     assert len(slack.requests) == 1
 
 
-def test_notifiers_are_channels_beside_the_configured_ones(run_dag, conn, jobmon_default, slack, monkeypatch):
+def test_notifiers_are_channels_in_addition_to_the_configured_ones(run_dag, conn, jobmon_default, slack, monkeypatch):
     with http_server(reply(200)) as hook:
         monkeypatch.setenv("AIRFLOW_CONN_PAGER", _connection("http", hook))
         log_run(conn, "load", status="failed", error_message="disk full")

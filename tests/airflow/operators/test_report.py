@@ -39,7 +39,7 @@ def run(run_dag, **given):
     return str(instance.state), instance.xcom_pull(task_ids="report")
 
 
-def test_it_is_sent_to_the_configured_channels_and_returned_as_xcom(run_dag, conn, jobmon_default, slack):
+def test_a_report_is_sent_to_the_configured_channels_and_returned_as_xcom(run_dag, conn, jobmon_default, slack):
     log_run(conn, "load", "failed", error_message="disk full")
     state, report = run(run_dag, report="daily")
     assert state == "success"
@@ -49,7 +49,7 @@ def test_it_is_sent_to_the_configured_channels_and_returned_as_xcom(run_dag, con
     assert "Morning check" in slack.requests[0].json["text"]
 
 
-def test_each_report_may_have_channels_of_its_own(run_dag, conn, jobmon_default, slack, mailbox):
+def test_each_report_may_have_its_own_channels(run_dag, conn, jobmon_default, slack, mailbox):
     log_run(conn, "load")
     state, report = run(run_dag, report="weekly", channels=["mail_ops"])
     assert (state, report["sent"]) == ("success", {"mail_ops": "sent"})
@@ -57,7 +57,7 @@ def test_each_report_may_have_channels_of_its_own(run_dag, conn, jobmon_default,
     assert "Weekly review" in mailbox.mails[0].message["Subject"]
 
 
-def test_the_review_is_kept_as_a_page_and_linked(run_dag, conn, jobmon_default, slack, tmp_path):
+def test_the_review_is_stored_as_a_page_and_linked(run_dag, conn, jobmon_default, slack, tmp_path):
     log_run(conn, "load")
     state, _ = run(run_dag, report="weekly", keep_at=f"file://{tmp_path}/kept", page_url="https://files.example.com/r/")
     assert state == "success"
@@ -75,19 +75,19 @@ def test_the_xcom_of_many_jobs_stays_small(run_dag, conn, jobmon_default, slack)
         " LATERAL (SELECT now() - day * interval '1 day') AS run (at)"
     )
     for report in ("daily", "weekly"):
-        state, told = run(run_dag, report=report)
-        assert (state, told["sent"]) == ("success", {"slack_ops": "sent"})
-        assert "sections" not in told
-        assert len(json.dumps(told)) < 200_000
+        state, xcom = run(run_dag, report=report)
+        assert (state, xcom["sent"]) == ("success", {"slack_ops": "sent"})
+        assert "sections" not in xcom
+        assert len(json.dumps(xcom)) < 200_000
 
 
 @pytest.mark.parametrize(
     "given",
     [
         pytest.param({"report": "monthly"}, id="an unknown report"),
-        pytest.param({"report": "daily", "channels": ["slack_ops", "nobody"]}, id="a channel that is not there"),
+        pytest.param({"report": "daily", "channels": ["slack_ops", "nobody"]}, id="an unknown channel"),
         pytest.param({"report": "weekly", "keep_at": "file:///proc/nowhere"}, id="a page that cannot be kept"),
-        pytest.param({"report": "weekly", "keep_at": "nosuch://bucket"}, id="a place that nobody knows"),
+        pytest.param({"report": "weekly", "keep_at": "nosuch://bucket"}, id="an unknown storage scheme"),
     ],
 )
 def test_invalid_arguments_fail_the_task(run_dag, conn, jobmon_default, slack, given):
@@ -120,7 +120,7 @@ def test_a_channel_that_refuses_for_good_fails_the_task(run_dag, conn, jobmon_de
 
 
 class Interrupted(JobReportOperator):
-    """Its first try ends just after the report went out; the second is to reach one more channel."""
+    """The first try ends just after the report is sent; the second adds one more channel."""
 
     def execute(self, context):
         if context["ti"].try_number > 1:

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def client(airflow_home) -> Iterator[tuple[Any, dict[str, str]]]:
-    """A client of it, and the headers of a signed-in viewer."""
+    """A client of the application, with the headers of a signed-in viewer."""
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(action="ignore"):
         patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "0123456789abcdef" * 5)
         from airflow.api_fastapi.app import create_app
@@ -27,7 +27,7 @@ def client(airflow_home) -> Iterator[tuple[Any, dict[str, str]]]:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No busy machine makes a database look away."""
+    """A longer timeout, so that a busy machine does not make the database look unavailable."""
     from airflow_jobmon.web import database
 
     monkeypatch.setattr(database, "_PATIENCE", 20)
@@ -35,7 +35,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def read_anew() -> Iterator[None]:
-    """Each test has settings and a database of its own."""
+    """Forget cached settings, since each test has its own settings and database."""
     from airflow_jobmon.web.cached_settings import forget
 
     forget()

@@ -1,4 +1,4 @@
-"""Health and metrics over HTTP: the shapes, the status codes, and what happens when the log is away."""
+"""Health and metrics over HTTP: the JSON, the status codes, and the response when the log is unavailable."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def installed(conn):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
 
 
-def test_health_is_what_was_stored_and_reads_only(get, conn):
+def test_get_returns_the_stored_health_and_changes_nothing(get, conn):
     log_run(conn, "load")
     check_and_record(conn, Settings())
     answer = get("/check-job-health")
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
     HealthReport.model_validate(answer.json())
     log_run(conn, "load", "failed", error_message="disk full")
-    assert get("/check-job-health").status_code == 200  # nobody has judged it yet
+    assert get("/check-job-health").status_code == 200  # not evaluated yet
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.events").fetchone() == (1,)
 
 
-def test_uptime_services_may_ask_by_head(client, jobmon_default, conn):
+def test_uptime_services_may_use_head(client, jobmon_default, conn):
     made, headers = client
     log_run(conn, "fine")
     log_run(conn, "load", "failed", error_message="disk full")
@@ -68,8 +68,8 @@ def test_a_critical_job_makes_curl_fail(get, conn):
     "make_it_so",
     [
         pytest.param(None, id="there are no jobs"),
-        pytest.param("never checked", id="nobody has ever checked"),
-        pytest.param("stale", id="nobody has checked for two hours"),
+        pytest.param("never checked", id="never checked"),
+        pytest.param("stale", id="not checked for two hours"),
     ],
 )
 def test_unknown_health_makes_curl_fail(get, conn, make_it_so):
@@ -82,7 +82,7 @@ def test_unknown_health_makes_curl_fail(get, conn, make_it_so):
     assert (answer.status_code, answer.json()["status"]) == (503, "unknown")
 
 
-def test_a_job_that_left_the_log_does_not_make_it_stale_for_ever(get, conn):
+def test_a_job_that_left_the_log_does_not_make_health_stale_for_ever(get, conn):
     log_run(conn, "load")
     log_run(conn, "gone")
     check_and_record(conn, Settings())
@@ -158,7 +158,7 @@ def test_a_job_that_was_not_evaluated_yet_says_when_it_will_be(get, conn):
     assert "a watcher evaluates it within a minute" in answer.json()["detail"]
 
 
-def test_jobs_that_are_ignored_do_not_make_it_stale(get, conn, monkeypatch):
+def test_ignored_jobs_do_not_make_health_stale(get, conn, monkeypatch):
     monkeypatch.setenv("AIRFLOW__JOBMON__UNREGISTERED_JOBS", "ignore")
     log_run(conn, "load")
     log_run(conn, "ignored")
@@ -188,7 +188,7 @@ def test_an_unknown_job_is_404(get, conn):
         pytest.param("/job-metrics", {"job_name": "load", "days": "many"}, id="days in words"),
     ],
 )
-def test_bad_parameters_are_422_and_say_why(get, conn, path, params):
+def test_invalid_parameters_are_422_with_a_reason(get, conn, path, params):
     answer = get(path, **params)
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"][0] == "query"
@@ -214,7 +214,7 @@ def test_post_checks_records_and_alerts(client, conn, jobmon_default, installed,
         assert made.post("/jobmon/check-job-health", params={"job_name": "laod"}, headers=headers).status_code == 404
 
 
-def test_metrics_have_the_agreed_shape(get, conn):
+def test_metrics_have_the_documented_fields(get, conn):
     for day in range(3):
         log_run(conn, "load", started_at=ago(days=day, hours=1), seconds=10 + day, records_updated=40)
     log_run(conn, "load", "failed", ago(hours=2), error_message="disk full")

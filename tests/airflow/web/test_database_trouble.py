@@ -25,26 +25,26 @@ AWAY = "the job log's database does not respond; the connection is retried in th
 
 @pytest.fixture(autouse=True)
 def patience() -> None:
-    """As little as users need have."""
+    """As little patience as users have."""
 
 
 @pytest.fixture
 def line(database, airflow_connection) -> Iterator[Wire]:
-    """The way from the API server to the log."""
+    """The network between the API server and the log."""
     with wire(int(conninfo_to_dict(database)["port"])) as made:
         airflow_connection("jobmon_default", f"{database} port={made.port}")
         yield made
 
 
 @pytest.fixture
-def judged(conn):
+def evaluated(conn):
     log_run(conn, "load")
     check_and_record(conn, Settings())
 
 
 @asynccontextmanager
 async def calling(client) -> AsyncIterator[AsyncClient]:
-    """Requests that may be under way side by side."""
+    """Send requests that may run in parallel."""
     made, headers = client
     transport = ASGITransport(made.app)
     async with AsyncClient(transport=transport, base_url="http://testserver", headers=headers, timeout=60) as calls:
@@ -67,7 +67,7 @@ async def until(ask, status: int):
 
 
 async def occupy(calls, holder) -> list[asyncio.Task]:
-    """A request on each of the four connections, all of them waiting by now for the lock that `holder` has."""
+    """Send a request on each of the four connections; return once all of them wait for the lock of `holder`."""
     waiting = [asyncio.create_task(calls.get(HEALTH)) for _ in range(4)]
     while holder.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() != (4,):
         await asyncio.sleep(0.01)
@@ -75,7 +75,7 @@ async def occupy(calls, holder) -> list[asyncio.Task]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_silent_network_is_reported_and_recovers_by_itself(client, line, judged, method):
+async def test_a_silent_network_is_reported_and_recovers_by_itself(client, line, evaluated, method):
     async with calling(client) as calls:
         await until(lambda: calls.request(method, HEALTH), 200)
         line.fall_silent()
@@ -85,7 +85,7 @@ async def test_a_silent_network_is_reported_and_recovers_by_itself(client, line,
         await until(lambda: calls.request(method, HEALTH), 200)
 
 
-async def test_a_server_that_accepts_and_never_responds_is_reported(client, line, judged):
+async def test_a_server_that_accepts_and_never_responds_is_reported(client, line, evaluated):
     line.fall_silent()
     async with calling(client) as calls:
         answer = await calls.get(HEALTH)
@@ -96,7 +96,7 @@ async def test_a_server_that_accepts_and_never_responds_is_reported(client, line
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_server_that_is_down_is_reported_and_found_again(
-    client, postgres, database, airflow_connection, judged, method
+    client, postgres, database, airflow_connection, evaluated, method
 ):
     port = free_port()
     airflow_connection("jobmon_default", f"{database} port={port}")
@@ -107,7 +107,7 @@ async def test_a_server_that_is_down_is_reported_and_found_again(
             await until(lambda: calls.request(method, HEALTH), 200)
 
 
-async def test_a_locked_log_blocks_neither_airflow_nor_later_requests(client, jobmon_default, database, judged):
+async def test_a_locked_log_blocks_neither_airflow_nor_later_requests(client, jobmon_default, database, evaluated):
     async with calling(client) as calls:
         await until(lambda: calls.get(HEALTH), 200)
         with locked(database, "airflow_jobmon.job_state") as holder:
@@ -122,7 +122,7 @@ async def test_a_locked_log_blocks_neither_airflow_nor_later_requests(client, jo
 
 
 async def test_the_first_request_after_a_server_restart_succeeds(
-    client, conn, jobmon_default, database, judged, monkeypatch
+    client, conn, jobmon_default, database, evaluated, monkeypatch
 ):
     from airflow_jobmon.web import database as pool
 
@@ -140,7 +140,7 @@ async def test_the_first_request_after_a_server_restart_succeeds(
         assert (await calls.get(HEALTH)).status_code == 200
 
 
-async def test_many_requests_wait_for_their_turn(client, jobmon_default, judged, monkeypatch):
+async def test_many_requests_wait_for_their_turn(client, jobmon_default, evaluated, monkeypatch):
     from airflow_jobmon.web import database
 
     monkeypatch.setattr(database, "_PATIENCE", 20)
@@ -152,7 +152,7 @@ async def test_many_requests_wait_for_their_turn(client, jobmon_default, judged,
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 async def test_a_query_that_takes_too_long_is_reported_as_such(
-    client, jobmon_default, database, judged, monkeypatch, setting, accept
+    client, jobmon_default, database, evaluated, monkeypatch, setting, accept
 ):
     from airflow_jobmon.web import database as pool
 
@@ -168,7 +168,7 @@ async def test_a_query_that_takes_too_long_is_reported_as_such(
     assert "database is unavailable" not in answer.text
 
 
-async def test_a_refusal_of_the_database_shows_no_details_to_the_caller(client, jobmon_default, conn, judged):
+async def test_an_error_of_the_database_shows_no_details_to_the_caller(client, jobmon_default, conn, evaluated):
     conn.execute("ALTER TABLE airflow_jobmon.silences RENAME TO elsewhere")
     async with calling(client) as calls:
         answer = await calls.get("/jobmon/")

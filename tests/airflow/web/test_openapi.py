@@ -1,4 +1,4 @@
-"""The OpenAPI document: its examples are true, and what the routes answer is what it says they do."""
+"""The OpenAPI document: its examples are true, and the routes respond as it documents."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def document(client) -> dict[str, Any]:
 
 @pytest.fixture
 def job() -> MonitoredJob:
-    """As the examples say it is registered."""
+    """The job of the examples, registered as they say."""
     return MonitoredJob(name=examples.NAME, schedule="0 7 * * *", grace=timedelta(hours=1))
 
 
 @pytest.fixture
 def logged(conn, job) -> Any:
-    """The log that the examples tell of."""
+    """The log behind the examples."""
     for run in reversed(examples.RUNS):
         log_run(
             conn,
@@ -59,7 +59,7 @@ def logged(conn, job) -> Any:
 
 
 def strictly(document: dict[str, Any], schema: dict[str, Any]) -> Draft202012Validator:
-    """Holds to a schema of the document, in which every object has the keys that it names and no more."""
+    """Validate against a schema of the document; an object may have no keys beyond those the schema names."""
     components = copy.deepcopy(document["components"])
     for named in components["schemas"].values():
         named["additionalProperties"] = False
@@ -123,7 +123,7 @@ def test_the_examples_are_computed_from_their_own_log(logged):
 
 
 def without_ids(value: Any) -> Any:
-    """The database made its own; a percentile is right to a billionth."""
+    """Drop ids, which the database generates, and compare floats to a billionth."""
     if isinstance(value, dict):
         return {key: without_ids(inner) for key, inner in value.items() if key != "id"}
     if isinstance(value, list):
@@ -156,7 +156,7 @@ def ask(client, jobmon_default) -> Asking:
 
 
 def every_trouble(ask: Asking, conn: Any, monkeypatch: pytest.MonkeyPatch, route: tuple[str, str]) -> list[Any]:
-    """Real answers to one route, from fine to refused; the database is of no use afterwards."""
+    """Real responses of one route, from ok to refused; they leave the database unusable."""
     log_run(conn, "fine", records_updated=3)
     named = {"job_name": "fine"}
     check_and_record(conn, Settings())
@@ -196,7 +196,7 @@ def test_every_status_of_a_route_is_documented_and_valid(document, ask, conn, mo
             assert kind in content or answer.status_code == 302
 
 
-def test_a_refusal_and_an_unknown_job_look_as_in_the_examples(ask, logged):
+def test_a_refusal_and_an_unknown_job_match_the_examples(ask, logged):
     route = ("GET", "/job-metrics")
     assert ask(route, {"job_name": "update-instalment-statuses"}).json() == examples.UNKNOWN_JOB
     assert ask(route, {"job_name": "x", "days": "401"}).json() == {"detail": [examples.WRONG_PARAMETER]}

@@ -1,4 +1,4 @@
-"""The first page as Airflow's API server serves it: its headline, its jobs and their order."""
+"""The overview as Airflow's API server serves it: its headline, its jobs and their order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.logged_runs import log_run
 from tests.support.moments import ago
 
 HOSTILE = "<script>alert(1)</script> \"quoted\" & 'so' \u202e"
-TOLD = Settings(channels=("slack", "mail"))
+TWO_CHANNELS = Settings(channels=("slack", "mail"))
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def page(client, jobmon_default):
 
 @pytest.fixture
 def watched(conn):
-    """Installed long ago, and a watcher is alive."""
+    """A package installed long ago, with a live watcher."""
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
     conn.execute(
         "INSERT INTO airflow_jobmon.watchers (id, kind, host, pid, delivers, listens)"
@@ -54,10 +54,10 @@ def listed(text: str) -> list[str]:
 def test_the_headline_says_that_all_jobs_are_healthy(page, conn, watched):
     log_run(conn, "load")
     assert headline(page()) == "No jobs yet"
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     assert headline(page()) == "The job is healthy"
     log_run(conn, "bill")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     text = page()
     assert headline(text) == "All 2 jobs are healthy"
     assert "1 watcher running" in text
@@ -71,7 +71,7 @@ def test_jobs_that_need_a_person_come_first(page, conn, watched):
     log_run(conn, "slow", seconds=90)
     for name in ("a-silenced", "b-acknowledged", "c-broken"):
         log_run(conn, name, "failed", error_message="disk full")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     silence(conn, "a-*", timedelta(hours=2), reason="upgrade", by="eva")
     acknowledge(conn, IncidentSelector(None, "b-acknowledged", None), by="eva", note="disk is coming")
     text = page()
@@ -84,7 +84,7 @@ def test_jobs_that_need_a_person_come_first(page, conn, watched):
 
 def test_an_open_incident_shows_since_when_and_who_was_notified(page, conn, watched):
     log_run(conn, "load", "failed", ago(hours=3), error_message="disk full")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     conn.execute(
         "UPDATE airflow_jobmon.deliveries SET state = 'sent', sent_at = clock_timestamp() WHERE channel = 'slack'"
     )
@@ -109,7 +109,7 @@ def test_an_incident_that_notified_no_one_says_so(page, conn, watched):
 
 def test_it_says_when_no_watcher_is_running(page, conn, watched):
     log_run(conn, "load")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     conn.execute("UPDATE airflow_jobmon.watchers SET seen_at = seen_at - interval '3 hours'")
     text = page()
     assert headline(text) == "The job is healthy"  # by the hourly check
@@ -126,7 +126,7 @@ def test_it_says_when_no_watcher_is_running(page, conn, watched):
 def test_last_and_next_runs_are_shown_relative_to_now(page, conn, watched):
     apply_jobs(conn, [MonitoredJob(name="load", every="6h", grace="1h")], source="file:x")
     log_run(conn, "load", started_at=ago(hours=3), seconds=10)
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     text = page()
     assert ">3 h ago</time>" in text
     assert ">in 4 h</time>" in text
@@ -136,7 +136,7 @@ def test_each_job_has_a_strip_of_the_last_thirty_days(page, conn, watched):
     log_run(conn, "load", started_at=ago(days=2))
     log_run(conn, "load", "failed", started_at=ago(days=1))
     log_run(conn, "load")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     strip = re.search(r'<td class="strip">(.*?)</td>', page())[1]
     assert strip.count("<title>") == 30
     assert f"{ago(days=1).date()}: 0 of 1 succeeded, 1 failed" in strip
@@ -159,7 +159,7 @@ def test_names_and_health_can_be_searched_without_a_script(page, conn, watched, 
     log_run(conn, "load")
     log_run(conn, "billing-fine")
     log_run(conn, "billing-broken", "failed")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     text = page(**asked)
     assert listed(text) == found
     assert ("Show all 3" in text) == (not found)
@@ -167,7 +167,7 @@ def test_names_and_health_can_be_searched_without_a_script(page, conn, watched, 
 
 def test_the_search_stays_in_the_form_and_in_the_links(page, conn, watched):
     log_run(conn, "load")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     text = page(q='lo"ad&', health="ok")
     assert 'value="lo&#34;ad&amp;"' in text
     assert 'href="?q=lo%22ad%26&amp;health=critical"' in text
@@ -175,7 +175,7 @@ def test_the_search_stays_in_the_form_and_in_the_links(page, conn, watched):
 
 def test_hostile_names_and_errors_are_shown_as_text(page, conn, watched):
     log_run(conn, HOSTILE, "failed", error_message=f"{HOSTILE} postgres://app:hunter2@db/prod")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     text = page()
     assert "<script>alert" not in text
     assert "hunter2" not in text
@@ -185,14 +185,14 @@ def test_hostile_names_and_errors_are_shown_as_text(page, conn, watched):
     assert 'href="?job_name=%3Cscript%3Ealert%281%29%3C%2Fscript%3E+%22quoted%22' in text
 
 
-def test_more_jobs_than_a_page_holds_are_on_pages(page, conn, watched):
+def test_more_jobs_than_fit_on_a_page_are_split_into_pages(page, conn, watched):
     with conn.cursor() as cursor:
         cursor.execute(
             "INSERT INTO public.jobs_log (job_name, started_at, completed_at, status)"
             " SELECT 'job-' || lpad(n::text, 4, '0'), now() - interval '1 hour', now() - interval '59 minutes',"
             " CASE n WHEN 700 THEN 'failed' ELSE 'success' END FROM generate_series(1, 1100) AS n"
         )
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     first, last = page(), page(page=3)
     assert listed(first)[:2] == ["job-0700", "job-0001"]
     assert len(listed(first)) == 500
@@ -215,10 +215,10 @@ def test_style_and_script_are_served_here_and_cached(client, page, conn):
         assert "immutable" in answer.headers["cache-control"]
 
 
-def test_no_markup_needs_more_than_the_policy_allows(client, page, conn, watched):
+def test_the_markup_needs_nothing_that_the_content_security_policy_forbids(client, page, conn, watched):
     made, headers = client
     log_run(conn, "load", "failed")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     for text in (page(), page(job_name="load")):
         assert " style=" not in text
         assert "<style" not in text

@@ -1,4 +1,4 @@
-"""The page in a real Chromium inside Airflow's own interface, which lives under a path: what a person sees and does."""
+"""The page in a real Chromium inside Airflow's own interface, served under a path."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOSTILE = "<img src=x onerror=\"parent.document.title='taken'\"><script>document
 
 @pytest.fixture(scope="module")
 def jobs(postgres, template) -> Iterator[tuple[str, Connection[Any]]]:
-    """A database with one job that fails, one that is fine and one of a hostile name, all watched."""
+    """A database with three watched jobs: one that fails, one that is healthy, one with a hostile name."""
     conftest._create(postgres, "in_chromium", template)
     where = postgres.conninfo("in_chromium")
     with connect(where) as conn:
@@ -68,7 +68,7 @@ def browser(tmp_path_factory) -> Iterator[Tab]:
 
 @pytest.fixture
 def tab(browser, server) -> Iterator[Tab]:
-    """Signed in, on a desktop, light; at the end nothing may have been complained of."""
+    """A signed-in tab on a light desktop; at the end, the console must have no errors."""
     browser.size(1280, 860)
     browser.prefer("light")
     browser.call("Network.clearBrowserCookies")
@@ -80,7 +80,7 @@ def tab(browser, server) -> Iterator[Tab]:
 
 @pytest.fixture
 def framed(tab, server):
-    """Open a page of ours inside Airflow, and wait until it is there."""
+    """Open one of our pages inside Airflow, and wait until it is shown."""
 
     def open_page(query: str = "") -> Tab:
         tab.open(f"{server.url}/plugin/jobmon" + (f"/airflow/jobmon/{query}" if query else ""))
@@ -161,7 +161,7 @@ def test_everything_is_reachable_by_keyboard(tab, server):
 
 @pytest.fixture
 def hurried(tab, server) -> Iterator[Tab]:
-    """The page, on which a minute takes a third of a second."""
+    """The page with a minute shortened to a third of a second."""
     hurry = "const real = setInterval; window.setInterval = (work, after) => real(work, after / 200);"
     script = tab.call("Page.addScriptToEvaluateOnNewDocument", source=hurry)
     tab.open(f"{server.url}/jobmon/")
@@ -170,7 +170,7 @@ def hurried(tab, server) -> Iterator[Tab]:
     tab.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
 
 
-def test_it_stays_fresh_and_says_when_it_cannot(hurried, jobs):
+def test_it_refreshes_itself_and_says_when_it_cannot(hurried, jobs):
     tab = hurried
     try:
         log_run(jobs[1], "appeared")
@@ -179,8 +179,8 @@ def test_it_stays_fresh_and_says_when_it_cannot(hurried, jobs):
         tab.call(
             "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
         )
-        told = tab.until("!document.getElementById('notice').hidden && document.getElementById('notice').textContent")
-        assert told.endswith("UTC: Airflow does not respond; retrying every minute.")
+        notice = tab.until("!document.getElementById('notice').hidden && document.getElementById('notice').textContent")
+        assert notice.endswith("UTC: Airflow does not respond; retrying every minute.")
         tab.call(
             "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
         )
@@ -191,14 +191,14 @@ def test_it_stays_fresh_and_says_when_it_cannot(hurried, jobs):
     tab.complaints = complaints(tab, "ERR_INTERNET_DISCONNECTED")
 
 
-def test_a_user_who_is_signed_out_meanwhile_sees_it(hurried):
+def test_a_user_who_was_signed_out_meanwhile_sees_a_notice(hurried):
     hurried.see("fetch('../api/v2/auth/logout', {redirect: 'manual'}).then(() => true)")
-    told = hurried.until("!document.getElementById('notice').hidden && document.getElementById('notice').textContent")
-    assert told.endswith("UTC: you are signed out; load the page again.")
+    notice = hurried.until("!document.getElementById('notice').hidden && document.getElementById('notice').textContent")
+    assert notice.endswith("UTC: you are signed out; load the page again.")
     assert hurried.see("document.querySelector('h1').textContent") == "2 of 3 jobs are critical"
 
 
-def test_a_link_without_a_login_leads_through_the_login_and_back(tab, server):
+def test_a_link_opened_without_a_login_goes_through_the_login_and_back(tab, server):
     tab.call("Network.clearBrowserCookies")
     tab.open(f"{server.url}/jobmon/?job_name=nightly-invoices")
     sign_in(tab, "admin")
@@ -207,7 +207,7 @@ def test_a_link_without_a_login_leads_through_the_login_and_back(tab, server):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_user_without_permission_sees_it_and_can_sign_in_as_another(tab, server, scheme):
+def test_a_user_without_permission_sees_why_and_can_sign_in_as_another(tab, server, scheme):
     tab.prefer(scheme)
     tab.set_cookie(server.url, "_token", log_in(server.url, "guest"))
     tab.open(f"{server.url}/jobmon/?job_name=nightly-invoices")
@@ -218,7 +218,7 @@ def test_a_user_without_permission_sees_it_and_can_sign_in_as_another(tab, serve
     sign_in(tab, "admin")
 
 
-def test_a_loading_list_says_so(framed, tab, jobs):
+def test_a_list_that_is_loading_says_so(framed, tab, jobs):
     framed()
     tab.see(f"{FRAME}.getElementById('q').focus()")
     with jobs[1].transaction():
@@ -230,7 +230,7 @@ def test_a_loading_list_says_so(framed, tab, jobs):
     assert tab.see(f"{FRAME}.querySelectorAll('table.jobs tbody tr').length") == 1
 
 
-def test_commands_are_copied_and_the_runbook_opens_beside_airflow(framed, tab):
+def test_commands_are_copied_and_the_runbook_opens_in_a_new_window(framed, tab):
     framed("?job_name=nightly-invoices")
     tab.until(f"{FRAME}.querySelector('.copy')")
     tab.see(f"{FRAME}.querySelector('.copy').click()")

@@ -1,4 +1,4 @@
-"""A job's page as Airflow's API server serves it: to whom, and what it shows."""
+"""A job's page as Airflow's API server serves it: who may see it, and what it shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.logged_runs import log_run
 from tests.support.moments import ago
 
 HOSTILE = "<script>alert(1)</script> & \u202e"
-TOLD = Settings(channels=("slack", "mail"))
+TWO_CHANNELS = Settings(channels=("slack", "mail"))
 
 
 def get(client, job_name, **headers):
@@ -66,7 +66,7 @@ def test_a_person_without_a_session_is_redirected_to_the_login_and_back(client, 
 
 def test_it_shows_health_runs_and_errors_escaped(page, conn):
     log_run(conn, HOSTILE, status="failed", error_message=f"{HOSTILE} postgres://app:hunter2@db/prod")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     text = page(HOSTILE)
     assert "<script>alert" not in text
     assert "hunter2" not in text
@@ -74,7 +74,7 @@ def test_it_shows_health_runs_and_errors_escaped(page, conn):
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt; &amp; \\u202e") >= 4
 
 
-def test_the_month_is_drawn_and_listed_in_figures(page, conn):
+def test_the_month_is_shown_in_charts_and_daily_figures(page, conn):
     for day in range(1, 9):
         log_run(conn, "load", started_at=ago(days=day), seconds=10 + day, records_updated=100 * day)
     log_run(conn, "load", "failed", ago(days=3))
@@ -92,7 +92,7 @@ def test_the_month_is_drawn_and_listed_in_figures(page, conn):
 
 def test_an_open_incident_shows_who_was_notified_and_how_to_acknowledge_it(page, conn):
     log_run(conn, "load", "failed", ago(hours=2), error_message="disk full\nat block 7")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'sent', sent_at = clock_timestamp()")
     text = page()
     opened = section(text, "open")
@@ -127,7 +127,7 @@ def test_commands_name_the_job_correctly_for_any_name(page, conn):
 
 def test_alerts_show_their_delivery_on_each_channel(page, conn):
     log_run(conn, "load", "failed", error_message="disk full")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = '550 no' WHERE channel = 'mail'")
     alerts = section(page(), "alerts")
     assert "Job Failed, opened" in alerts
@@ -138,9 +138,9 @@ def test_alerts_show_their_delivery_on_each_channel(page, conn):
 
 def test_past_incidents_are_listed_with_their_duration(page, conn):
     log_run(conn, "load", "failed", ago(hours=3), error_message="disk full")
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     log_run(conn, "load", started_at=ago(hours=1))
-    check_and_record(conn, TOLD)
+    check_and_record(conn, TWO_CHANNELS)
     text = page()
     assert section(text, "open") == ""
     past = section(text, "past")
@@ -166,18 +166,18 @@ def test_it_shows_what_is_expected_of_the_job(page, conn):
 
 
 @pytest.mark.parametrize(
-    ("unregistered", "told", "scheduled"),
+    ("unregistered", "alerts", "scheduled"),
     [
         ("learn", "by its learned schedule", False),
         ("defaults", "evaluated by the defaults", True),
         ("ignore", "no one is notified", False),
     ],
 )
-def test_it_shows_how_an_unregistered_job_is_evaluated(page, conn, monkeypatch, unregistered, told, scheduled):
+def test_it_shows_how_an_unregistered_job_is_evaluated(page, conn, monkeypatch, unregistered, alerts, scheduled):
     monkeypatch.setenv("AIRFLOW__JOBMON__UNREGISTERED_JOBS", unregistered)
     log_run(conn, "load")
     text = page()
-    assert re.search(rf"<dt>Registered</dt><dd>no: [^<]*{told}</dd>", text)
+    assert re.search(rf"<dt>Registered</dt><dd>no: [^<]*{alerts}</dd>", text)
     assert ("every 1d, grace 1h" in text) is scheduled
 
 

@@ -1,4 +1,4 @@
-"""What a person sees where there is nothing to show, and what a program gets instead."""
+"""The page when there is nothing to show, and the JSON that a program gets instead."""
 
 from __future__ import annotations
 

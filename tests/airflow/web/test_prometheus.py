@@ -1,4 +1,4 @@
-"""What Prometheus scrapes, read back by the strict parsers of its own client and by promtool."""
+"""The metrics for Prometheus, parsed by the strict parsers of its own client and by promtool."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def scrape(client, jobmon_default):
 
 
 def samples(text: str) -> dict[tuple[str, str | None], float]:
-    """By metric and job; the newest wins."""
+    """Samples by metric and job; the newest wins."""
     return {
         (sample.name, sample.labels.get("job_name")): sample.value
         for family in parse_classic(text)
@@ -155,7 +155,7 @@ def test_values_are_written_as_both_formats_spell_them(value, written):
             True,
             id="Prometheus 3",
         ),
-        pytest.param("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", False, id="Prometheus told to take text"),
+        pytest.param("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", False, id="Prometheus configured for text"),
         pytest.param("Application/OpenMetrics-Text; Version=1.0.0", True, id="in capitals"),
         pytest.param('application/openmetrics-text; version="1.0.0"', True, id="a quoted version"),
         pytest.param("application/openmetrics-text", True, id="any version"),

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes with the machine token, by the configuration that is shipped."""
+"""A real Prometheus that scrapes with the machine token and the shipped configuration."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def target(client: tuple[Any, dict[str, str]], jobmon_default: str, monkeypatch:
 
 @contextmanager
 def scraping(directory: Path, target: str, token: str) -> Iterator[str]:
-    """The shipped configuration, with this target and token and no patience; yields the server's URL."""
+    """Start Prometheus with the shipped configuration, this target and token, and short intervals; yield its URL."""
     configuration = yaml.safe_load((DIRECTORY / "prometheus.yml").read_text())
     configuration["global"] = {"scrape_interval": "200ms", "evaluation_interval": "200ms"}
     (scrape,) = configuration["scrape_configs"]
@@ -54,7 +54,7 @@ def scraping(directory: Path, target: str, token: str) -> Iterator[str]:
 
 
 def series(url: str, query: str) -> list[dict[str, Any]]:
-    """What the server answers now; nothing while it starts."""
+    """The series that the server returns now; none while it starts."""
     try:
         answer = requests.get(f"{url}/api/v1/query", {"query": query}, timeout=30)
         found: list[dict[str, Any]] = answer.json()["data"]["result"]
@@ -80,7 +80,7 @@ def test_jobs_become_series_under_their_own_names_and_alerts_are_raised(tmp_path
         wait_until(lambda: [one["metric"]["alertstate"] for one in series(url, pending)] == ["pending"])
 
 
-def test_a_wrong_token_is_a_scrape_that_fails(tmp_path, conn, target):
+def test_a_scrape_with_a_wrong_token_fails(tmp_path, conn, target):
     with scraping(tmp_path, target, "of somebody else") as url:
         wait_until(lambda: [one["value"][1] for one in series(url, "up")] == ["0"])
         (scraped,) = requests.get(f"{url}/api/v1/targets", timeout=30).json()["data"]["activeTargets"]

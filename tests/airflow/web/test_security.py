@@ -1,4 +1,4 @@
-"""Every route times every kind of caller: a route without a decision fails here."""
+"""Every route with every kind of caller; a route that is missing from the table fails here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.route_access import CHANGES, DATA, LOCKED, OPEN, PAGES, kind_
 TOKEN = "a-machine-token-of-some-length"
 
 DECISIONS = {
-    "nobody": dict.fromkeys(["data", "change", "page"], LOCKED),
+    "anonymous": dict.fromkeys(["data", "change", "page"], LOCKED),
     "a wrong token": dict.fromkeys(["data", "change", "page"], LOCKED),
     "the machine token": {"data": OPEN, "change": OPEN, "page": LOCKED},
     "the machine token as a cookie": dict.fromkeys(["data", "change", "page"], LOCKED),
@@ -35,7 +35,7 @@ def ask(client, route, caller):
     made, headers = client
     user = headers["Authorization"].removeprefix("Bearer ")
     given = {
-        "nobody": ({}, {}),
+        "anonymous": ({}, {}),
         "a wrong token": ({"Authorization": "Bearer wrong"}, {}),
         "the machine token": ({"Authorization": f"Bearer {TOKEN}"}, {}),
         "the machine token as a cookie": ({}, {"_token": TOKEN}),
@@ -73,7 +73,7 @@ def test_every_route_admits_exactly_the_right_callers(client, conn, jobmon_defau
 
 @pytest.mark.parametrize("route", sorted(DATA | CHANGES), ids=" ".join)
 @pytest.mark.parametrize("sent", ["", "None", "x"])
-def test_without_a_configured_token_no_machine_is_admitted(client, conn, jobmon_default, route, sent):
+def test_without_a_configured_token_no_machine_token_is_admitted(client, conn, jobmon_default, route, sent):
     made, _ = client
     method, path = route
     answer = made.request(
@@ -83,7 +83,7 @@ def test_without_a_configured_token_no_machine_is_admitted(client, conn, jobmon_
 
 
 @pytest.mark.parametrize("route", sorted(DATA | CHANGES | PAGES), ids=" ".join)
-def test_an_invalid_setting_is_shown_to_no_unauthenticated_caller(client, monkeypatch, route):
+def test_no_unauthenticated_caller_sees_an_invalid_setting(client, monkeypatch, route):
     monkeypatch.setenv("AIRFLOW__JOBMON__SWEEP_INTERVAL", "a s3cr3t")
     made, headers = client
     method, path = route

@@ -1,4 +1,4 @@
-"""Moving runs into the archive: which, how, and that nothing shown before looks different after."""
+"""Moving runs into the archive: which runs, how, and that health and statistics stay the same."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def live_ids(conn: Conn) -> set[str]:
     return {row[0] for row in live(conn)}
 
 
-def verdicts(conn: Conn, at: datetime | None = None) -> list[dict[str, Any]]:
-    """What is said of every job, but for the time that passes meanwhile."""
+def healths(conn: Conn, at: datetime | None = None) -> list[dict[str, Any]]:
+    """The health of every job, without the figures that change as time passes."""
     found = [job.as_json() for job in assess_jobs(conn, Settings(), at=at)]
     for job in found:
         del job["hours_since_last_run"]
@@ -121,10 +121,10 @@ def test_runs_that_an_evaluation_needs_stay_at_any_age(conn):
     kept += log_days(conn, "hanging", 310)
     kept += log_days(conn, "hanging", 305, status="running")
     moments = [None, *(ago(days=days) for days in (1, 295, 333, 457, 495))]
-    before = [verdicts(conn, at) for at in moments]
+    before = [healths(conn, at) for at in moments]
     assert archive_runs(conn, "90d").runs == 5
     assert live_ids(conn) == set(kept)
-    assert [verdicts(conn, at) for at in moments] == before
+    assert [healths(conn, at) for at in moments] == before
 
 
 def test_a_run_of_an_unknown_status_is_moved_once_it_has_an_end(conn):
@@ -231,7 +231,7 @@ def test_statistics_and_health_are_the_same_before_and_after(conn):
 
     def shown() -> Any:
         figures = [sorted(conn.execute(f"SELECT * FROM airflow_jobmon.{view}").fetchall(), key=str) for view in views]
-        return figures, verdicts(conn), verdicts(conn, ago(days=30))
+        return figures, healths(conn), healths(conn, ago(days=30))
 
     before = shown()
     assert archive_runs(conn, "2d").runs == 58
@@ -257,7 +257,7 @@ def test_a_role_without_permission_to_delete_gets_a_clear_error(conn, database):
     assert archived(conn) == []
 
 
-def test_rows_that_another_table_refers_to_stay_and_nothing_of_that_table_is_lost(conn):
+def test_rows_that_another_table_refers_to_stay_and_that_table_is_unchanged(conn):
     refused, cascading, free = log_days(conn, "sync", 200, 190, 180)
     log_days(conn, "sync", 1)
     conn.execute("CREATE TABLE public.notes (run uuid REFERENCES public.jobs_log)")

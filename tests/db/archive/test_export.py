@@ -344,7 +344,7 @@ def test_two_exports_at_once_share_the_rows(conn, database, tmp_path):
     assert len(part_files(tmp_path)) == sum(len(manifest["parts"]) for manifest in manifests(tmp_path))
 
 
-def test_an_export_needs_older_runs_than_the_archive(conn, tmp_path):
+def test_the_minimum_age_for_an_export_is_higher_than_for_the_archive(conn, tmp_path):
     log_days(conn, "sync", 200, 1)
     with pytest.raises(ConfigurationError, match="those of the last 3d are still counted"):
         archive_runs(conn, "2d", to=f"file://{tmp_path}", open_folder=StorageFolder)

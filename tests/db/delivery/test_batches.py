@@ -1,4 +1,4 @@
-"""An outage of two hundred jobs makes one or two messages on each channel, and so does its end."""
+"""An outage of two hundred jobs causes one or two messages on each channel, and so does its end."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def deliver(conn, database, sinks) -> None:
 
 
 def arrived(sinks, heading: str) -> None:
-    """Each channel got one or two messages, which name at least 150 jobs and count the others."""
+    """Assert that each channel got one or two messages, which name at least 150 jobs and count the others."""
     for channel in sinks.channels:
         messages = sinks.messages(channel)
         assert 1 <= len(messages) <= 2, channel
@@ -92,7 +92,7 @@ def arrived(sinks, heading: str) -> None:
 
 
 def read(channel: str, message) -> str:
-    """The text that a person sees of it, checked against the limits of the program that shows it."""
+    """The visible text of a message, checked against the limits of the program that shows it."""
     if channel == "mail":
         html = message.get_body(("html",)).get_content()
         assert len(html.encode()) < 102_000, "Gmail cuts it"

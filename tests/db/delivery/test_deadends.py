@@ -1,4 +1,4 @@
-"""Alerts that do not arrive, or not everywhere, and the alerts that wait behind them."""
+"""Alerts that do not arrive, or not on every channel, and the alerts queued behind them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_an_alert_behind_one_that_cannot_be_sent_yet_wakes_no_process_and_causes
     assert slack.told == [], "it waits until the first alert can be sent"
 
 
-def test_a_channel_that_was_not_notified_of_an_incident_is_not_notified_of_its_end(conn, database):
+def test_a_channel_that_never_received_the_opened_alert_does_not_receive_the_resolution(conn, database):
     slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404")), Recorder("mail")
     fail(conn)
     recover(conn)

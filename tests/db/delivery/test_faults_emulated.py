@@ -48,7 +48,7 @@ def posts_about(peers, job_name):
     return [post for post in peers.slack_messages(peers.channel_id("general")) if job_name in str(post["text"])]
 
 
-def test_an_alert_is_taken_by_slack_and_resend(conn, database, channels, peers):
+def test_slack_and_resend_accept_an_alert(conn, database, channels, peers):
     name = f"load-{uuid4()}"
     tell(conn, name, "hook", "bot", "resend")
     assert deliver_due(database, channels).errors == {}

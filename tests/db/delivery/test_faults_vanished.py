@@ -1,4 +1,4 @@
-"""A machine that loses power in a transaction; without a limit, its session would keep its locks for hours."""
+"""A machine loses power in a transaction; without a limit, its session would keep its locks for hours."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def session(database):
 
 
 def seen_by_the_server(conn, session) -> str:
-    """The state of the session for the server, which ends only idle ones at the time limit."""
+    """The state of the session as the server sees it; the limit ends only idle sessions."""
     query = "SELECT state FROM pg_stat_activity WHERE pid = %s"
     return str(conn.execute(query, [session.info.backend_pid]).fetchone()[0])
 
 
 def limit_of(session) -> str:
-    """How long the session may be idle in its transaction."""
+    """The time limit of the session when idle in a transaction."""
     return str(session.execute("SHOW idle_in_transaction_session_timeout").fetchone()[0])
 
 

@@ -42,7 +42,7 @@ def test_a_report_reaches_every_channel_and_is_stored(conn, database, monkeypatc
         pytest.param(DeliveryError("broke off", retry_after=60), id="perhaps taken"),
     ],
 )
-def test_a_channel_that_is_down_gets_the_same_bytes_with_a_later_delivery(conn, database, error):
+def test_a_channel_that_is_down_receives_the_same_bytes_with_a_later_delivery(conn, database, error):
     slack = Recorder("slack", lambda attempt: error if attempt == 1 else Accepted())
     sent = send_report(database, a_report(), {"slack": slack})
     assert [message.state for message in sent.messages] == ["open"]
@@ -77,7 +77,7 @@ def test_a_channel_that_cannot_render_a_report_is_named_and_the_others_get_it(da
     assert len(good.sent) == 1
 
 
-def test_pending_alerts_are_not_put_into_the_message_of_a_report(conn, database):
+def test_a_report_does_not_absorb_pending_alerts(conn, database):
     slack = Recorder("slack")
     for number in range(8):
         tell(conn, f"job-{number}", "slack")
@@ -91,7 +91,7 @@ def test_a_report_without_channels_is_stored_too(conn, database):
     assert latest_report(conn, "weekly") is None
 
 
-def test_a_report_that_is_sent_again_goes_only_to_channels_that_did_not_take_it(conn, database):
+def test_a_report_that_is_sent_again_goes_only_to_channels_that_have_not_received_it(conn, database):
     taken, refusing = Recorder("taken"), Recorder("refusing", lambda _: PermanentDeliveryError("404 no_team"))
     down = Recorder("down", lambda _: DeliveryError("429", rejected=True, retry_after=60))
     first = send_report(

@@ -34,7 +34,7 @@ def test_an_alert_that_is_due_is_sent_once_on_each_channel(conn, database):
     assert newest_due_alert(conn) is None
 
 
-def test_alerts_of_a_channel_that_no_process_delivers_on_stay_pending(conn, database):
+def test_alerts_stay_pending_if_no_process_serves_their_channel(conn, database):
     tell(conn, "load", "pager")
     deliver_due(database, {"slack": Recorder("slack")})
     assert states(conn, "pager") == [("pending", 0)]
@@ -55,7 +55,7 @@ def test_a_burst_becomes_one_message(conn, database, count, messages):
     assert slack.told == [f"opened:job {n}" for n in range(count)]
 
 
-def test_a_failing_channel_delays_no_other_and_gets_the_same_bytes_and_key_again(conn, database):
+def test_a_failing_channel_delays_no_other_and_is_sent_the_same_bytes_and_key_again(conn, database):
     slack = Recorder("slack", lambda n: DeliveryError("timed out") if n < 3 else Accepted())
     mail = Recorder("mail")
     tell(conn, "load", "slack", "mail")

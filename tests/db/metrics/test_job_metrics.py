@@ -1,4 +1,4 @@
-"""A job's figures over a window: as an independent count has them, and the days add up to the whole."""
+"""A job's metrics over a window equal an independent count, and the days add up to the total."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A thousand waits share one connection, and survive what happens to it."""
+"""A thousand waits share one connection, and survive its loss."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ async def test_a_run_that_finishes_later_ends_the_wait(conn, wait_for):
         ),
     ],
 )
-async def test_the_first_finished_run_from_since_on_ends_the_wait(conn, wait_for, runs, wait, ends_with):
+async def test_the_first_finished_run_that_started_at_or_after_since_ends_the_wait(
+    conn, wait_for, runs, wait, ends_with
+):
     ids = [
         str(
             log_run(
@@ -142,7 +144,7 @@ async def test_the_connection_is_closed_after_the_last_wait(conn, wait_for):
     await eventually(lambda: connections(conn) == 0)
 
 
-async def test_a_wait_that_starts_while_the_last_one_is_cancelled_is_answered(conn, wait_for):
+async def test_a_wait_that_starts_while_the_last_one_is_cancelled_gets_its_run(conn, wait_for):
     log_run(conn, "nightly", started_at=MIDNIGHT)
     for delay in (0, 0.0005, 0.001, 0.002, 0.005) * 6:
         leaving = wait_for("never")
@@ -152,7 +154,7 @@ async def test_a_wait_that_starts_while_the_last_one_is_cancelled_is_answered(co
         assert (await asyncio.wait_for(wait_for(), PATIENCE)).job_name == "nightly"
 
 
-async def test_waits_cancelled_while_they_are_answered_leave_no_poller(conn, wait_for):
+async def test_waits_cancelled_while_their_run_arrives_leave_no_poller(conn, wait_for):
     waiting = [wait_for(f"job-{nth % 5}") for nth in range(50)]
     await eventually(lambda: connections(conn) == 1)
     for nth in range(5):
@@ -234,7 +236,7 @@ async def test_a_connection_that_cannot_be_resolved_fails_the_wait(wait_for):
         await wait_for(resolve=resolve)
 
 
-async def test_a_server_that_is_unreachable_only_at_first_is_waited_for(conn, database, wait_for):
+async def test_a_wait_survives_a_server_that_is_unreachable_only_at_first(conn, database, wait_for):
     log_run(conn, "nightly", started_at=MIDNIGHT)
     tries = []
 
@@ -268,14 +270,14 @@ async def test_two_connection_ids_use_two_connections(conn, wait_for):
 
 
 def test_two_event_loops_use_two_pollers(conn, wait_for):
-    def in_a_loop_of_its_own():
+    def in_a_separate_loop():
         async def wait():
             return await wait_for()
 
         runs.append(asyncio.run(wait()))
 
     runs = []
-    threads = [threading.Thread(target=in_a_loop_of_its_own, daemon=True) for _ in range(2)]
+    threads = [threading.Thread(target=in_a_separate_loop, daemon=True) for _ in range(2)]
     for thread in threads:
         thread.start()
     wait_until(lambda: connections(conn) == 2)
@@ -309,7 +311,7 @@ def test_no_task_is_left_in_the_debug_mode_of_asyncio(conn, wait_for):
 
 
 def test_psycopg_is_imported_outside_the_event_loop():
-    """The import takes a third of a second, which would stop the other triggers of a triggerer."""
+    """The import takes a third of a second, which would block the other triggers of a triggerer."""
     program = """
 import asyncio, sys, threading
 from airflow_jobmon.core.model.waits import Wait

@@ -1,4 +1,4 @@
-"""Subscribers are notified of successes as they come, several at once as one, and after a restart of missed ones."""
+"""Subscribers are notified of each success, of several at once together, and after a restart of those they missed."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_successes_during_a_downtime_are_notified_once_after_the_restart(c
 
 
 async def test_a_success_notified_just_before_the_end_is_notified_again(conn, listening):
-    """Its event may be lost with the process, so the mark is saved only once the event has had time to leave it."""
+    """The event may be lost with the process, so the mark is saved only after the event had time to leave it."""
     async with listening(quiet=600) as heard:
         run_id = log_run(conn, "nightly", started_at=MIDNIGHT)
         await eventually(lambda: heard)
