@@ -163,7 +163,7 @@ def _fitted(line: messages.BatchLine, room: int) -> messages.BatchLine:
     """A line of at most `room` bytes of HTML: half for the statement, the rest for the name and, if short, its link."""
     link = line.link if line.link and len(escape(line.link)) <= room // 4 else None
     name = fit(line.name, room // 4 if link else room // 2, _html_bytes)
-    return messages.BatchLine(line.mark, name, fit(line.said, room // 2, _html_bytes), link)
+    return messages.BatchLine(line.mark, name, fit(line.text, room // 2, _html_bytes), link)
 
 
 def _html_bytes(char: str) -> int:

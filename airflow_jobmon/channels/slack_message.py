@@ -147,7 +147,7 @@ def _batch_lines(lines: Sequence[messages.BatchLine], width: int) -> Iterator[tu
     """
     alike: dict[str, list[messages.BatchLine]] = {}
     for line in lines:
-        alike.setdefault(line.said, []).append(line)
+        alike.setdefault(line.text, []).append(line)
     for said, group in alike.items():
         if len(group) < _ALIKE:
             yield from ((_line(line, width), True) for line in group)
@@ -162,8 +162,8 @@ def _batch_lines(lines: Sequence[messages.BatchLine], width: int) -> Iterator[tu
 def _line(line: messages.BatchLine, width: int) -> str:
     """`🚨 *name* - what happened`, in at most `width`; the name takes precedence, since it says where to look."""
     room = width - _length(line.mark) - 6
-    name = escaped(line.name, room - min(_length(line.said), _MIN_STATEMENT))
-    return f"{line.mark} *{name}* - {escaped(line.said, room - _length(name))}"
+    name = escaped(line.name, room - min(_length(line.text), _MIN_STATEMENT))
+    return f"{line.mark} *{name}* - {escaped(line.text, room - _length(name))}"
 
 
 def _sections(texts: Sequence[str]) -> list[str]:
@@ -189,5 +189,5 @@ def _fallback(alerts: Sequence[Alert]) -> str:
         lines.append(f"Time: {messages.moment(alert.at)}")
     else:
         first, _ = messages.batch_lines(alerts, 20)
-        lines += [escaped(f"{line.mark} {line.name} - {line.said}", 100) for line in first]
+        lines += [escaped(f"{line.mark} {line.name} - {line.text}", 100) for line in first]
     return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""Text and drawings: messages, reports, charts, Prometheus text, CSV, shell commands."""
+"""Renders text and drawings: messages, reports, charts, Prometheus text, CSV, shell commands."""

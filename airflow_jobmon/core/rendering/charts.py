@@ -1,4 +1,4 @@
-"""Small charts as SVG markup: numbers in, a self-contained drawing out, whose colours the page's style decides."""
+"""Small self-contained charts as SVG markup; the page's style decides the colours."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from html import escape
 from statistics import median
 
 _STEP, _BAR, _HEIGHT = 8, 6, 40
-"""Units of the drawing: from bar to bar, a bar's width, and the chart's height."""
+"""In units of the drawing: distance between bars, width of a bar, height of the chart."""
 
 _TILE = 20
-"""Units of a strip's height."""
+"""Height of a strip, in units of the drawing."""
 
 
 def bar_chart(
@@ -20,11 +20,10 @@ def bar_chart(
     top: float | None = None,
     hints: Sequence[str] = (),
 ) -> str:
-    """A bar for each value, oldest first; a gap where there is none.
+    """A bar for each value, oldest first; None is a gap.
 
-    tone: the class that a value's bar is drawn in; its colour is the page's. top: what reaches full height; the highest
-    value unless given. A value of zero is still drawn, as a line on the ground. hints: what a pointer on each place
-    is told.
+    tone: the CSS class of a value's bar. top: the value of full height, by default the highest. A value of zero is
+    drawn as a line on the baseline. hints: the tooltip of each place.
     """
     known = [value for value in values if value is not None]
     full = top if top is not None else max(known, default=0.0)
@@ -40,7 +39,7 @@ def bar_chart(
 def band_chart(
     values: Sequence[float | None], *, usual: tuple[float, float] | None = None, hints: Sequence[str] = ()
 ) -> str:
-    """A line through the values with a dot on the last; `usual` (lowest, highest) is drawn as a band behind it."""
+    """A line through the values with a dot on the last one, in front of the band `usual` (lowest, highest)."""
     known = [value for value in values if value is not None]
     top = max([*known, *(usual or ())], default=0.0) or 1.0
 
@@ -60,7 +59,7 @@ def band_chart(
 
 
 def strip_chart(tones: Sequence[str], *, hints: Sequence[str] = ()) -> str:
-    """A tile of the same height for each place, oldest first, drawn in the class that is given for it."""
+    """A tile of equal height for each place, oldest first, in the given CSS class."""
     paths: dict[str, list[str]] = {}
     for place, tone in enumerate(tones):
         paths.setdefault(tone, []).append(f"M{place * _STEP} 0h{_BAR}v{_TILE}h-{_BAR}z")
@@ -68,7 +67,7 @@ def strip_chart(tones: Sequence[str], *, hints: Sequence[str] = ()) -> str:
 
 
 def usual_band(values: Sequence[float | None]) -> tuple[float, float] | None:
-    """The middle half of the values, from the fifth on that is known."""
+    """The middle half of the known values; None with fewer than five."""
     known = sorted(value for value in values if value is not None)
     if len(known) < 5:
         return None
@@ -81,7 +80,7 @@ def _paths(paths: dict[str, list[str]]) -> str:
 
 
 def _hints(hints: Sequence[str], height: int) -> str:
-    """Over the drawing, one rectangle for each place that lets its text be read."""
+    """A transparent rectangle over each place, with its tooltip."""
     return "".join(
         f'<rect class="hint" x="{place * _STEP}" width="{_STEP}" height="{height}"><title>{escape(hint)}</title></rect>'
         for place, hint in enumerate(hints)

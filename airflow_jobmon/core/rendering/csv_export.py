@@ -1,4 +1,4 @@
-"""Rows as CSV (RFC 4180) that a spreadsheet opens without harm."""
+"""Rows as CSV (RFC 4180) that is safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A header and the rows, lines ended by CR LF; nothing is an empty cell, times are ISO 8601 in UTC.
+    """A header and the rows, with CR LF line endings; null is an empty cell, times are ISO 8601 in UTC.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay numbers.
+    Text that a spreadsheet would read as a formula gets a leading apostrophe; numbers stay numbers.
     """
     out = io.StringIO()
     writer = csv.writer(out)

@@ -1,6 +1,6 @@
-"""What a message says, in words; how a sink lays it out, escapes it and cuts it is the channel's matter.
+"""The words of an alert message; each channel lays them out, escapes and cuts them for its own sink.
 
-Text that is returned is safe to show (secrets masked, nothing invisible) but not escaped for any sink.
+Returned text is safe to show (secrets masked, nothing invisible) but not escaped for any sink.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from airflow_jobmon.core.times import iso
 CRITICAL_MARK, WARNING_MARK, GOOD_MARK = "🚨", "⚠️", "✅"
 
 LEAST_LINES = 150
-"""Jobs that a batch names at least, before `and N more`."""
+"""A batch names at least this many jobs before `and N more`."""
 
 MOST_LINES = 200
-"""Nobody reads more in an email."""
+"""Lines of a batch in an email; more would not be read."""
 
 STATES = {
     "failed": "failed",
@@ -35,7 +35,7 @@ STATES = {
     "retrying": "retrying",
     "succeeded": "succeeded",
 }
-"""Kinds as they follow a number of jobs, worst first: `212 jobs failed`."""
+"""Kinds in words that follow a number of jobs, worst first: `212 jobs failed`."""
 
 _LONGEST_NAME = 500
 
@@ -45,12 +45,12 @@ def name_of(alert: Alert) -> str:
 
 
 def is_good_news(alert: Alert) -> bool:
-    """Nobody has to do anything: it is over, or it never was a problem."""
+    """Whether nothing needs to be done: the problem is over, or there was none."""
     return alert.event is AlertEvent.RESOLVED or alert.recovered or alert.severity is Health.OK
 
 
 def mark_of(alerts: Sequence[Alert]) -> str:
-    """The emoji a title starts with: that of the worst among them."""
+    """The emoji that a title starts with: that of the worst alert."""
     bad = [alert for alert in alerts if not is_good_news(alert)]
     if not bad:
         return GOOD_MARK
@@ -69,7 +69,7 @@ def title(alerts: Sequence[Alert], limit: int) -> str:
 
 
 def subject(alerts: Sequence[Alert], limit: int) -> str:
-    """`ALERT: Job Failed - NAME`, in plain words and on one line; a batch as its title says it."""
+    """`ALERT: Job Failed - NAME`, on one line; for a batch, the heading of its title."""
     if len(alerts) > 1:
         return fit(f"{_subject_prefix(alerts)}: {_batch_heading(alerts)}", limit)
     (alert,) = alerts
@@ -101,7 +101,7 @@ def _all_tests(alerts: Sequence[Alert]) -> bool:
 
 
 def _batch_heading(alerts: Sequence[Alert]) -> str:
-    """How many jobs, and in what state; a job with two alerts counts once in each state."""
+    """How many jobs are in which state; a job with two alerts counts once in each state."""
     jobs = {alert.job_name for alert in alerts}
     states: dict[str, set[str]] = {}
     only_tests = _all_tests(alerts)
@@ -130,36 +130,36 @@ def _badness(alert: Alert) -> tuple[bool, bool, int]:
 
 
 def statement(alert: Alert) -> str:
-    """What is wrong in a sentence or two, with what this alert is where that changes its meaning."""
+    """What is wrong, in a sentence or two; says so if the alert is a test, a repetition or a recovery."""
     said = _as_sentence(one_line(alert.message), alert.job_name)
     if alert.event is AlertEvent.TEST:
-        said = f"This is a test, no real problem. {said}"
+        said = f"This is a test, not a real problem. {said}"
     elif alert.event is AlertEvent.REPEATED and not said.lower().startswith("still"):
-        said = f"This is still so. {said}"
+        said = f"Not resolved yet. {said}"
     elif alert.recovered and "recovered" not in said.lower():
-        said = f"It failed and has recovered since. {said}"
+        said = f"It failed and has since recovered. {said}"
     return said
 
 
 def _as_sentence(said: str, job_name: str) -> str:
-    """With a capital where it starts with a word, which a job's name is not."""
+    """Capitalize the first word unless it is the job's name."""
     first = said.partition(" ")[0]
     return said[:1].upper() + said[1:] if first.isalpha() and first != job_name.partition(" ")[0] else said
 
 
 def error_of(alert: Alert) -> str:
-    """The job's own error, over several lines if it has them; empty where there is none."""
+    """The run's error, on several lines if it has them; empty if there is none."""
     return paragraph(alert.error) if alert.error else ""
 
 
 def gist_of(error: str) -> str:
-    """The line of an error that says most: a traceback's last, else the first."""
+    """The most telling line of an error: the last line of a traceback, else the first line."""
     lines = [line.strip() for line in error.split("\n") if line.strip()] or [""]
     return lines[-1 if lines[0].startswith("Traceback (most recent call last)") else 0]
 
 
 def facts_of(alert: Alert) -> list[tuple[str, str]]:
-    """What is known besides name, error and time: (label, value), each on one line, none empty."""
+    """The facts besides name, error and time: (label, value), each on one line, none empty."""
     return [
         (label, value)
         for label, value in ((one_line(label), one_line(value)) for label, value in alert.facts[:12])
@@ -173,13 +173,13 @@ def moment(at: datetime) -> str:
 
 
 def links_of(alert: Alert) -> list[tuple[str, str]]:
-    """The buttons: (label, URL), only those that lead somewhere by http or https."""
+    """The buttons: (label, URL), only those with a valid http or https link."""
     links = [("View Logs", alert.logs_url), ("Runbook", alert.runbook_url)]
     return [(label, url) for label, url in links if url and is_link(url)]
 
 
 def is_link(url: str) -> bool:
-    """Whether a sink may be given this as a link: http or https with a host, printable, without quotes or blanks."""
+    """Whether a sink may show this as a link: http or https with a host, printable, without quotes or blanks."""
     if len(url) > 2000 or not url.isprintable() or any(char in url for char in " \"'<>\\`|"):
         return False
     try:
@@ -191,35 +191,35 @@ def is_link(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class BatchLine:
-    """One job in a batch: its mark, its name, and what is to be said of it, in the order it happened."""
+    """One job in a batch: its mark, its name, and what happened to it, in order."""
 
     mark: str
     name: str
-    said: str
+    text: str
     link: str | None
 
 
 def batch_lines(alerts: Sequence[Alert], most: int) -> tuple[list[BatchLine], int]:
     """One line per job, at most `most` of them, and how many jobs there are.
 
-    Those that need somebody come first, since what does not fit is at the end.
+    Jobs that need attention come first, since the lines at the end are cut.
     """
     by_job: dict[str, list[Alert]] = {}
     for alert in alerts:
         by_job.setdefault(alert.job_name, []).append(alert)
-    ordered = sorted(by_job.values(), key=lambda told: min(_badness(alert) for alert in told))
-    return [_batch_line(told) for told in ordered[:most]], len(ordered)
+    ordered = sorted(by_job.values(), key=lambda of_job: min(_badness(alert) for alert in of_job))
+    return [_batch_line(of_job) for of_job in ordered[:most]], len(ordered)
 
 
-def _batch_line(told: Sequence[Alert]) -> BatchLine:
-    newest = told[-1]
-    said = "; ".join(_phrase(alert) for alert in told[-4:])
+def _batch_line(alerts: Sequence[Alert]) -> BatchLine:
+    newest = alerts[-1]
+    text = "; ".join(_phrase(alert) for alert in alerts[-4:])
     link = next((url for _, url in links_of(newest)), None)
-    return BatchLine(mark_of([newest]), name_of(newest), said, link)
+    return BatchLine(mark_of([newest]), name_of(newest), text, link)
 
 
 def _phrase(alert: Alert) -> str:
-    resolved = alert.event is AlertEvent.RESOLVED  # its message says how long it lasted, its error is old
+    resolved = alert.event is AlertEvent.RESOLVED  # its message says how long it lasted; its error is outdated
     error = "" if resolved else gist_of(error_of(alert))
     detail = fit(error or one_line(alert.message), 300)
     words = one_line(alert.kind_title).lower().removeprefix("job ")
@@ -232,10 +232,10 @@ def _phrase(alert: Alert) -> str:
 
 
 def plain_text(alerts: Sequence[Alert], *, error_limit: int = 4000) -> str:
-    """The whole message as plain text, for an email's text part and for readers of JSON."""
+    """The whole message as plain text, for the text part of an email and for JSON."""
     if len(alerts) > 1:
         lines, jobs = batch_lines(alerts, MOST_LINES)
-        shown = [f"{line.mark} {fit(line.name, 120)} - {fit(line.said, 200)}" for line in lines]
+        shown = [f"{line.mark} {fit(line.name, 120)} - {fit(line.text, 200)}" for line in lines]
         more = jobs - len(shown)
         return "\n".join([title(alerts, 200), "", *shown, *([f"and {more} more"] if more else [])])
     (alert,) = alerts

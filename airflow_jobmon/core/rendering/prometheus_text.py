@@ -1,6 +1,6 @@
-"""Prometheus' text formats, written by hand: 120,000 samples take a fifth of what the client library needs for them.
+"""The text formats of Prometheus, written by hand: 120,000 samples take a fifth of the client library's time.
 
-https://prometheus.io/docs/instrumenting/exposition_formats/ and the OpenMetrics 1.0 specification are the rules.
+Specified by https://prometheus.io/docs/instrumenting/exposition_formats/ and OpenMetrics 1.0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric, a gauge: its name ends in its unit. samples: (labels as `label_set` writes them, value)."""
+    """One metric, a gauge whose name ends in its unit. samples: (labels as `label_set` writes them, value)."""
 
     name: str
     meaning: str
@@ -29,39 +29,39 @@ class Family:
 
 
 def label_set(labels: Mapping[str, str]) -> str:
-    """`{job_name="x",status="failed"}`, values escaped; made once for all the metrics of a job."""
+    """`{job_name="x",status="failed"}`, with escaped values; built once for all metrics of a job."""
     return "{" + ",".join(f'{name}="{_label(value)}"' for name, value in labels.items()) + "}"
 
 
 def _label(value: str) -> str:
-    """Escaped; what UTF-8 cannot hold is replaced, since one such name would spoil the whole page."""
+    """The escaped value; characters that UTF-8 cannot encode are replaced, since one would break the whole response."""
     text = value.translate(_ESCAPES)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Whether an Accept header names OpenMetrics 1.0.0, and likes plain text no better; any header is understood.
+    """Whether an Accept header names OpenMetrics 1.0.0 and does not prefer plain text; accepts any header.
 
-    A wildcard alone does not ask for it: whoever sends no more than that gets what every reader knows.
+    A wildcard alone does not select it: such clients get the classic format, which every reader understands.
     """
-    liked: dict[str, float] = {}
+    accepted: dict[str, float] = {}
     for media_range in accept.split(","):
         name, *given = (part.strip().lower() for part in media_range.split(";"))
         parameters = dict(parameter.partition("=")[::2] for parameter in given)
         if name == _OPENMETRICS and parameters.get("version", _VERSION).strip('"') != _VERSION:
             continue
-        liked[name] = max(liked.get(name, 0.0), _weight(parameters.get("q", "1")))
-    of_text = next((liked[name] for name in ("text/plain", "text/*", "*/*") if name in liked), 0.0)
-    return 0.0 < liked.get(_OPENMETRICS, 0.0) >= of_text
+        accepted[name] = max(accepted.get(name, 0.0), _weight(parameters.get("q", "1")))
+    of_text = next((accepted[name] for name in ("text/plain", "text/*", "*/*") if name in accepted), 0.0)
+    return 0.0 < accepted.get(_OPENMETRICS, 0.0) >= of_text
 
 
 def _weight(text: str) -> float:
-    """Between 0 and 1; what is no weight counts as none given, as in Prometheus' own library."""
+    """Between 0 and 1; an invalid weight counts as 1, as in the client library of Prometheus."""
     return min(float(text), 1.0) if _WEIGHT.fullmatch(text) else 1.0
 
 
 def write_metrics(families: Sequence[Family], *, openmetrics: bool) -> str:
-    """All families in one of the two formats; a family without samples is left out."""
+    """All families in one of the two formats, without families that have no samples."""
     return "".join(_lines(families, openmetrics=openmetrics))
 
 

@@ -1,4 +1,4 @@
-"""A report in plain text, its tables aligned by the width that a fixed-width font gives each character."""
+"""A report as plain text; its tables are aligned by the width of each character in a fixed-width font."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_jobmon.core.rendering.messages import CRITICAL_MARK, GOOD_MARK, WAR
 from airflow_jobmon.core.text import fit, one_line
 
 _CELL = 40
-"""Columns of a fixed-width line that one cell takes at most."""
+"""The greatest width of a table cell, in columns."""
 
 _MOST_BUTTONS = 5
 
@@ -19,12 +19,12 @@ _MARKS = {Health.OK: GOOD_MARK, Health.WARNING: WARNING_MARK, Health.CRITICAL: C
 
 
 def report_title(report: Report, limit: int) -> str:
-    """With the mark of how bad it is in front."""
+    """The title, with the mark of its severity in front."""
     return fit(f"{_MARKS[report.severity]} {one_line(report.title)}", limit)
 
 
 def buttons(report: Report) -> list[tuple[str, str]]:
-    """Label and address of what may safely be a link, five at most."""
+    """(label, URL) of the valid links, at most five."""
     usable = [(fit(one_line(label), 70) or "Open", url) for label, url in report.links if is_link(url)]
     return usable[:_MOST_BUTTONS]
 
@@ -49,7 +49,7 @@ def _section(section: Section, most_rows: int) -> str:
 
 
 def table_lines(table: Table) -> list[str]:
-    """The header and a line per row, in columns; a cell is at most 40 wide."""
+    """The header and one line per row, in columns; a cell is at most 40 wide."""
     cells = [[_cell(text) for text in row] for row in (table.columns, *table.rows)]
     widths = [max(width(row[column]) for row in cells) for column in range(len(table.columns))]
     return [_line(row, widths, table.numbers) for row in cells]
@@ -68,7 +68,7 @@ def _cell(text: str) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that a fixed-width font gives `text`: two for an emoji or an East Asian letter, none for an accent."""
+    """Columns of `text` in a fixed-width font: two for an emoji or an East Asian letter, none for an accent."""
     return sum(
         0
         if unicodedata.combining(char) or char in "\ufe0e\ufe0f"
@@ -80,9 +80,9 @@ def width(text: str) -> int:
 
 
 def sparkline(values: Sequence[float | None], *, top: float | None = None) -> str:
-    """A trend drawn in text, one character a value, from zero to `top` (the highest of them); a gap is a dot.
+    """A trend drawn in text, one character per value, from zero to `top` (default: the highest); a gap is a dot.
 
-    From zero, so that what hardly changes looks level.
+    It starts at zero, so that values that hardly change look level.
     """
     full = top if top is not None else max((value for value in values if value is not None), default=0.0)
     return "".join("·" if value is None else _step(value / full if full > 0 else 0.0) for value in values)

@@ -1,4 +1,4 @@
-"""Commands about a job, ready to be copied into a shell, whatever its name is made of."""
+"""Commands about a job, ready to be copied into a shell, whatever characters its name contains."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from airflow_jobmon.core.text import show_invisible
 
 
 def silence_command(job_name: str) -> str:
-    """Keeps the job quiet for two hours, once the reason is filled in."""
+    """Silences the job for two hours; the reason is to be filled in."""
     return f"airflow jobmon silence {shlex.quote(typeable(job_name))} --for 2h --reason 'why'"
 
 
 def unsilence_command(silence_name: str) -> str | None:
-    """Lifts the silence of this very name; None where that cannot be typed, and its end has to be waited for."""
+    """Ends the silence of exactly this name; None if the name cannot be typed."""
     if typeable(silence_name) != silence_name:
         return None
     return f"airflow jobmon unsilence {shlex.quote(silence_name)}"
 
 
 def acknowledge_command(incident_id: int) -> str:
-    """Says that an incident is known, once the note is filled in."""
+    """Acknowledges an incident; the note is to be filled in."""
     return f"airflow jobmon ack --id {incident_id} --note 'what is being done'"
 
 
 def typeable(job_name: str) -> str:
-    """The name, or a glob that means it, without what a terminal would act on or a person could not see.
+    """The name, or a glob that matches it, without control or invisible characters.
 
     A leading dash would be read as an option.
     """

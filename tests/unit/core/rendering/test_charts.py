@@ -37,7 +37,7 @@ def test_a_strip_has_a_tile_for_each_place(tones):
 
 
 @given(values)
-def test_the_usual_band_lies_within_what_was_seen(numbers):
+def test_the_usual_band_lies_within_the_values(numbers):
     known = [number for number in numbers if number is not None]
     band = usual_band(numbers)
     assert (band is None) == (len(known) < 5)

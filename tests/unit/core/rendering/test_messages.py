@@ -100,17 +100,17 @@ def test_a_batch_says_how_many_jobs_are_in_what_state(alerts, title, subject):
     assert messages.subject(alerts, 150) == subject
 
 
-def test_a_drill_among_real_alerts_is_called_one():
+def test_a_drill_among_real_alerts_is_marked():
     title = messages.title([*some(2), *some(1, event=AlertEvent.TEST)], 150)
     assert title == "🚨 3 jobs: 2 failed, 1 tested (TEST ALERT)"
 
 
-def test_a_batch_has_one_line_per_job_and_what_needs_somebody_comes_first():
+def test_a_batch_has_one_line_per_job_and_the_worst_comes_first():
     alerts = [*some(1, **RESOLVED), *some(2), an_alert(job_name="failed-None-0", **RESOLVED)]
     lines, jobs = messages.batch_lines(alerts, 10)
     assert jobs == 3
     assert [line.name for line in lines] == ["failed-None-0", "failed-None-1", "failed-resolved-0"]
-    assert lines[0].said.startswith("failed: Connection timeout after 3 retries; resolved")
+    assert lines[0].text.startswith("failed: Connection timeout after 3 retries; resolved")
     assert [line.mark for line in lines] == ["✅", "🚨", "✅"]
 
 
@@ -125,7 +125,7 @@ def test_a_batch_has_one_line_per_job_and_what_needs_somebody_comes_first():
         pytest.param("\n\n", "", id="nothing"),
     ],
 )
-def test_the_gist_of_an_error_is_the_line_that_says_most(error, gist):
+def test_the_gist_of_an_error_is_its_most_telling_line(error, gist):
     assert messages.gist_of(error) == gist
 
 
@@ -133,14 +133,14 @@ def test_the_gist_of_an_error_is_the_line_that_says_most(error, gist):
     ("changes", "says"),
     [
         pytest.param({"event": AlertEvent.TEST}, "This is a test", id="a drill says that it is one"),
-        pytest.param({"event": AlertEvent.REPEATED}, "This is still so", id="a repeat says that it is still so"),
-        pytest.param({"recovered": True}, "has recovered since", id="a recovery says so"),
+        pytest.param({"event": AlertEvent.REPEATED}, "Not resolved yet", id="a repeat says that it is still so"),
+        pytest.param({"recovered": True}, "has since recovered", id="a recovery says so"),
         pytest.param(
             {"kind": "missed", "message": "no run for 26.2 h", "error": None}, "26.2 h", id="a miss says the hours"
         ),
     ],
 )
-def test_a_statement_says_what_changes_the_meaning(changes, says):
+def test_a_statement_marks_tests_repetitions_and_recoveries(changes, says):
     assert says in messages.statement(an_alert(**changes))
     assert says in messages.plain_text([an_alert(**changes)])
 
@@ -157,7 +157,7 @@ def test_a_statement_says_what_changes_the_meaning(changes, says):
         "https://x/ y",
     ],
 )
-def test_what_is_no_plain_web_address_becomes_no_button(url):
+def test_an_invalid_link_becomes_no_button(url):
     assert messages.links_of(an_alert(logs_url=url, runbook_url=None)) == []
 
 
@@ -180,7 +180,7 @@ def test_a_statement_starts_with_a_capital_although_the_jobs_name_starts_with_th
     assert said == "Not a run for 5 hours"
 
 
-def test_plain_text_tells_everything():
+def test_plain_text_contains_everything():
     text = messages.plain_text([an_alert(error="line 1\nline 2")])
     for part in (
         "🚨 Job Failed: update-installment-statuses",

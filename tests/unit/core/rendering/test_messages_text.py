@@ -52,7 +52,7 @@ def test_secrets_in_urls_and_settings_are_masked(text, masked):
         "monkey=1 keyboard=2",
     ],
 )
-def test_what_is_no_secret_stays(text):
+def test_other_text_is_not_masked(text):
     assert mask_secrets(text) == text
 
 
@@ -110,14 +110,14 @@ def test_what_fits_is_not_cut(text, limit):
         assert fit(text, limit) == text
 
 
-def test_a_letter_is_not_parted_from_its_accent():
+def test_a_letter_keeps_its_accent():
     assert fit("abe\u0301cdef", 4) == "ab…"
 
 
 @given(texts)
-def test_what_a_machine_gets_is_valid_unicode(text):
+def test_text_for_json_is_valid_unicode(text):
     plain_json(text, 100).encode("utf-8")
 
 
-def test_the_mask_says_nothing_of_the_length():
+def test_the_mask_does_not_reveal_the_length():
     assert MASK == "***"

@@ -41,7 +41,7 @@ def test_columns_line_up_whatever_is_in_them(rows):
 
 
 @pytest.mark.parametrize(("text", "columns"), [("abc", 3), ("日本", 4), ("🚨", 2), ("e\u0301", 1), ("▁▂▃", 3), ("", 0)])
-def test_width_is_what_a_fixed_width_font_takes(text, columns):
+def test_width_counts_columns_of_a_fixed_width_font(text, columns):
     assert width(text) == columns
 
 
@@ -62,7 +62,7 @@ def test_a_trend_is_drawn_from_zero_to_its_highest(values, drawn):
     assert sparkline(values) == drawn
 
 
-def test_a_rate_is_drawn_against_all_of_it():
+def test_a_rate_is_drawn_relative_to_100_percent():
     assert sparkline([100, 50, 100, 0], top=100) == "█▅█▁"
     assert sparkline([50, 50], top=100) == "▅▅"
 

@@ -19,7 +19,7 @@ names = texts | st.text(min_size=1, max_size=30)
 
 
 @given(names)
-def test_a_copied_silence_means_the_job_whatever_its_name_is_made_of(name):
+def test_a_copied_silence_command_matches_the_job_whatever_its_name(name):
     command = silence_command(name)
     assert command.isprintable()
     program, group, verb, glob, *_ = shlex.split(command)
@@ -29,7 +29,7 @@ def test_a_copied_silence_means_the_job_whatever_its_name_is_made_of(name):
 
 
 @given(names)
-def test_a_silence_is_lifted_by_its_very_name_or_not_by_a_command(name):
+def test_an_unsilence_command_names_the_silence_exactly_or_is_missing(name):
     command = unsilence_command(name)
     assert command is None or shlex.split(command)[3] == name
 
@@ -45,7 +45,7 @@ def test_a_silence_is_lifted_by_its_very_name_or_not_by_a_command(name):
         pytest.param("50%*", "50%*", id="a glob's own letters"),
     ],
 )
-def test_what_could_not_be_typed_is_left_open(name, shown):
+def test_characters_that_cannot_be_typed_become_wildcards(name, shown):
     assert typeable(name) == shown
 
 
