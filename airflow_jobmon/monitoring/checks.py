@@ -35,7 +35,7 @@ from airflow_jobmon.postgres.job_state import JobState
 from airflow_jobmon.postgres.learned_schedules import learn_schedules
 from airflow_jobmon.postgres.pipeline import NOT_DURABLE, PLANNED_ONCE, transaction
 from airflow_jobmon.postgres.retention import prune
-from airflow_jobmon.postgres.sweep import OwedJob, changed_jobs, due_jobs
+from airflow_jobmon.postgres.sweep import JobToEvaluate, changed_jobs, due_jobs
 from airflow_jobmon.postgres.trends import store_trends, with_trends
 from airflow_jobmon.settings import Settings
 
@@ -125,9 +125,9 @@ def evaluate_changed(conn: Connection, settings: Settings, *, now: datetime | No
 
 
 def _evaluate_owed(
-    conn: Connection, settings: Settings, owed: Sequence[OwedJob], now: datetime | None
+    conn: Connection, settings: Settings, owed: Sequence[JobToEvaluate], now: datetime | None
 ) -> Iterator[Evaluated]:
-    def evaluate_batch(batch: Sequence[OwedJob]) -> Evaluated:
+    def evaluate_batch(batch: Sequence[JobToEvaluate]) -> Evaluated:
         names = [job.name for job in batch]
         _learn(conn, settings, names, now or facts_of_log.clock(conn))
         with transaction(conn, NOT_DURABLE | PLANNED_ONCE) as sync:

@@ -1,4 +1,4 @@
-"""A job's schedule in pg_cron: taken off, and put back exactly as it was but for its number."""
+"""Removes the schedule of a job from pg_cron, and restores it exactly as it was, apart from its number."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from psycopg import Connection, Error
+from psycopg.rows import class_row
 
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.postgres.queries import load_queries
@@ -31,17 +32,18 @@ class CronJob:
 
 
 def find_cron_job(conn: Connection[Any], job_name: str, named: str | None) -> CronJob:
-    """The schedule of a job: the one `named` (name or number), else the only one that speaks of the job.
+    """The schedule of a job: the one `named` (name or number), else the only one that mentions the job.
 
     Raises ConfigurationError where there is none, where there are several, or where this database has no pg_cron.
     """
     queries = load_queries("pg_cron")
-    there, database = conn.execute(queries["is_there"]).fetchone() or (False, "?")
-    if not there:
+    installed, database = conn.execute(queries["is_installed"]).fetchone() or (False, "?")
+    if not installed:
         raise ConfigurationError(
             f"database {database!r} has no table cron.job, so pg_cron is not installed in it; leave --unschedule out"
         )
-    found = [CronJob(*row) for row in conn.execute(queries["find"], {"job_name": job_name, "named": named}).fetchall()]
+    with conn.cursor(row_factory=class_row(CronJob)) as cursor:
+        found = cursor.execute(queries["find"], {"job_name": job_name, "named": named}).fetchall()
     if len(found) == 1:
         return found[0]
     if named is not None:
@@ -58,9 +60,9 @@ def find_cron_job(conn: Connection[Any], job_name: str, named: str | None) -> Cr
 
 
 def unschedule(conn: Connection[Any], job: CronJob) -> bool:
-    """Take it off, in the caller's transaction; False where somebody took it off meanwhile.
+    """Remove the schedule, in the caller's transaction; False where another session removed it meanwhile.
 
-    That it can be put back is tried first. Raises ConfigurationError where it cannot; nothing is changed then.
+    First tries that it can be restored. Raises ConfigurationError, and changes nothing, where it cannot.
     """
     queries = load_queries("pg_cron")
     conn.execute(queries["lock"], job.as_json())
@@ -83,7 +85,7 @@ def unschedule(conn: Connection[Any], job: CronJob) -> bool:
 
 
 def put_back(conn: Connection[Any], job: CronJob) -> bool:
-    """Schedule it as it was; False where it is back already, or where its name has another schedule by now."""
+    """Restore the schedule; False where it is back already, or where another job has its name now."""
     queries, given = load_queries("pg_cron"), job.as_json()
     with conn.transaction():
         conn.execute(queries["lock"], given)
@@ -97,7 +99,7 @@ def put_back(conn: Connection[Any], job: CronJob) -> bool:
         elif not ours:
             conn.execute(queries["schedule_any"], given)
         else:
-            # Whoever may schedule may do this; the others are for superusers and those they let.
+            # This takes no more rights than scheduling; the other functions are for superusers and those they allow.
             given["jobid"] = _value(conn, "schedule_own", given)
         if ours and not job.active:
             conn.execute(queries["alter_active"], given)

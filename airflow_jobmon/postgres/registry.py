@@ -1,4 +1,4 @@
-"""The registry: which jobs we expect to run, and who said so."""
+"""The registry: which jobs are expected to run, and which source registered each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from psycopg import Connection
+from psycopg.rows import class_row, namedtuple_row
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.jobs.diff import JobChange, compare_jobs
@@ -21,10 +22,10 @@ from airflow_jobmon.postgres.queries import load_queries
 
 @dataclass(frozen=True, slots=True)
 class RegisteredJob:
-    """One entry; `source` is who registered it, like `dag:jobmon_hourly_health_check/check` or `file:jobs.yaml`.
+    """One entry. source: what registered it, like `dag:jobmon_hourly_health_check/check` or `file:jobs.yaml`.
 
     config: the fields that were set, as they are stored. problem: why this host cannot read them; `job` then has the
-    defaults, by which it is judged here too. health, next_due_at: the stored verdict, None before the first.
+    defaults, by which this host evaluates it, too. health, next_due_at: as stored; None before the first evaluation.
     """
 
     job: MonitoredJob
@@ -38,7 +39,7 @@ class RegisteredJob:
 
 @dataclass(frozen=True, slots=True)
 class AppliedJobs:
-    """What applying changed, or in a dry run would change, in order of name; `removed` only with prune."""
+    """What applying changed, or in a dry run would change, by name; `removed` only with prune."""
 
     jobs: tuple[JobChange, ...]
 
@@ -63,10 +64,9 @@ class AppliedJobs:
 
 
 def list_jobs(conn: Connection[Any], *, source: str | None = None) -> list[RegisteredJob]:
-    """All entries, or those of one source, by name. Fields that only a newer package knows are left out of `job`."""
-    with conn.cursor() as cursor:
-        rows = cursor.execute(load_queries("registry")["list"], {"source": source}).fetchall()
-    return [_registered(*row) for row in rows]
+    """All entries, or those of one source, by name. `job` lacks fields that only a newer package knows."""
+    with conn.cursor(row_factory=class_row(_Entry)) as cursor:
+        return [_registered(row) for row in cursor.execute(load_queries("registry")["list"], {"source": source})]
 
 
 def stored_job(config: dict[str, Any]) -> MonitoredJob:
@@ -90,22 +90,22 @@ def apply_jobs(
     may_take_from: Callable[[str], bool] = lambda _: False,
     dry_run: bool = False,
 ) -> AppliedJobs:
-    """Register these jobs as coming from `source`, all or nothing; with `prune`, drop its others.
+    """Register these jobs under `source`, all or none; with `prune`, remove its other jobs.
 
-    may_take_from: whether a job that this other source holds may become ours. A job keeps its `registered_at`.
-    dry_run: only say what would change; needs no right to write.
+    may_take_from: whether a job of this other source may be taken over. A job keeps its `registered_at`.
+    dry_run: only return what would change; needs no permission to write.
 
-    Raises ConfigurationError when a name is given twice or is held by another source: silently taking it over would
-    make two files overwrite each other for ever.
+    Raises ConfigurationError where a name is given twice, or belongs to another source: taking it over without a word
+    would let two files overwrite each other forever.
     """
     queries = load_queries("registry")
     # What was left unset stays unset, so that a default improved later reaches it.
     wanted = {job.name: job.model_dump(mode="json", exclude_unset=True) for job in _each_once(jobs)}
-    with conn.transaction(), conn.cursor() as cursor:
+    with conn.transaction(), conn.cursor(row_factory=namedtuple_row) as cursor:
         if not dry_run:
             cursor.execute(queries["lock"])
-        rows = cursor.execute(queries["held"], {"names": list(wanted), "source": source}).fetchall()
-        held = {name: (held_by, config) for name, held_by, config in rows}
+        rows: list[Any] = cursor.execute(queries["held"], {"names": list(wanted), "source": source}).fetchall()
+        held = {row.name: (row.source, row.config) for row in rows}
         _refuse_foreign({name: held[name][0] for name in wanted if name in held}, source, may_take_from)
         applied = AppliedJobs(compare_jobs(held, wanted, source=source, prune=prune))
         if not dry_run:
@@ -115,12 +115,12 @@ def apply_jobs(
                 cursor.execute(queries["register"], {"names": written, "configs": configs, "source": source})
             if applied.removed:
                 cursor.execute(queries["remove"], {"names": list(applied.removed)})
-            _judge_soon(conn, [*written, *applied.removed])
+            _evaluate_soon(conn, [*written, *applied.removed])
     return applied
 
 
 def remove_jobs(conn: Connection[Any], names: Sequence[str] = (), *, source: str | None = None) -> list[RegisteredJob]:
-    """Take these jobs, or all of a source, off the registry; returns what they were.
+    """Remove these jobs, or all of a source, from the registry; returns their entries.
 
     Raises UnknownJob, and nothing is removed, for a name that is not registered.
     """
@@ -135,37 +135,40 @@ def remove_jobs(conn: Connection[Any], names: Sequence[str] = (), *, source: str
         if going:
             gone = [entry.job.name for entry in going]
             cursor.execute(queries["remove"], {"names": gone})
-            _judge_soon(conn, gone)
+            _evaluate_soon(conn, gone)
     return going
 
 
 def known_channels(conn: Connection[Any]) -> tuple[set[str], set[str]]:
-    """Names that were channels lately, and those among them that stand for a notifier of a DAG and no connection."""
+    """The known channels, and those of them that are notifiers of a DAG and have no connection."""
     rows = conn.execute(load_queries("registry")["channels"]).fetchall()
     return {name for name, _ in rows}, {name for name, is_notifier in rows if is_notifier}
 
 
-def _judge_soon(conn: Connection[Any], names: list[str]) -> None:
-    """What is expected of these jobs has changed."""
+def _evaluate_soon(conn: Connection[Any], names: list[str]) -> None:
+    """The entries of these jobs changed, so their stored health is out of date."""
     if names:
         queries = load_queries("registry")
-        conn.execute(queries["judge_soon"], {"names": names})
+        conn.execute(queries["evaluate_soon"], {"names": names})
         conn.execute(queries["wake_watchers"])
 
 
-def _registered(  # noqa: PLR0917 - a row of the query, column by column
-    name: str,
-    source: str,
-    config: dict[str, Any],
-    registered_at: datetime,
-    health: str | None,
-    next_due_at: datetime | None,
-) -> RegisteredJob:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: str
+    source: str
+    config: dict[str, Any]
+    registered_at: datetime
+    health: str | None
+    next_due_at: datetime | None
+
+
+def _registered(entry: _Entry) -> RegisteredJob:
     try:
-        job, problem = stored_job(config), None
+        job, problem = stored_job(entry.config), None
     except ConfigurationError as error:  # stored by another host or version, such as a zone unknown here
-        job, problem = job_by_defaults(name), str(error)
-    return RegisteredJob(job, source, registered_at, config, problem, health, next_due_at)
+        job, problem = job_by_defaults(entry.name), str(error)
+    return RegisteredJob(job, entry.source, entry.registered_at, entry.config, problem, entry.health, entry.next_due_at)
 
 
 def _each_once(jobs: Iterable[MonitoredJob]) -> list[MonitoredJob]:

@@ -1,4 +1,4 @@
-"""Reports that were made, and what became of the messages that carry them."""
+"""Stores reports, and the messages that carry them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.model.report import Report
@@ -18,7 +19,7 @@ from airflow_jobmon.postgres.queries import load_queries
 
 @dataclass(frozen=True, slots=True)
 class ReportMessage:
-    """One report on one channel. state: `open` (to be sent, perhaps again), `sent` or `dead` (refused for good)."""
+    """One report on one channel. state: `open` (to be sent, perhaps again), `sent` or `dead` (rejected for good)."""
 
     channel: str
     state: str
@@ -40,10 +41,9 @@ class StoredReport:
 def store_report(
     conn: Connection[Any], report: Report, bodies: Mapping[str, tuple[UUID, bytes]], *, key: str | None = None
 ) -> int:
-    """Keep a report, and for each channel the message (key and bytes) that whoever delivers sends; returns its id.
+    """Store a report, and for each channel the message (key and bytes) that a deliverer sends; returns its id.
 
-    key: what the report is known by when it is made again; only channels without it, and those that refused it, get a
-    message then.
+    key: identifies the report where it is made again; then only channels that lack it, or rejected it, get a message.
     """
     queries = load_queries("reports")
     register_channels(conn, list(bodies))
@@ -63,18 +63,15 @@ def store_report(
 
 
 def messages_of(conn: Connection[Any], report_id: int) -> list[ReportMessage]:
-    """By channel, the newest of each."""
-    rows = conn.execute(load_queries("reports")["messages_of"], {"report_id": report_id}).fetchall()
-    return [ReportMessage(*row) for row in rows]
+    """The newest message of each channel, by channel."""
+    with conn.cursor(row_factory=class_row(ReportMessage)) as cursor:
+        return cursor.execute(load_queries("reports")["messages_of"], {"report_id": report_id}).fetchall()
 
 
 def latest_report(
     conn: Connection[Any], kind: str, *, but: str | None = None, job_name: str | None = None
 ) -> StoredReport | None:
-    """The newest report of a kind, the one with the key `but` left out; None where there was none.
-
-    It is of all jobs, or of `job_name` alone.
-    """
+    """The newest report of a kind and of all jobs, or of `job_name` alone, other than that with the key `but`."""
     given = {"kind": kind, "but": but, "job_name": job_name}
-    row = conn.execute(load_queries("reports")["latest"], given).fetchone()
-    return StoredReport(*row) if row else None
+    with conn.cursor(row_factory=class_row(StoredReport)) as cursor:
+        return cursor.execute(load_queries("reports")["latest"], given).fetchone()

@@ -1,4 +1,4 @@
-"""Silences, kept in the database: made, changed, listed and lifted."""
+"""Creates, changes, lists and lifts silences."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from airflow_jobmon.errors import BusyProblem, UnknownSilence
 from airflow_jobmon.postgres.queries import load_queries
 
 _PATIENCE = "25s"
-"""Longer than it takes until the session of a judge whose machine has vanished is ended."""
+"""Longer than it takes the server to end the session of a watcher whose machine has vanished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Silenced:
-    """What silencing did: when it ends now and ended before (None: it is new), and whom it means at the moment."""
+    """The outcome: when the silence ends, when it ended before (None: it is new), and how many jobs it matches now."""
 
     ends_at: datetime
     ended_at: datetime | None
@@ -31,7 +31,7 @@ class Silenced:
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """What lifting did: when the silence ended, whether `now`, and how many open incidents that leaves to be told."""
+    """The outcome: when the silence ended, whether `now`, and how many open incidents may be notified again."""
 
     ended_at: datetime
     now: bool
@@ -39,10 +39,10 @@ class Lifted:
 
 
 def silence(conn: Connection[Any], name: str, until: datetime | timedelta, *, reason: str, by: str) -> Silenced:
-    """Keep a job, or all that a glob means, quiet until a moment, or for so long.
+    """Silence a job, or all jobs that a glob matches, until a time or for a duration.
 
-    A silence of that very name that is in force is changed: its end, earlier or later, its reason and who wants it.
-    Raises BusyProblem, and nothing is changed, where judges or somebody else hold the jobs' states for too long.
+    An active silence of the same name is changed: its end (earlier or later), its reason and its author.
+    Raises BusyProblem, and changes nothing, where other sessions lock the states of the jobs for too long.
     """
     queries = load_queries("silences")
     given = {
@@ -54,32 +54,35 @@ def silence(conn: Connection[Any], name: str, until: datetime | timedelta, *, re
     }
     with conn.transaction():
         _lock(conn)
-        row = conn.execute(queries["change"], given).fetchone() or conn.execute(queries["add"], given).fetchone()
-        jobs, open_incidents = _touch(conn, name)
-    if row is None:
-        raise AssertionError  # RETURNING of an INSERT
-    return Silenced(row[0], row[1], jobs, open_incidents)
+        with conn.cursor(row_factory=dict_row) as cursor:
+            stored = cursor.execute(queries["change"], given).fetchone()
+            stored = stored or cursor.execute(queries["add"], given).fetchone()
+        jobs, open_incidents = _evaluate_soon(conn, name)
+    assert stored is not None  # noqa: S101 - an INSERT returns its row
+    return Silenced(stored["ends_at"], stored["ended_at"], jobs, open_incidents)
 
 
 def unsilence(conn: Connection[Any], name: str, *, by: str) -> Lifted:
-    """End the silence of this very name now; one that has ended by itself is left as it is.
+    """End the active silence of exactly this name now; one that has ended already stays as it is.
 
-    Raises UnknownSilence where there was never one, naming those that do keep such a job quiet; BusyProblem as above.
+    Raises UnknownSilence where there was never one, with the silences that do match such a job; BusyProblem as above.
     """
     queries = load_queries("silences")
     with conn.transaction():
         _lock(conn)
-        row = conn.execute(queries["lift"], {"name": name, "by": by}).fetchone()
-        if row is not None:
-            return Lifted(row[0], now=True, open_incidents=_touch(conn, name)[1])
+        lifted = conn.execute(queries["lift"], {"name": name, "by": by}).fetchone()
+        if lifted is not None:
+            (ended_at,) = lifted
+            return Lifted(ended_at, now=True, open_incidents=_evaluate_soon(conn, name)[1])
         ended = conn.execute(queries["last_ended"], {"name": name}).fetchone()
-    if ended is not None:
-        return Lifted(ended[0], now=False, open_incidents=0)
-    raise UnknownSilence(_nothing_of_that_name(conn, name))
+    if ended is None:
+        raise UnknownSilence(_no_such_silence(conn, name))
+    (ended_at,) = ended
+    return Lifted(ended_at, now=False, open_incidents=0)
 
 
 def list_silences(conn: Connection[Any], *, job: str | None = None, ended: bool = False) -> list[dict[str, Any]]:
-    """Those in force, the last to end first, then, if asked, the `ended` ones; of one job (or name) if given."""
+    """Active silences, the last to end first, and with `ended` ended ones after them; of one job (or name) if given."""
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(load_queries("silences")["list"], {"ended": ended}).fetchall()
     return [row for row in rows if job is None or row["name"] == job or matches(row["name"], job)]
@@ -97,15 +100,15 @@ def _lock(conn: Connection[Any]) -> None:
         ) from None
 
 
-def _touch(conn: Connection[Any], name: str) -> tuple[int, int]:
-    """Have the next sweep judge the open incidents that a name means; how many jobs it means, and how many of those."""
+def _evaluate_soon(conn: Connection[Any], name: str) -> tuple[int, int]:
+    """Have the next sweep evaluate the matching jobs with open incidents; returns how many jobs and incidents match."""
     queries, given = load_queries("silences"), {"name": name, "like": like_pattern(name)}
-    conn.execute(queries["judge_soon"], given)
-    row = conn.execute(queries["affected"], given).fetchone()
-    return (row[0], row[1]) if row else (0, 0)
+    conn.execute(queries["evaluate_soon"], given)
+    jobs, open_incidents = conn.execute(queries["affected"], given).fetchone() or (0, 0)
+    return jobs, open_incidents
 
 
-def _nothing_of_that_name(conn: Connection[Any], name: str) -> str:
+def _no_such_silence(conn: Connection[Any], name: str) -> str:
     said = f"there is no silence of {name[:100]!r}"
     if others := list_silences(conn, job=name):
         shown = ", ".join(f"{row['name'][:100]!r} until {to_the_second(row['ends_at'])}" for row in others[:5])

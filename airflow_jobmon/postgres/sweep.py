@@ -1,4 +1,4 @@
-"""Finds the jobs that a sweep has to judge."""
+"""Finds the jobs that a sweep has to evaluate."""
 
 from __future__ import annotations
 
@@ -6,27 +6,36 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.rows import class_row
 
 from airflow_jobmon.postgres.queries import load_queries
 
 Connection = psycopg.Connection[Any]
 
 
-class OwedJob(NamedTuple):
-    """A job to be judged; `checked_at` dates the stored verdict that is out of date, None: there is none."""
+class JobToEvaluate(NamedTuple):
+    """A job to evaluate. checked_at: when it was evaluated last; None: never."""
 
     name: str
     checked_at: datetime | None
 
 
-def changed_jobs(conn: Connection, *, now: datetime | None = None) -> list[OwedJob]:
-    """Jobs whose verdict may have changed since it was stored: new runs, deleted runs, deadlines passed at `now`.
+def changed_jobs(conn: Connection, *, now: datetime | None = None) -> list[JobToEvaluate]:
+    """Jobs whose health may have changed since it was stored (new runs, deleted runs, deadlines passed), by name.
 
-    By name; the default is the database's clock.
+    now: the default is the database's clock.
     """
-    return [OwedJob(*row) for row in conn.execute(load_queries("sweep")["changed_jobs"], {"now": now})]
+    return (
+        conn.cursor(row_factory=class_row(JobToEvaluate))
+        .execute(load_queries("sweep")["changed_jobs"], {"now": now})
+        .fetchall()
+    )
 
 
-def due_jobs(conn: Connection, limit: int) -> list[OwedJob]:
-    """Jobs whose verdict time alone may have changed, those whose time came first."""
-    return [OwedJob(*row) for row in conn.execute(load_queries("sweep")["due_jobs"], {"limit": limit})]
+def due_jobs(conn: Connection, limit: int) -> list[JobToEvaluate]:
+    """Jobs whose health may have changed by the passing of time, the longest due first."""
+    return (
+        conn.cursor(row_factory=class_row(JobToEvaluate))
+        .execute(load_queries("sweep")["due_jobs"], {"limit": limit})
+        .fetchall()
+    )

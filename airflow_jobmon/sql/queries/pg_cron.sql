@@ -1,10 +1,11 @@
--- pg_cron's own table and functions, for taking a schedule off and putting it back.
+-- pg_cron's own table and functions, to remove a schedule and restore it.
 
--- name: is_there
+-- name: is_installed
+-- Whether pg_cron is installed in this database, and its name.
 SELECT to_regclass('cron.job') IS NOT NULL, current_database()
 
 -- name: find
--- By name where one is given, else whatever speaks of the job in its name or command.
+-- By name or number where one is given, else all that mention the job in their name or command.
 SELECT jobid, jobname, schedule, command, database, username, active
 FROM cron.job
 WHERE CASE WHEN %(named)s::text IS NULL
@@ -15,14 +16,14 @@ WHERE CASE WHEN %(named)s::text IS NULL
 ORDER BY jobid
 
 -- name: lock
--- Two drills must not take it off twice, nor put it back twice.
+-- Two drills must not remove it twice, nor restore it twice.
 SELECT pg_advisory_xact_lock(hashtextextended('airflow_jobmon drill ' || %(database)s || ' ' || %(command)s, 0))
 
 -- name: unschedule
 SELECT cron.unschedule(%(jobid)s::bigint)
 
 -- name: same
--- Whether it is (or is back) in the table, under whatever number.
+-- Whether the table holds it, under any number.
 SELECT jobid FROM cron.job
 WHERE jobname IS NOT DISTINCT FROM %(jobname)s AND schedule = %(schedule)s AND command = %(command)s
     AND database = %(database)s AND username = %(username)s AND active = %(active)s

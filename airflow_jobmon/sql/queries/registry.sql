@@ -1,29 +1,30 @@
 -- The registry of monitored jobs.
 
 -- name: lock
--- One applier at a time, so that two sources cannot both find a name free; readers go on reading.
+-- One process applies at a time, so that two sources cannot both find a name free. Readers are not blocked.
 LOCK TABLE airflow_jobmon.jobs IN SHARE ROW EXCLUSIVE MODE
 
 -- name: list
--- Every registered job (of one source, if given) with who registered it, and the stored verdict on those judged.
+-- Every registered job, or those of one source, with the stored health of those that are evaluated.
 SELECT j.name, j.source, j.config, j.registered_at,
-    CASE WHEN h.checked_at IS NOT NULL AND (j.config -> 'enabled') IS DISTINCT FROM 'false' THEN h.health END,
-    CASE WHEN (j.config -> 'enabled') IS DISTINCT FROM 'false' THEN h.next_due_at END
+    CASE WHEN h.checked_at IS NOT NULL AND (j.config -> 'enabled') IS DISTINCT FROM 'false' THEN h.health END
+        AS health,
+    CASE WHEN (j.config -> 'enabled') IS DISTINCT FROM 'false' THEN h.next_due_at END AS next_due_at
 FROM airflow_jobmon.jobs j
 LEFT JOIN airflow_jobmon.job_health h ON h.job_name = j.name
 WHERE %(source)s::text IS NULL OR j.source = %(source)s
 ORDER BY j.name
 
 -- name: held
--- What the registry holds under these names, and all that this source registered before.
+-- The entries of these names, and all others of this source.
 SELECT name, source, config
 FROM airflow_jobmon.jobs
 WHERE name = ANY (%(names)s) OR source = %(source)s
 
 -- name: register
--- Add or change; registered_at stays, since the first deadline of a job that never ran counts from it. The source is
--- another only where the job was taken over. A changed schedule holds from now on, unless the job is missed by the old
--- one: a new one does not excuse that.
+-- Adds or changes. registered_at stays, since the first deadline of a job that never ran counts from it. The source
+-- changes only where the job is taken over. A changed schedule counts from now on, unless the job is past its deadline by
+-- the old one: a new schedule does not excuse that.
 INSERT INTO airflow_jobmon.jobs (name, source, config)
 SELECT given.name, %(source)s, given.config
 FROM unnest(%(names)s::text[], %(configs)s::jsonb[]) AS given (name, config)
@@ -41,19 +42,19 @@ SET source = excluded.source, config = excluded.config, updated_at = clock_times
     END
 
 -- name: remove
+-- From now on these jobs count as unregistered.
 DELETE FROM airflow_jobmon.jobs WHERE name = ANY (%(names)s)
 
--- name: judge_soon
--- What we expect has changed, so the stored verdicts are old, and their deadlines void; a job that never ran gets its
--- first state here.
--- In order of name, as everybody who locks several states does.
+-- name: evaluate_soon
+-- The entries changed, so the stored health and deadlines are out of date. A job that never ran gets its first state here.
+-- States are locked in order of name everywhere, which avoids deadlocks.
 INSERT INTO airflow_jobmon.job_state (job_name, judge_at)
 SELECT name, clock_timestamp() FROM unnest(%(names)s::text[]) AS given (name) ORDER BY name
 ON CONFLICT (job_name) DO UPDATE SET judge_at = excluded.judge_at, due_at = NULL, trends_on = NULL
 
 -- name: channels
--- Names that were channels, and whether each stands for a notifier that a DAG gave lately.
-SELECT name, coalesce(notifier_seen_at > clock_timestamp() - interval '30 days', false)
+-- Known channels, and whether a DAG has them as notifiers (within 30 days).
+SELECT name, coalesce(notifier_seen_at > clock_timestamp() - interval '30 days', false) AS is_notifier
 FROM airflow_jobmon.channels
 
 -- name: wake_watchers

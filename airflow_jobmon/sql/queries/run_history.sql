@@ -1,8 +1,8 @@
 -- name: histories
--- When the newest runs of each given job started, drills left out, and how many seconds each success took.
--- How many is a column and not a number: told more, the planner reads and sorts a job's whole history.
+-- The starts of the newest runs of each given job, drills left out, and the seconds of each success.
+-- The limit is a subquery, not a number: a planner that knows it reads and sorts a job's whole history.
 SELECT given.name, newest.starts, newest.seconds
-FROM unnest(%(names)s::text[], array_fill(%(most)s::integer, ARRAY[cardinality(%(names)s::text[])])) AS given (name, most)
+FROM unnest(%(names)s::text[]) AS given (name)
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(h.started_at ORDER BY h.started_at), '{}') AS starts,
         coalesce(array_agg(extract(epoch FROM h.completed_at - h.started_at)::double precision) FILTER (
@@ -14,14 +14,14 @@ CROSS JOIN LATERAL (
         WHERE h.job_name = given.name AND NOT h.drill AND h.started_at <= now()
             AND h.started_at > now() - make_interval(days => %(days)s)
         ORDER BY h.started_at DESC
-        LIMIT given.most
+        LIMIT (SELECT %(most)s::integer)
     ) h
 ) newest
 ORDER BY given.name
 
 -- name: zones
--- The zones that a job of this database may be scheduled in: pg_cron's, where it is there, and the database's own, which
--- a connection's is reset to.
+-- The time zones that jobs of this database may be scheduled in: that of pg_cron, where it is installed, and the
+-- database's own default.
 SELECT coalesce(reset_val, setting)
 FROM pg_settings
 WHERE name IN ('cron.timezone', 'TimeZone')
