@@ -10,7 +10,7 @@ from psycopg.rows import namedtuple_row
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults, read_job
 from airflow_jobmon.core.model.runs import SUCCESS, Run
-from airflow_jobmon.core.model.successes import WINDOW, Mark, Seen, SuccessLookup
+from airflow_jobmon.core.model.successes import WINDOW, RecentSuccesses, SuccessLookup, SuccessMark
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem, JobmonError, SchemaProblem
 from airflow_jobmon.postgres.connect import aconnect, connect
@@ -82,7 +82,9 @@ async def finished_runs(conn: AsyncConnection, waits: Sequence[Wait]) -> dict[Wa
     return {wait: _run(wait.job_name, row) for wait, row in ended}
 
 
-async def changed_successes(conn: AsyncConnection, jobs: Sequence[SuccessLookup]) -> dict[int, tuple[int, Seen]]:
+async def changed_successes(
+    conn: AsyncConnection, jobs: Sequence[SuccessLookup]
+) -> dict[int, tuple[int, RecentSuccesses]]:
     """By position in `jobs`, the new fingerprint and the successes of the jobs where these changed."""
     given = {
         "job_names": [job.job_name for job in jobs],
@@ -92,7 +94,7 @@ async def changed_successes(conn: AsyncConnection, jobs: Sequence[SuccessLookup]
     }
     cursor = conn.cursor(row_factory=namedtuple_row)
     await cursor.execute(load_queries("waits")["changed_successes"], given)
-    changed: dict[int, tuple[int, Seen]] = {}
+    changed: dict[int, tuple[int, RecentSuccesses]] = {}
     row: Any
     for row in await cursor.fetchall():
         job_name = jobs[row.nth - 1].job_name
@@ -102,17 +104,17 @@ async def changed_successes(conn: AsyncConnection, jobs: Sequence[SuccessLookup]
             for run_id, started_at, completed_at, records in zip(*columns, strict=True)
         ]
         runs.sort(key=lambda run: run.started_at, reverse=True)
-        changed[row.nth - 1] = row.fingerprint, Seen(runs, row.oldest_start)
+        changed[row.nth - 1] = row.fingerprint, RecentSuccesses(runs, row.oldest_start)
     return changed
 
 
-async def read_marks(conn: AsyncConnection, job_names: Sequence[str]) -> Mapping[str, Mark]:
+async def read_marks(conn: AsyncConnection, job_names: Sequence[str]) -> Mapping[str, SuccessMark]:
     """By job, the successes that were announced as asset events; a job never watched before has no mark."""
     rows = await (await conn.execute(load_queries("waits")["marks"], {"job_names": list(job_names)})).fetchall()
-    return {job_name: Mark(frozenset(announced), floor) for job_name, announced, floor in rows}
+    return {job_name: SuccessMark(frozenset(announced), floor) for job_name, announced, floor in rows}
 
 
-async def write_mark(conn: AsyncConnection, job_name: str, mark: Mark) -> None:
+async def write_mark(conn: AsyncConnection, job_name: str, mark: SuccessMark) -> None:
     await conn.execute(
         load_queries("waits")["write_mark"],
         {"job_name": job_name, "announced": sorted(mark.announced), "floor": mark.floor},

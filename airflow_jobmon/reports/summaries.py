@@ -14,7 +14,15 @@ from airflow_jobmon.core.model.health import Health, JobHealth
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.model.silences import Silence, in_force
 from airflow_jobmon.core.reports.clock_changes import clock_changes
-from airflow_jobmon.core.reports.digest import PERIOD, FailedRuns, MissedRun, Morning, OpenIncident, Undelivered, digest
+from airflow_jobmon.core.reports.digest import (
+    PERIOD,
+    DigestIncident,
+    FailedRuns,
+    MissedRun,
+    Morning,
+    Undelivered,
+    digest,
+)
 from airflow_jobmon.core.reports.review import WEEK, Delivered, JobWeek, Span, review
 from airflow_jobmon.core.reports.review_page import DAYS, JobDay, review_page
 from airflow_jobmon.core.text import one_line
@@ -126,11 +134,11 @@ def _job_week(job: MonitoredJob, health: JobHealth, spans: Mapping[int, Span]) -
     )
 
 
-def _open_incidents(conn: Connection, at: datetime) -> list[OpenIncident]:
+def _open_incidents(conn: Connection, at: datetime) -> list[DigestIncident]:
     queries = load_queries("summaries")
     silences = [Silence(*row) for row in conn.execute(queries["silences"])]
     return [
-        OpenIncident(name, kind, Health(severity), since, message, _handled(name, acknowledged_by, silences, at))
+        DigestIncident(name, kind, Health(severity), since, message, _handled(name, acknowledged_by, silences, at))
         for name, kind, severity, since, message, acknowledged_by in conn.execute(queries["open_incidents"])
     ]
 

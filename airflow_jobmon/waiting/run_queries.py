@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_jobmon.core.model.runs import Run
-from airflow_jobmon.core.model.successes import Mark, Seen, SuccessLookup
+from airflow_jobmon.core.model.successes import RecentSuccesses, SuccessLookup, SuccessMark
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import JobmonError
 
@@ -33,11 +33,13 @@ class RunQueries(Protocol):
 
     async def changed_successes(
         self, conn: psycopg.AsyncConnection[Any], jobs: Sequence[SuccessLookup]
-    ) -> dict[int, tuple[int, Seen]]: ...
+    ) -> dict[int, tuple[int, RecentSuccesses]]: ...
 
-    async def read_marks(self, conn: psycopg.AsyncConnection[Any], job_names: Sequence[str]) -> Mapping[str, Mark]: ...
+    async def read_marks(
+        self, conn: psycopg.AsyncConnection[Any], job_names: Sequence[str]
+    ) -> Mapping[str, SuccessMark]: ...
 
-    async def write_mark(self, conn: psycopg.AsyncConnection[Any], job_name: str, mark: Mark) -> None: ...
+    async def write_mark(self, conn: psycopg.AsyncConnection[Any], job_name: str, mark: SuccessMark) -> None: ...
 
     def explained(self, error: Exception) -> JobmonError: ...
 

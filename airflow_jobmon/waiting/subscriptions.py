@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobmon.core.model.runs import Run
-from airflow_jobmon.core.model.successes import Mark, Seen, SuccessLookup, moved, news
+from airflow_jobmon.core.model.successes import RecentSuccesses, SuccessLookup, SuccessMark, advanced, new_successes
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.errors import JobmonError
 from airflow_jobmon.waiting.run_queries import RunQueries
@@ -72,7 +72,7 @@ class SuccessSubscription:
 
     def __init__(self, job_name: str) -> None:
         self.job_name = job_name
-        self.mark: Mark | None = None
+        self.mark: SuccessMark | None = None
         self.fingerprint: int | None = None
         self.quiet_until = 0.0
         self.mark_unsaved = False
@@ -82,15 +82,15 @@ class SuccessSubscription:
     def floor(self) -> datetime | None:
         return None if self.mark is None else self.mark.floor
 
-    def update(self, fingerprint: int, seen: Seen, *, quiet_until: float) -> None:
+    def update(self, fingerprint: int, recent: RecentSuccesses, *, quiet_until: float) -> None:
         """Notify of the new successes; for a job without a mark, the existing ones are not new."""
         first = self.mark is None
-        mark = self.mark or Mark()
-        new = [] if first else news(seen, mark)
+        mark = self.mark or SuccessMark()
+        new = [] if first else new_successes(recent, mark)
         if new:
             self._notifications.put_nowait(NewSuccesses(new[0], len(new)))
             self.quiet_until = quiet_until
-        self.mark, self.fingerprint = moved(mark, seen), fingerprint
+        self.mark, self.fingerprint = advanced(mark, recent), fingerprint
         self.mark_unsaved = self.mark_unsaved or self.mark != mark or first
 
     def fail(self, error: Exception) -> None:
@@ -136,8 +136,8 @@ class SuccessSubscriptions:
         lookups = [
             SuccessLookup(subscription.job_name, subscription.floor, subscription.fingerprint) for subscription in due
         ]
-        for position, (fingerprint, seen) in (await queries.changed_successes(conn, lookups)).items():
-            due[position].update(fingerprint, seen, quiet_until=now + self._quiet)
+        for position, (fingerprint, recent) in (await queries.changed_successes(conn, lookups)).items():
+            due[position].update(fingerprint, recent, quiet_until=now + self._quiet)
         # Those just notified save their mark after their quiet time; the others save it now.
         await _save_marks([subscription for subscription in due if subscription.quiet_until <= now], conn, queries)
 

@@ -1,7 +1,7 @@
-"""Which successes of a job are news, given what has been announced of it.
+"""Finds the successes of a job that were not announced yet.
 
-Neither ids nor end times come in the order in which runs become visible, so what was announced is a set of runs, not a
-point in time: the successes among the job's newest runs.
+Runs do not become visible in the order of their ids or end times. So what was announced is a set of runs, the successes
+among the job's newest runs, and not a point in time.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.times import iso
 
 WINDOW = 100
-"""How many of a job's newest runs are looked at; more successes at once are one announcement anyway."""
+"""How many of a job's newest runs are read; more successes at once are one announcement anyway."""
 
 _LONGEST_RUN = timedelta(days=1)
-"""A success that started this long before the newest announced one is history being loaded, not news."""
+"""A success that started longer than this before the newest announced one was loaded later, and is not announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class SuccessLookup:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RecentSuccesses:
     """The successes among a job's newest `WINDOW` runs, newest first.
 
-    `oldest_start` is where the window ends when it was full: what started before was not looked at.
+    `oldest_start` is where a full window ends: runs that started before it were not read.
     """
 
     successes: Sequence[Run]
@@ -41,30 +41,30 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What has been announced: runs by key, and the start before which nothing is news any more."""
+class SuccessMark:
+    """What was announced: the keys of runs, and the start before which no run is announced any more."""
 
     announced: frozenset[str] = frozenset()
     floor: datetime | None = None
 
 
-def news(seen: Seen, mark: Mark) -> list[Run]:
-    """The successes that have not been announced, newest first."""
+def new_successes(recent: RecentSuccesses, mark: SuccessMark) -> list[Run]:
+    """The successes that were not announced yet, newest first."""
     return [
         run
-        for run in seen.successes
+        for run in recent.successes
         if run_key(run) not in mark.announced and (mark.floor is None or run.started_at >= mark.floor)
     ]
 
 
-def moved(mark: Mark, seen: Seen) -> Mark:
-    """The mark once all of `seen` has been announced; its floor never goes back."""
-    floors = [floor for floor in (mark.floor, seen.oldest_start) if floor is not None]
-    if seen.successes:
-        floors.append(max(run.started_at for run in seen.successes) - _LONGEST_RUN)
-    return Mark(frozenset(map(run_key, seen.successes)), max(floors, default=None))
+def advanced(mark: SuccessMark, recent: RecentSuccesses) -> SuccessMark:
+    """The mark once all of `recent` was announced; its floor never goes back."""
+    floors = [floor for floor in (mark.floor, recent.oldest_start) if floor is not None]
+    if recent.successes:
+        floors.append(max(run.started_at for run in recent.successes) - _LONGEST_RUN)
+    return SuccessMark(frozenset(map(run_key, recent.successes)), max(floors, default=None))
 
 
 def run_key(run: Run) -> str:
-    """Ids may be reused when a log is truncated, so the start belongs to it."""
+    """Includes the start, since ids may be reused once a log is truncated."""
     return f"{run.id}@{iso(run.started_at)}"

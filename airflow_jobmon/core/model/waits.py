@@ -1,4 +1,4 @@
-"""A wait: the first finished run of a job that a sensor goes on for, and whether that run was good."""
+"""A wait of a sensor: for the first finished run of a job, and whether that run was good."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 ON_FAILED_RUN = ("fail", "skip", "wait")
 _QUOTED = 500
-"""Characters of a run's error that a one-line message quotes."""
+"""Characters of a run's error that a message quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The first finished run of `job_name` that started at or after `since`; drills are not runs here.
+    """For the first finished run of `job_name` that started at or after `since`; drills do not count.
 
-    With `good_only`, runs that `shortfall` finds fault with are passed over.
+    With `good_only`, runs with a `shortfall` are skipped.
     """
 
     job_name: str
@@ -32,7 +32,7 @@ class Wait:
 
 
 def check_job_name(job_name: Any) -> None:
-    """Raise ConfigurationError for a name that Postgres cannot look up: it would fail what shares its query."""
+    """Raise ConfigurationError for a name that Postgres cannot store: it would fail all waits that share its query."""
     if not isinstance(job_name, str) or not job_name:
         raise ConfigurationError(f"job_name is {job_name!r}; give the name that the job logs its runs under")
     try:
@@ -48,7 +48,7 @@ def check_job_name(job_name: Any) -> None:
 
 
 def check_handling(on_failed_run: Any, min_records: Any) -> None:
-    """Raise ConfigurationError unless these say how a sensor takes a run."""
+    """Raise ConfigurationError for an invalid `on_failed_run` or `min_records`."""
     if on_failed_run not in ON_FAILED_RUN:
         raise ConfigurationError(f"on_failed_run is {on_failed_run!r}; use one of {', '.join(ON_FAILED_RUN)}")
     if min_records is not None and (type(min_records) is not int or not 0 <= min_records < 2**31):
@@ -56,7 +56,7 @@ def check_handling(on_failed_run: Any, min_records: Any) -> None:
 
 
 def since_when(since: datetime | timedelta | str, run_after: datetime) -> datetime:
-    """The moment that a sensor's `since` means, in UTC; a time without an offset is UTC.
+    """The time that a sensor's `since` means, in UTC; a time without an offset is UTC.
 
     A timedelta, or text such as `2h`, counts back from `run_after`. Raises ConfigurationError for anything else.
     """
@@ -75,20 +75,17 @@ def since_when(since: datetime | timedelta | str, run_after: datetime) -> dateti
 
 
 def default_since(job: MonitoredJob, run_after: datetime) -> datetime:
-    """Where a sensor without `since` looks from: the start of the slot that `run_after` falls into.
+    """The default `since` of a sensor: the start of the slot that `run_after` falls into.
 
-    A run may start up to `early` before its slot and still be that slot's run, so the wait opens that much earlier.
-    Without a schedule there is no slot to be early for: it is `run_after` less `every`.
+    A run may start up to `early` before its slot and still count for it, so the wait starts that much earlier. Without
+    a schedule, it is `run_after` less `every`.
     """
     slot = job.latest_slot(_plain_utc(run_after))
     return slot if job.schedule is None else slot - job.earliness
 
 
 def shortfall(run: Run, min_records: int | None) -> str | None:
-    """Why a finished run does not count as good, in one line, or None when it does.
-
-    A run that logged no count has updated 0 records.
-    """
+    """Why a finished run is not good, in one line; None where it is. A run without a record count updated 0 records."""
     if run.status == FAILED:
         error = " ".join((run.error_message or "").split())
         return f"failed: {error[:_QUOTED]}" if error else "failed without an error message"

@@ -45,7 +45,7 @@ class MissedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenIncident:
+class DigestIncident:
     """An open incident. handled: who acknowledged it, or until when it is silenced, in words; else empty."""
 
     job_name: str
@@ -72,7 +72,7 @@ class Morning:
     healths: Sequence[JobHealth]
     failures: Sequence[FailedRuns] = ()
     missed: Sequence[MissedRun] = ()
-    open: Sequence[OpenIncident] = ()
+    open: Sequence[DigestIncident] = ()
     undelivered: Sequence[Undelivered] = ()
     watched: bool = True
 
@@ -192,7 +192,7 @@ def _missed_line(found: MissedRun) -> str:
     return f"{one_line(found.job_name, 400)} was due by {to_the_second(found.due_at)}, {came}"
 
 
-def _open_line(found: OpenIncident, at: datetime) -> str:
+def _open_line(found: DigestIncident, at: datetime) -> str:
     title = KIND_TITLES.get(found.kind, found.kind.replace("_", " ").title())
     handled = f" ({found.handled})" if found.handled else ""
     since = f"since {to_the_second(found.since)}, {roughly(at - found.since)}"

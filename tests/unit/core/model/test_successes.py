@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_jobmon.core.model.runs import Run
-from airflow_jobmon.core.model.successes import WINDOW, Mark, Seen, moved, news, run_key
+from airflow_jobmon.core.model.successes import WINDOW, RecentSuccesses, SuccessMark, advanced, new_successes, run_key
 
 START = datetime(2025, 11, 13, 2, tzinfo=UTC)
 
@@ -18,47 +18,47 @@ def success(nth: int, minutes: float | None = None) -> Run:
     return Run(str(nth), "nightly", at, at, "success")
 
 
-def seen(*runs: Run) -> Seen:
+def recent(*runs: Run) -> RecentSuccesses:
     newest = sorted(runs, key=lambda run: run.started_at, reverse=True)[:WINDOW]
-    return Seen(newest, newest[-1].started_at if len(newest) == WINDOW else None)
+    return RecentSuccesses(newest, newest[-1].started_at if len(newest) == WINDOW else None)
 
 
 @given(st.lists(st.sets(st.integers(0, 90), max_size=10), max_size=12))
 def test_runs_that_become_visible_in_any_order_are_each_announced_once(commits):
-    mark, visible, announced = moved(Mark(), seen()), {}, []
+    mark, visible, announced = advanced(SuccessMark(), recent()), {}, []
     for nths in commits:
         visible |= {nth: success(nth) for nth in nths}
-        look = seen(*visible.values())
-        announced += [run_key(run) for run in news(look, mark)]
-        mark = moved(mark, look)
+        window = recent(*visible.values())
+        announced += [run_key(run) for run in new_successes(window, mark)]
+        mark = advanced(mark, window)
     assert sorted(announced) == sorted(map(run_key, visible.values()))
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_a_job_with_more_runs_than_the_window_announces_only_new_ones(before, after):
     old = [success(nth) for nth in range(before)]
-    mark = moved(Mark(), seen(*old))
+    mark = advanced(SuccessMark(), recent(*old))
     new = [success(before + nth) for nth in range(after)]
-    assert {run.id for run in news(seen(*old, *new), mark)} <= {run.id for run in new}
-    assert bool(news(seen(*old, *new), mark)) == bool(new)
+    assert {run.id for run in new_successes(recent(*old, *new), mark)} <= {run.id for run in new}
+    assert bool(new_successes(recent(*old, *new), mark)) == bool(new)
 
 
 def test_old_runs_in_the_window_after_newer_ones_were_deleted_are_not_announced():
     runs = [success(nth) for nth in range(150)]
-    mark = moved(Mark(), seen(*runs))
-    assert news(seen(*runs[:120]), mark) == []
+    mark = advanced(SuccessMark(), recent(*runs))
+    assert new_successes(recent(*runs[:120]), mark) == []
 
 
 def test_history_loaded_later_is_not_announced():
-    mark = moved(Mark(), seen(success(0)))
-    assert news(seen(success(0), success(1, minutes=-60 * 25)), mark) == []
+    mark = advanced(SuccessMark(), recent(success(0)))
+    assert new_successes(recent(success(0), success(1, minutes=-60 * 25)), mark) == []
 
 
 def test_a_long_run_that_ends_after_its_successors_is_announced():
-    mark = moved(Mark(), seen(success(0)))
-    assert [run.id for run in news(seen(success(0), success(1, minutes=-60 * 23)), mark)] == ["1"]
+    mark = advanced(SuccessMark(), recent(success(0)))
+    assert [run.id for run in new_successes(recent(success(0), success(1, minutes=-60 * 23)), mark)] == ["1"]
 
 
 def test_an_id_used_again_is_another_run():
-    mark = moved(Mark(), seen(success(1)))
-    assert len(news(seen(success(1, minutes=60)), mark)) == 1
+    mark = advanced(SuccessMark(), recent(success(1)))
+    assert len(new_successes(recent(success(1, minutes=60)), mark)) == 1

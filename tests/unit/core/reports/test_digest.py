@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_jobmon.core.model.health import Finding, Health, JobHealth, Kind
 from airflow_jobmon.core.rendering.report_text import report_text
-from airflow_jobmon.core.reports.digest import FailedRuns, MissedRun, Morning, OpenIncident, Undelivered, digest
+from airflow_jobmon.core.reports.digest import DigestIncident, FailedRuns, MissedRun, Morning, Undelivered, digest
 
 AT = datetime(2026, 3, 29, 6, tzinfo=UTC)
 PAGE = "https://airflow.example.com/jobmon/"
@@ -43,7 +43,7 @@ def test_what_needs_attention_comes_first_and_everything_is_named():
         ],
         missed=[MissedRun("export", AT - timedelta(hours=3), AT - timedelta(hours=1))],
         open=[
-            OpenIncident(
+            DigestIncident(
                 "billing", "failed", Health.CRITICAL, AT - timedelta(hours=4), "it failed", "acknowledged by Ada"
             )
         ],
