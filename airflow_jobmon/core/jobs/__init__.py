@@ -1,1 +1,1 @@
-"""The registry entry: its fields, what is wrong with one, and how two lists of them differ."""
+"""The registry entry: its fields, its validation errors, and the differences between two lists of entries."""

@@ -21,7 +21,7 @@ def _describe(found: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     where = f"{'.'.join(shown)}: " if place else ""
     kind, value = found["type"], found.get("input")
     if kind == "extra_forbidden":
-        return f"{where}no such field{_meant(place[-1], fields)}"
+        return f"{where}no such field{_suggestion(place[-1], fields)}"
     if kind == "missing":
         return f"{where}it is missing; write the job_name that its runs are logged under"
     if kind != "value_error" and value is None:
@@ -29,7 +29,7 @@ def _describe(found: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     return where + _DESCRIPTIONS.get(kind, _in_its_words)(found, fields[place[0]] if place else None)
 
 
-def _meant(word: str, fields: Mapping[str, Any]) -> str:
+def _suggestion(word: str, fields: Mapping[str, Any]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
 
     near = get_close_matches(word, fields, n=1)

@@ -8,7 +8,7 @@ Two rules are learned, each only where the runs support it; where both apply, th
   days.
 - *Time of the week.* Over the last ten weeks (at least three), the next run came within so many hours after this time
   of the week. It is expected by the latest of those and missed two hours later, or later still where the weeks differ.
-  This rule tells a weekday job's Friday from its Tuesday, and a night from a day.
+  This rule distinguishes a weekday job's Friday from its Tuesday, and a night from a day.
 
 Nothing is learned from fewer than five runs, from less than a day, or from irregular runs. In nine weeks, one exception
 such as a missed night is ignored once it is a week old; a newer one may be the start of a new schedule, so for a while

@@ -1,4 +1,4 @@
-"""Test 1: a simulated failure goes the whole way, through a real watcher to real servers, and leaves nothing behind."""
+"""Test 1: a simulated failure passes through a real watcher to real servers and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_the_finding_is_critical_names_the_hours_and_reaches_every_channel(conn,
     result = run_missed_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
     assert observed(result)["evaluated a second later"] == "critical: missed"
-    hours = re.compile(r"\d hours\)?; one was expected at ")  # fewer than two are told in minutes as well
+    hours = re.compile(r"\d hours\)?; one was expected at ")  # fewer than two are shown in minutes as well
     assert hours.search(observed(result)["finding says since when"])
     assert [step.step for step in result.steps][-3:] == ["accepted by hook", "accepted by mail", "accepted by slack"]
     [slack], [mail] = watched.slack.requests, watched.mail.mails

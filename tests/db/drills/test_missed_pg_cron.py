@@ -1,4 +1,4 @@
-"""Test 2 with pg_cron's job unscheduled meanwhile: it comes back exactly as it was, also after the drill was killed."""
+"""Test 2 with the schedule removed from pg_cron: it is restored exactly, even after the drill was killed."""
 
 from __future__ import annotations
 

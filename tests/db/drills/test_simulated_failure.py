@@ -1,4 +1,4 @@
-"""The simulated failure in tables of all kinds: it fits through the mapping, or is refused and has changed nothing."""
+"""The simulated failure in many kinds of tables: it fits through the mapping, or is refused without a change."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fresh(empty_database):
 
 
 def hold(conn, settings: Settings, job: str = "load"):
-    """With a judge at hand, and nobody to deliver: what follows the judging is not looked at here."""
+    """With an evaluation but no delivery: the steps after the evaluation do not matter here."""
     return run_failure_drill(
         conn,
         settings,
@@ -98,7 +98,7 @@ def hold(conn, settings: Settings, job: str = "load"):
         ),
     ],
 )
-def test_it_fits_in_tables_of_many_kinds(fresh, table):
+def test_the_run_fits_in_many_kinds_of_tables(fresh, table):
     settings = Settings(channels=CHANNELS)
     migrate(made(fresh, **table), settings)
     fresh.execute("SET TimeZone = 'Pacific/Auckland'")
@@ -108,7 +108,7 @@ def test_it_fits_in_tables_of_many_kinds(fresh, table):
 
 
 @pytest.mark.parametrize("words", [{"failed": ("oops: 50%", "aborted")}, {"success": ("ok",)}])
-def test_it_goes_by_the_columns_and_words_that_are_mapped(fresh, words):
+def test_the_run_uses_the_mapped_columns_and_words(fresh, words):
     settings = Settings(channels=CHANNELS, jobs_log_table='odd."Job-Runs"', jobs_log_columns=MAPPED, status_words=words)
     columns = {MAPPED.get(name, name): kind for name, kind in PLAIN.items()}
     made(fresh, more="CREATE SCHEMA odd", table='odd."Job-Runs"', **dict.fromkeys(MAPPED), **columns)
@@ -177,7 +177,7 @@ def test_it_goes_by_the_columns_and_words_that_are_mapped(fresh, words):
         ),
     ],
 )
-def test_a_table_that_takes_no_such_run_is_told_what_it_needs_and_nothing_is_changed(fresh, table, said):
+def test_a_table_that_rejects_the_run_is_named_with_what_it_needs_and_nothing_is_changed(fresh, table, said):
     settings = Settings(channels=CHANNELS)
     migrate(made(fresh, **table), settings)
     with pytest.raises(SchemaProblem, match=said):
@@ -191,7 +191,7 @@ def test_a_table_that_takes_no_such_run_is_told_what_it_needs_and_nothing_is_cha
     assert fresh.execute("SELECT ended_at IS NULL, run_id FROM airflow_jobmon.drills").fetchall() == [(False, None)]
 
 
-def test_a_role_that_may_not_insert_is_told_what_to_grant(fresh, postgres):
+def test_a_role_without_insert_gets_the_grant_to_run(fresh, postgres):
     settings = Settings(channels=CHANNELS)
     migrate(made(fresh), settings)
     fresh.execute(
@@ -207,7 +207,7 @@ def test_a_role_that_may_not_insert_is_told_what_to_grant(fresh, postgres):
     fresh.execute('DROP OWNED BY "a drill"; DROP ROLE "a drill"')
 
 
-def test_a_table_that_is_locked_is_not_waited_for(fresh, empty_database, monkeypatch):
+def test_a_drill_does_not_wait_for_a_locked_table(fresh, empty_database, monkeypatch):
     settings = Settings(channels=CHANNELS)
     migrate(made(fresh), settings)
     fresh.execute("SET lock_timeout = '50ms'")

@@ -120,7 +120,7 @@ def test_the_first_check_of_an_old_log_does_not_alert(old):
         "often",
     }
     assert healths["stopped last week"].next_due_at is None, "it was due before we saw it"
-    assert healths["by hand"].next_due_at is None, "it has no rhythm"
+    assert healths["by hand"].next_due_at is None, "it has no schedule"
 
 
 def test_over_the_first_three_weeks_only_new_findings_alert(old):

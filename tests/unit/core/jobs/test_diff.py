@@ -29,7 +29,7 @@ def shown(change: JobChange) -> list[str]:
         pytest.param({}, {"grace": "1h"}, ["grace: 1h (default) -> 1h"], id="the default, nailed down"),
         pytest.param({}, {"owner": "ops"}, ["owner:  -> ops"], id="where there was nothing"),
         pytest.param({}, {"channels": ["a", "b"]}, ["channels: (the setting's) -> [a, b]"], id="its own channels"),
-        pytest.param({"channels": []}, {}, ["channels: [] -> (the setting's)"], id="told nobody"),
+        pytest.param({"channels": []}, {}, ["channels: [] -> (the setting's)"], id="notified no one"),
         pytest.param({}, {"enabled": False}, ["enabled: true (default) -> false"], id="switched off"),
         pytest.param({"min_success_rate": 97.5}, {"min_success_rate": 98.0}, ["min_success_rate: 97.5 -> 98"], id="-"),
         pytest.param(
@@ -70,13 +70,13 @@ def test_unlisted_jobs_are_removed_only_with_prune():
 def test_every_job_is_listed_once_and_applying_twice_changes_nothing(before, after):
     held = {job.name: ("file:a", job.model_dump(mode="json", exclude_unset=True)) for job in before}
     wanted = {job.name: job.model_dump(mode="json", exclude_unset=True) for job in after}
-    told = compare_jobs(held, wanted, source="file:a", prune=True)
-    assert [change.job_name for change in told] == sorted({*held, *wanted})
+    changes = compare_jobs(held, wanted, source="file:a", prune=True)
+    assert [change.job_name for change in changes] == sorted({*held, *wanted})
     again = compare_jobs(
         {name: ("file:a", config) for name, config in wanted.items()}, wanted, source="file:a", prune=True
     )
     assert {change.change for change in again} <= {"unchanged"}
-    for change in told:
+    for change in changes:
         if change.change == "unchanged":
             assert MonitoredJob(**wanted[change.job_name]) == MonitoredJob(**held[change.job_name][1])
         assert all(field.field != "name" for field in change.fields)

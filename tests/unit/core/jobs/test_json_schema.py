@@ -1,4 +1,4 @@
-"""The JSON Schema for editors: the copy in docs/ is the package's, and what is written down fits it."""
+"""The JSON Schema for editors: the copy in docs/ is current, and documented files fit it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry entry: what it takes, and what it says of what it does not take."""
+"""The registry entry: what it accepts, and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawings are well-formed whatever the numbers are, and say of each place what they were told."""
+"""Drawings are well-formed for any numbers, and each place has its tooltip."""
 
 from __future__ import annotations
 

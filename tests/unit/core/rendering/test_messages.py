@@ -34,7 +34,7 @@ TITLES = [
         {"recovered": True},
         "✅ Job Failed and Recovered: j",
         "RESOLVED: Job Failed and Recovered - j",
-        id="over before anybody was told",
+        id="recovered before the first alert",
     ),
     pytest.param(
         {"kind": "succeeded", "severity": Health.OK}, "✅ Job Succeeded: j", "OK: Job Succeeded - j", id="a success"

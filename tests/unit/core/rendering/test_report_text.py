@@ -1,4 +1,4 @@
-"""Reports in plain text: what lines up, what is cut, what a trend looks like."""
+"""Reports as plain text: aligned columns, cut tables, and trends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clock changes do to a job, told before they come."""
+"""How clock changes affect a job's schedule, reported before they happen."""
 
 from __future__ import annotations
 
@@ -135,13 +135,13 @@ def test_the_end_of_the_period_belongs_to_the_next_one():
 )
 @settings(deadline=None)
 def test_the_day_of_a_change_has_as_many_more_or_fewer_runs_as_stated(cron, zone, year):
-    told = {change.at: change.more_runs for change in changes(cron, zone, year)}
+    expected = {change.at: change.more_runs for change in changes(cron, zone, year)}
     half = timedelta(hours=12)
     for at in cron_oracle.clock_changes(zone, year, year):
         (_, before), (_, after) = (cron_oracle.walls(zone, moment, moment)[0] for moment in (at - half, at + half))
         ordinary = count(cron, "UTC", before.replace(tzinfo=UTC), after.replace(tzinfo=UTC))
-        assert count(cron, zone, at - half, at + half) == ordinary + told.pop(at, 0)
-    assert told == {}
+        assert count(cron, zone, at - half, at + half) == ordinary + expected.pop(at, 0)
+    assert expected == {}
 
 
 def count(cron: str, zone: str, start: datetime, end: datetime) -> int:

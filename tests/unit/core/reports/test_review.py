@@ -1,4 +1,4 @@
-"""The weekly review: each job's week beside the one before, action items in the procedures' words."""
+"""The weekly review: each job's week compared with the one before, action items in the procedures' words."""
 
 from __future__ import annotations
 

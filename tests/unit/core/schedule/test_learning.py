@@ -159,7 +159,7 @@ def test_at_least_five_runs_are_needed(count):
         pytest.param(7, timedelta(days=1), id="seen on each day of the week"),
     ],
 )
-def test_a_job_may_rest_on_days_on_which_it_was_not_seen_yet(days, wait):
+def test_a_job_may_rest_on_weekdays_not_seen_yet(days, wait):
     starts = list(DAILY.starts("UTC", MONDAY, days))
     assert learn_schedule(starts).after(starts[-1])[0] == starts[-1] + wait
 
@@ -189,7 +189,7 @@ def test_a_missed_night_is_ignored_once_it_is_a_week_old():
     assert false_alarms(starts) == [(starts[69], starts[70])]
 
 
-def test_reruns_by_hand_postpone_a_deadline_and_never_hasten_one():
+def test_manual_reruns_postpone_a_deadline_and_never_bring_one_forward():
     starts = list(DAILY.starts("UTC", MONDAY, 80))
     reruns = [start + timedelta(hours=6, minutes=12) for start in starts[3::9]]
     both = sorted(starts + reruns)
@@ -217,7 +217,7 @@ def test_a_changed_schedule_alarms_at_most_once(before, after, alarms):
     assert len(false_alarms(starts)) <= alarms
 
 
-def test_a_pause_of_each_month_surprises_once():
+def test_a_monthly_pause_alarms_only_once():
     paused = Plan("not on the first of the month", (time(4),), days_of_month=frozenset(range(2, 32)))
     for zone in ("UTC", "America/New_York"):
         assert len(false_alarms(list(paused.starts(zone, MONDAY, 300)))) == 1

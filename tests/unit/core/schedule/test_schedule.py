@@ -115,12 +115,12 @@ def test_a_run_counts_for_the_slot_it_is_a_little_early_for(start, due):
         pytest.param("0 2 15 * FRI", timedelta(days=1), id="a date or a weekday"),
     ],
 )
-def test_being_early_is_held_to_half_the_smallest_gap_between_slots(cron, gap):
+def test_being_early_is_limited_to_half_the_smallest_gap_between_slots(cron, gap):
     assert MonitoredJob(name="load", schedule=cron, early="3000d").earliness == gap / 2
     assert MonitoredJob(name="load", schedule=cron, early="30s").earliness == timedelta(seconds=30)
 
 
-def test_without_a_schedule_being_early_is_held_to_half_of_every():
+def test_without_a_schedule_being_early_is_limited_to_half_of_every():
     assert MonitoredJob(name="load", every="6m").earliness == timedelta(minutes=3)
 
 

@@ -1,4 +1,4 @@
-"""Slots held against an oracle that looks at every minute; most of all where clocks change."""
+"""Slots compared with an oracle that checks every minute, above all around clock changes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ZONES = [
 ]
 
 
-def test_the_zones_change_their_clocks_often_enough_to_be_worth_looking_at():
+def test_the_zones_change_their_clocks_often_enough_to_be_worth_testing():
     assert sum(len(cron_oracle.clock_changes(zone, *YEARS)) for zone in ZONES) > 500
 
 
@@ -125,7 +125,7 @@ moments = st.builds(
 
 @given(st.sampled_from(EVERY_SORT), st.sampled_from(ZONES), moments)
 @settings(max_examples=150, deadline=None)
-def test_what_the_oracle_sees_in_any_two_days_is_what_is_reckoned(expression, zone, moment):
+def test_the_slots_of_any_two_days_are_those_of_the_oracle(expression, zone, moment):
     start = moment.replace(minute=0, second=0, microsecond=0)
     while any(abs(change - start) < timedelta(hours=4) for change in cron_oracle.clock_changes(zone, *YEARS)):
         start -= timedelta(hours=4)  # an oracle must not begin in a fold
