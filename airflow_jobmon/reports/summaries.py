@@ -23,7 +23,8 @@ from airflow_jobmon.core.reports.digest import (
     Undelivered,
     digest,
 )
-from airflow_jobmon.core.reports.review import WEEK, Delivered, JobWeek, Span, review
+from airflow_jobmon.core.reports.job_week import Delivered, JobWeek, Span
+from airflow_jobmon.core.reports.review import WEEK, review
 from airflow_jobmon.core.reports.review_page import DAYS, JobDay, review_page
 from airflow_jobmon.core.text import one_line
 from airflow_jobmon.monitoring.checks import assess_jobs

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from airflow_jobmon.core.model.report import Report
 from airflow_jobmon.core.rendering.charts import band_chart, bar_chart, usual_band
 from airflow_jobmon.core.rendering.report_text import report_title
-from airflow_jobmon.core.reports.review import JobWeek
+from airflow_jobmon.core.reports.job_week import JobWeek
 from airflow_jobmon.core.text import fit, one_line
 
 DAYS = 30

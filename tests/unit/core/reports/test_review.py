@@ -11,7 +11,8 @@ import pytest
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Finding, Health, JobHealth, Kind
 from airflow_jobmon.core.rendering.report_text import report_text
-from airflow_jobmon.core.reports.review import JobWeek, Span, review
+from airflow_jobmon.core.reports.job_week import JobWeek, Span
+from airflow_jobmon.core.reports.review import review
 
 AT = datetime(2026, 3, 30, 7, tzinfo=UTC)
 PAGE = "https://airflow.example.com/jobmon/"
