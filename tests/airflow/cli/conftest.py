@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.logged_runs import log_run
+
 
 @pytest.fixture(scope="session")
 def parser(airflow_home):
@@ -43,3 +45,11 @@ def jobs_file(tmp_path) -> Path:
     path = tmp_path / "jobs.yaml"
     path.write_text("jobs:\n- name: nightly\n  every: 1d\n- {name: often, every: 15m, owner: billing}\n")
     return path
+
+
+@pytest.fixture
+def failing(jobmon, conn, monkeypatch):
+    """A job `nightly` with one open incident, and a channel."""
+    monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "pager")
+    log_run(conn, "nightly", "failed", error_message="disk full")
+    jobmon("check", "--record")

@@ -97,15 +97,6 @@ def test_dead_alerts_are_listed_and_retried(jobmon, conn, monkeypatch):
     assert [alert["state"] for alert in json.loads(retried.out)] == ["pending"]
 
 
-def test_incidents_are_listed(jobmon, conn):
-    log_run(conn, "nightly", "failed")
-    jobmon("check", "--record")
-    [incident] = json.loads(jobmon("incidents", "--job", "nightly", "-o", "json").out)
-    assert (incident["job_name"], incident["kind"], incident["resolved_at"]) == ("nightly", "failed", None)
-    none = jobmon("incidents", "--job", "other")
-    assert (none.code, none.out, none.err) == (0, "", "no open incidents\n")
-
-
 def test_deliver_names_the_channel_that_failed_and_exits_with_1(jobmon, conn, monkeypatch):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""`airflow jobmon silence`, `unsilence`, `ack` and `incidents --id`."""
+"""`airflow jobmon silence` and `unsilence`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
-from tests.support.logged_runs import log_run
-
-
-@pytest.fixture
-def failing(jobmon, conn, monkeypatch):
-    """A job `nightly` with one open incident, and a channel."""
-    monkeypatch.setenv("AIRFLOW__JOBMON__CHANNELS", "pager")
-    log_run(conn, "nightly", "failed", error_message="disk full")
-    jobmon("check", "--record")
 
 
 def test_a_silence_is_added_changed_listed_and_lifted(jobmon, failing):
@@ -87,59 +77,3 @@ def test_lifting_a_silence_that_never_existed_exits_with_1(jobmon, conn):
     refused = jobmon("unsilence", "nightly")
     assert (refused.code, refused.out) == (1, "")
     assert refused.err.startswith("error: there is no silence of 'nightly'; see those in force with: airflow jobmon")
-
-
-def test_an_incident_is_acknowledged_once_and_the_acknowledgement_withdrawn(jobmon, failing):
-    [row] = json.loads(jobmon("ack", "nightly", "--note", "on it", "--by", "anna", "-o", "json").out)
-    assert (row["change"], row["by"], row["note"], row["kind"]) == ("acknowledged", "anna", "on it", "failed")
-    [again] = json.loads(jobmon("ack", "--id", str(row["id"]), "-o", "json").out)
-    assert (again["change"], again["by"]) == ("already", "anna")
-    [listed] = json.loads(jobmon("incidents", "-o", "json").out)
-    assert (listed["state"], listed["acknowledged_by"]) == ("acknowledged", "anna")
-    assert json.loads(jobmon("ack", "night*", "--undo", "-o", "json").out)[0]["change"] == "withdrawn"
-    assert json.loads(jobmon("ack", "night*", "--undo", "-o", "json").out)[0]["change"] == "not acknowledged"
-
-
-@pytest.mark.parametrize(
-    ("args", "expected_error"),
-    [
-        pytest.param([], "give what to acknowledge: a job name, a glob, or --id N", id="nothing"),
-        pytest.param(["nightly", "--id", "1"], "only one of them", id="name and id"),
-        pytest.param(
-            ["other"],
-            "other has no open incident; list them with: airflow jobmon incidents",
-            id="not open",
-        ),
-        pytest.param(["--id", "99"], "there is no incident 99", id="no such incident"),
-        pytest.param(["nightly", "--undo", "--note", "x"], "--undo withdraws an acknowledgement", id="undo and note"),
-        pytest.param(["--id", "1", "--kind", "failed"], "--id already selects one incident", id="id and kind"),
-    ],
-)
-def test_an_invalid_acknowledgement_is_a_one_line_error(jobmon, failing, args, expected_error):
-    refused = jobmon("ack", *args)
-    assert (refused.code, refused.out) == (1, "")
-    assert expected_error in refused.err
-    assert refused.err.count("\n") == 1
-
-
-def test_the_history_of_an_incident_is_shown(jobmon, failing):
-    shown = jobmon("incidents", "--id", "1")
-    assert shown.err.startswith("incident 1: failed, critical, notified: nightly: run of ")
-    for what in ("opened", "noticed", "alert opened, pending", "failure counted"):
-        assert what in shown.out
-    whole = json.loads(jobmon("incidents", "--id", "1", "-o", "json").out)
-    assert (whole["job_name"], whole["state"]) == ("nightly", "notified")
-    assert {"at", "what", "channel", "said"} == set(whole["timeline"][0])
-
-
-@pytest.mark.parametrize(
-    ("args", "expected_error"),
-    [
-        pytest.param(["--id", "99"], "there is no incident 99; list all with", id="no such incident"),
-        pytest.param(["--id", "1", "--job", "nightly"], "leave out --job", id="id and job"),
-    ],
-)
-def test_an_invalid_request_for_a_history_is_an_error(jobmon, failing, args, expected_error):
-    refused = jobmon("incidents", *args)
-    assert (refused.code, refused.out) == (1, "")
-    assert expected_error in refused.err
