@@ -85,7 +85,7 @@ def _statement(place: Ground, name: str, statement: str) -> float:
 
 
 def _copy(place: Ground, name: str) -> str:
-    """A database with the same content, which nobody has used."""
+    """A database with the same content, not used before."""
     with psycopg.connect(place.server.conninfo(), autocommit=True) as admin:
         copy = sql.Identifier(f"{name}_copy")
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(copy))

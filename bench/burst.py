@@ -1,4 +1,4 @@
-"""10,000 failures in 10 s: is every one of them told, in how few messages, and how soon after the last?"""
+"""10,000 failures in 10 s: are all of them delivered, in how few messages, and how soon after the last?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SELECT 'bench-burst-' || n, clock_timestamp() - interval '10 seconds', clock_tim
 FROM generate_series(%s::int, %s::int) AS n
 """
 _LEFT = "SELECT count(*) FROM airflow_jobmon.deliveries WHERE state <> 'sent'"
-_TOLD = "SELECT count(DISTINCT job_name) FROM airflow_jobmon.deliveries WHERE state = 'sent'"
+_DELIVERED = "SELECT count(DISTINCT job_name) FROM airflow_jobmon.deliveries WHERE state = 'sent'"
 
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
@@ -38,27 +38,27 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
             conn.execute(_MANY, [step * each, (step + 1) * each - 1])
             time.sleep(max(began + (step + 1) * _STEP - time.monotonic(), 0))
         last = time.monotonic()
-        say(f"all committed after {last - began:.1f} s; waiting until they are told")
-        told, pending, drained = _drain(conn, last)
+        say(f"all committed after {last - began:.1f} s; waiting until they are delivered")
+        delivered, pending, drained = _drain(conn, last)
         return [
             Figure(
                 f"{FAILURES} failures in {last - began:.0f} s: lost",
                 "0",
-                str(FAILURES - told + pending),
-                holds=told == FAILURES and pending == 0,
+                str(FAILURES - delivered + pending),
+                holds=delivered == FAILURES and pending == 0,
             ),
             Figure("the same: messages", "<= 20", str(len(sink.messages)), holds=len(sink.messages) <= 20),
-            Figure("the same: told after the last commit", "< 30 s", f"{drained:.1f} s", holds=drained < 30),
+            Figure("the same: delivered after the last commit", "< 30 s", f"{drained:.1f} s", holds=drained < 30),
         ]
 
 
 def _drain(conn: psycopg.Connection, last: float) -> tuple[int, int, float]:
-    """Jobs told, deliveries left, and seconds from the last commit until nothing was left (at most 120)."""
+    """Jobs delivered, deliveries left, and seconds from the last commit until nothing was left (at most 120)."""
     while True:
-        told, left = (_number(conn, query) for query in (_TOLD, _LEFT))
+        delivered, left = (_number(conn, query) for query in (_DELIVERED, _LEFT))
         drained = time.monotonic() - last
-        if (told == FAILURES and left == 0) or drained > 120:
-            return told, left, drained
+        if (delivered == FAILURES and left == 0) or drained > 120:
+            return delivered, left, drained
         time.sleep(0.2)
 
 

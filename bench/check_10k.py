@@ -70,8 +70,8 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
                 loaded = size
                 say(f"counting the days of {rows}")
                 figures.append(_sealing(conn, rows))
-                say(f"judging {JOBS} jobs over {rows}")
-                evaluate_jobs(conn, Settings())  # both sizes are checked as jobs are that were checked an hour ago
+                say(f"checking {JOBS} jobs over {rows}")
+                evaluate_jobs(conn, Settings())  # both sizes then measure jobs that have been checked before
                 recorded = _median(lambda: evaluate_jobs(conn, Settings()), 3)
                 conn.execute("VACUUM ANALYZE airflow_jobmon.job_state")
                 full = _median(lambda: assess_jobs(conn, Settings()), 5)
@@ -86,7 +86,7 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
                         full < 1 and theirs / full >= 50 and (before is None or full / before <= 1.2),
                     )
                 )
-                figures.append(Figure(f"the same, verdicts recorded, {rows}", "reported", milliseconds(recorded)))
+                figures.append(Figure(f"the same, with health recorded, {rows}", "reported", milliseconds(recorded)))
                 figures += _sweeps(conn, rows)
                 before = full
     return figures
@@ -131,11 +131,11 @@ def _sweeps(conn: psycopg.Connection, rows: str) -> list[Figure]:
     idle = _median(lambda: evaluate_changed(conn, Settings()), 5)
     conn.execute(_DUE)
     began = time.monotonic()
-    judged = evaluate_changed(conn, Settings())
+    evaluated = evaluate_changed(conn, Settings())
     busy = time.monotonic() - began
     return [
-        Figure(f"a sweep of {JOBS} jobs with nothing new, {rows}", "reported", milliseconds(idle)),
-        Figure(f"a sweep with {judged.jobs} jobs changed, {rows}", "reported", milliseconds(busy)),
+        Figure(f"a sweep of {JOBS} jobs without a change, {rows}", "reported", milliseconds(idle)),
+        Figure(f"a sweep with {evaluated.jobs} jobs changed, {rows}", "reported", milliseconds(busy)),
     ]
 
 

@@ -2,7 +2,7 @@
 
 Twice a year clocks change; the moment is chosen so that the ninety days hold a change in each of the three zones that
 have one. Each run is asked when the next would have been called missed; if the next came later, that is a false alarm.
-The rules are pure functions, so nothing has to be waited for. How late each rule would have told that a job stopped is
+The rules are pure functions, so nothing has to wait. How late each rule would have detected that a job stopped is
 measured over the same runs, since a rule that never speaks has no false alarms either.
 """
 
@@ -57,9 +57,15 @@ def _figures(rule: str, due: Callable[[str], Due], starts: Mapping[str, Sequence
     alarms: dict[str, int] = {}
     late: dict[str, float] = {}
     for name, times in starts.items():
-        waits = [(following, told) for following, told in map(partial(_asked, due(name)), pairwise(times)) if told]
-        alarms[name] = sum(told < following for following, told in waits)
-        late[name] = statistics.median(max((told - following).total_seconds(), 0.0) for following, told in waits)
+        waits = [
+            (following, deadline)
+            for following, deadline in map(partial(_asked, due(name)), pairwise(times))
+            if deadline
+        ]
+        alarms[name] = sum(deadline < following for following, deadline in waits)
+        late[name] = statistics.median(
+            max((deadline - following).total_seconds(), 0.0) for following, deadline in waits
+        )
     ours = rule in _OURS
     listed = ", ".join(f"{name} {count}" for name, count in sorted(alarms.items()) if count)
     last = max(late, key=lambda name: late[name])
@@ -71,7 +77,7 @@ def _figures(rule: str, due: Callable[[str], Due], starts: Mapping[str, Sequence
             holds=not listed if ours else None,
         ),
         Figure(
-            f"a stop is told after the run should have come, by {rule}: the middle job, the last job",
+            f"a stop is detected after the run was due, by {rule}: median job, slowest job",
             "reported",
             f"{_spoken(statistics.median(late.values()))}, {_spoken(late[last])} ({last})",
         ),
@@ -83,7 +89,7 @@ def _spoken(seconds: float) -> str:
 
 
 def _asked(due: Due, pair: tuple[datetime, datetime]) -> tuple[datetime, datetime | None]:
-    """When the next run came, and after which moment it would have been called missed."""
+    """When the next run started, and the deadline after which it would have been missed."""
     last, following = pair
     return following, due(last)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table: what was measured, what it should be, and what somebody else's way costs in the same run.
+    """One line of the table: what was measured, the target, and what the peer needs in the same run.
 
     holds: None where there is no target, only a number to know.
     """

@@ -22,7 +22,7 @@ CACHE = REPOSITORY / ".cache"
 SLACK = "slack_bench"
 
 SERVER = {"shared_buffers": "512MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min", "max_connections": "100"}
-"""As durable as a server is by default; memory and checkpoints such that loading a history is not in the way."""
+"""As durable as a server is by default; memory and checkpoints sized so that loading a history does not interfere."""
 
 
 class BenchFailed(RuntimeError):

@@ -101,7 +101,7 @@ def _without_commits(place: Ground, databases: Sequence[str]) -> Figure:
 
 
 def _empty(place: Ground, database: str) -> None:
-    """Each round starts from the same state; nobody consumes events here."""
+    """Each round starts from the same state; nothing consumes events here."""
     with psycopg.connect(place.server.conninfo(database), autocommit=True) as conn:
         conn.execute("TRUNCATE public.jobs_log, airflow_jobmon.events")
         conn.execute("CHECKPOINT")

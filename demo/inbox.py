@@ -1,6 +1,6 @@
 """The demo's inbox: emulates Slack's incoming webhook and a mail server, and shows the messages in a browser.
 
-Everything that comes in is somebody else's text: it is stored as data, sent to the page as JSON, and an email's HTML is
+Everything received is untrusted text: it is stored as data, sent to the page as JSON, and an email's HTML is
 served under a policy that lets nothing in it run or load.
 """
 
@@ -93,7 +93,7 @@ class Inbox:
         self.stop()
 
     def take(self, sink: str, content: dict[str, Any], text: str) -> None:
-        """Remember one message; what follows `Time` in its `text` is the moment it tells of."""
+        """Store one message; the value after `Time` in its `text` is the moment it is about."""
         now = time.time()
         with self._arrived:
             self._count += 1
@@ -136,7 +136,7 @@ class Inbox:
         return round(seconds, 3) if (-1 if exact else COARSE) <= seconds < 86400 else None
 
     def _moments_of(self, message: dict[str, Any]) -> set[float]:
-        """Exact moments that the message may tell of; more than one where the same happened twice in its second."""
+        """Exact moments that the message may be about; several if the same happened twice in that second."""
         return {
             moment
             for (second, what), moments in self._moments.items()

@@ -104,18 +104,18 @@ class Standalone:
     def wait_until_healthy(self, timeout: float, progress: Callable[[str], None]) -> None:
         """Wait until every part is healthy; report each one to `progress`, and when none has changed for a while."""
         well: set[str] = set()
-        told = time.monotonic()
+        reported = time.monotonic()
 
         def all_well() -> bool:
-            nonlocal told
+            nonlocal reported
             health = self.health()
             for part in PARTS:
                 if part not in well and (health.get(part) or {}).get("status") == "healthy":
                     well.add(part)
-                    told = time.monotonic()
+                    reported = time.monotonic()
                     progress(f"{part.replace('_', ' ')} is healthy")
-            if time.monotonic() - told > _SILENCE:
-                told = time.monotonic()
+            if time.monotonic() - reported > _SILENCE:
+                reported = time.monotonic()
                 progress("still starting")
             return well.issuperset(PARTS)
 

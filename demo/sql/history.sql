@@ -52,7 +52,7 @@ noise AS (
             + ('x' || substr(digest, 25, 6))::bit(24)::integer) / 16777216.0 - 1.5 AS bell
     FROM slot CROSS JOIN LATERAL md5(slot.name || ' ' || slot.ago) AS digest
 ),
--- How many runs ago each failed, how long it took to, and after how long somebody started it again.
+-- How many runs ago each run failed, after how many seconds, and how long until it was started again.
 failure (name, ago, seconds, again_after, error) AS (
     VALUES
     ('update-installment-statuses', 41, 31.0, interval '38 minutes', 'Connection timeout after 3 retries'),

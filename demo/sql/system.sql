@@ -51,7 +51,7 @@ CREATE FUNCTION public.agency_today(time_zone text, as_of timestamptz) RETURNS d
 LANGUAGE sql STABLE
 RETURN (as_of AT TIME ZONE time_zone)::date;
 
--- Ask the bank whether payments of this agency are on their way, so that nobody is called overdue who has paid.
+-- Ask the bank for payments of this agency in progress, so that no paid installment is marked as overdue.
 CREATE FUNCTION public.ask_bank(agency_id bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -112,7 +112,7 @@ BEGIN
     WHERE id = run_id;
     COMMIT;
 
-    IF problem IS NOT NULL THEN  -- whoever called hears of it too
+    IF problem IS NOT NULL THEN  -- the caller gets the error too
         RAISE EXCEPTION USING MESSAGE = problem, ERRCODE = problem_code;
     END IF;
 END
