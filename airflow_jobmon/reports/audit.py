@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import psycopg
+from psycopg.rows import namedtuple_row
 
 from airflow_jobmon import __version__
 from airflow_jobmon.core.model.incidents import fingerprint
@@ -89,18 +90,17 @@ def new_errors(conn: Connection, since: datetime, now: datetime, *, job_name: st
     given = {"since": since, "until": now, "job_name": job_name}
     known: set[tuple[str, str]] = set()
     found: dict[tuple[str, str], NewError] = {}
-    rows = conn.execute(load_queries("audit")["error_texts"], given).fetchall()
-    for name, error, recent, _, _ in rows:
-        if not recent:
-            known.add((name, fingerprint(error)))
-    for name, error, recent, runs, first_at in rows:
-        key = (name, fingerprint(error))
-        if recent and key not in known:
-            before = found.get(key)
-            found[key] = NewError(
-                name, before.error if before else error, runs + (before.runs if before else 0),
-                min(first_at, before.first_at) if before else first_at,
-            )  # fmt: skip
+    cursor = conn.cursor(row_factory=namedtuple_row)
+    rows: list[Any] = cursor.execute(load_queries("audit")["error_texts"], given).fetchall()
+    for row in rows:
+        if not row.recent:
+            known.add((row.job_name, fingerprint(row.error)))
+    for row in rows:
+        key = (row.job_name, fingerprint(row.error))
+        if row.recent and key not in known:
+            before = found.get(key, NewError(row.job_name, row.error, 0, row.first_at))
+            first_at = min(row.first_at, before.first_at)
+            found[key] = replace(before, runs=before.runs + row.runs, first_at=first_at)
     return sorted(found.values(), key=lambda one: (-one.runs, one.job_name, one.error))
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg.rows import class_row, dict_row, namedtuple_row
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob, job_by_defaults
 from airflow_jobmon.core.model.health import Health, JobHealth
@@ -46,14 +47,14 @@ def daily_report(conn: Connection, settings: Settings, *, now: datetime | None =
     queries = load_queries("summaries")
     given = {"at": at, "period": PERIOD}
     healths = assess_jobs(conn, settings, at=now)
-    watched = conn.execute(queries["watched"]).fetchone()
+    (watched,) = conn.execute(queries["watched"]).fetchone() or (False,)
     morning = Morning(
         healths=healths,
-        failures=[FailedRuns(*row) for row in conn.execute(queries["failures"], given)],
-        missed=[MissedRun(*row) for row in conn.execute(queries["missed"], given)],
+        failures=conn.cursor(row_factory=class_row(FailedRuns)).execute(queries["failures"], given).fetchall(),
+        missed=conn.cursor(row_factory=class_row(MissedRun)).execute(queries["missed"], given).fetchall(),
         open=_open_incidents(conn, at),
-        undelivered=[Undelivered(*row) for row in conn.execute(queries["undelivered"], given)],
-        watched=bool(watched and watched[0]),
+        undelivered=conn.cursor(row_factory=class_row(Undelivered)).execute(queries["undelivered"], given).fetchall(),
+        watched=watched,
     )
     return digest(morning, at=at, page=page_of(settings))
 
@@ -92,13 +93,15 @@ def weekly_review(conn: Connection, settings: Settings, *, now: datetime | None 
     weeks = _job_weeks(conn, settings, at, now)
     days: dict[str, dict[date, JobDay]] = {}
     since = at.date() - timedelta(days=DAYS)
-    for name, day, *figures in conn.execute(queries["days"], {"since": since, "until": at.date()}):
-        days.setdefault(name, {})[day] = JobDay(*figures)
+    cursor = conn.cursor(row_factory=namedtuple_row)
+    row: Any
+    for row in cursor.execute(queries["days"], {"since": since, "until": at.date()}):
+        days.setdefault(row.job_name, {})[row.date] = JobDay(row.success_rate, row.avg_duration, row.records)
     return WeeklyReview(
         weeks=weeks,
         days=days,
         clock_changes=[change for one in weeks for change in _clock_changes(one.job, at)],
-        deliveries=[Delivered(*row) for row in conn.execute(queries["arrivals"], {"at": at})],
+        deliveries=conn.cursor(row_factory=class_row(Delivered)).execute(queries["arrivals"], {"at": at}).fetchall(),
         at=at,
         jobs_page=page_of(settings),
     )
@@ -113,8 +116,10 @@ def _job_weeks(conn: Connection, settings: Settings, at: datetime, now: datetime
     """Two weeks of every watched job; without a finished run, only if it is registered or has an alerting finding."""
     registered = {entry.job.name: entry.job for entry in list_jobs(conn)}
     spans: dict[str, dict[int, Span]] = {}
-    for name, place, *figures in conn.execute(load_queries("summaries")["spans"], {"at": at}):
-        spans.setdefault(name, {})[place] = Span(*figures)
+    for row in conn.cursor(row_factory=dict_row).execute(load_queries("summaries")["spans"], {"at": at}):
+        by_slice = spans.setdefault(row.pop("job_name"), {})
+        slice_ = row.pop("slice")
+        by_slice[slice_] = Span(**row)
     return [
         _job_week(registered.get(health.job_name) or job_by_defaults(health.job_name), health, found)
         for health in assess_jobs(conn, settings, at=now)
@@ -137,10 +142,18 @@ def _job_week(job: MonitoredJob, health: JobHealth, spans: Mapping[int, Span]) -
 
 def _open_incidents(conn: Connection, at: datetime) -> list[DigestIncident]:
     queries = load_queries("summaries")
-    silences = [Silence(*row) for row in conn.execute(queries["silences"])]
+    silences = conn.cursor(row_factory=class_row(Silence)).execute(queries["silences"]).fetchall()
+    rows: list[Any] = conn.cursor(row_factory=namedtuple_row).execute(queries["open_incidents"]).fetchall()
     return [
-        DigestIncident(name, kind, Health(severity), since, message, _handled(name, acknowledged_by, silences, at))
-        for name, kind, severity, since, message, acknowledged_by in conn.execute(queries["open_incidents"])
+        DigestIncident(
+            row.job_name,
+            row.kind,
+            Health(row.severity),
+            row.since,
+            row.message,
+            _handled(row.job_name, row.acknowledged_by, silences, at),
+        )
+        for row in rows
     ]
 
 

@@ -1,8 +1,9 @@
--- What the monthly audit asks besides the monitoring queries.
+-- What the monthly audit reads besides the monitoring queries.
 
 -- name: error_texts
--- Each job's error texts, those since the last audit and those before: whether one is new is told without its digits.
-SELECT job_name, left(error_message, 500) AS error, started_at > %(since)s AS recent, count(*)::integer, min(started_at)
+-- The error texts of each job, since the last audit and before. Callers compare them without digits.
+SELECT job_name, left(error_message, 500) AS error, started_at > %(since)s AS recent, count(*)::integer AS runs,
+    min(started_at) AS first_at
 FROM airflow_jobmon.history
 WHERE status = 'failed' AND NOT drill AND error_message IS NOT NULL
     AND started_at > %(until)s - interval '400 days' AND started_at <= %(until)s
