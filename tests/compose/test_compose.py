@@ -1,4 +1,4 @@
-"""docker-compose.yaml, its Dockerfile and the systemd unit, by the tools that will read them."""
+"""docker-compose.yaml, its Dockerfile and the systemd unit, checked by the tools that read them."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def services(secrets: dict[str, str]) -> dict[str, Any]:
 
 
 def checked(*command: object) -> str:
-    """What a linter says; nothing, if nothing."""
+    """The output of a linter; empty if it finds nothing."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=120)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-def test_it_is_a_compose_file():
+def test_the_compose_file_is_valid():
     assert checked(linter("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", FILE) == ""
 
 
 @pytest.mark.parametrize("name", sorted(make_env()))
-def test_it_refuses_to_start_without_each_secret(secrets, name):
+def test_compose_refuses_to_start_without_each_secret(secrets, name):
     for without in ({**secrets, name: ""}, {key: value for key, value in secrets.items() if key != name}):
         refused = compose_config(without)
         assert refused.returncode != 0
@@ -56,13 +56,13 @@ def test_the_example_names_every_variable_of_the_file():
     assert used == named
 
 
-def test_fresh_secrets_differ_and_fit(secrets):
+def test_generated_secrets_differ_and_are_valid(secrets):
     assert len(base64.urlsafe_b64decode(secrets["FERNET_KEY"])) == 32
     assert len(set(secrets.values())) == len(secrets)
     assert set(secrets.values()).isdisjoint(make_env().values())
 
 
-def test_no_service_runs_as_root_or_may_become_it(services):
+def test_no_service_runs_as_root_or_may_become_root(services):
     for name, service in services.items():
         assert service["user"].split(":")[0] not in {"", "root", "0"}, name
         assert service["cap_drop"] == ["ALL"], name
@@ -84,7 +84,7 @@ def test_ports_are_open_to_this_machine_only(services):
 ONCE = {"airflow-init", "jobs-db-roles"}
 
 
-def test_whoever_is_waited_for_says_when_it_is_ready(services):
+def test_a_service_that_others_wait_for_has_a_health_check(services):
     for name, service in services.items():
         for needed, how in service.get("depends_on", {}).items():
             expected = "service_completed_successfully" if needed in ONCE else "service_healthy"
@@ -92,13 +92,13 @@ def test_whoever_is_waited_for_says_when_it_is_ready(services):
             assert needed in ONCE or "healthcheck" in services[needed]
 
 
-def test_services_last_and_are_looked_after(services):
+def test_services_restart_and_have_health_checks(services):
     for name, service in services.items():
         assert service["restart"] == ("no" if name in ONCE else "unless-stopped"), name
         assert "healthcheck" in service or name in {*ONCE, "sample-jobs"}, name
 
 
-def test_what_holds_data_has_a_volume(services):
+def test_services_with_data_have_a_volume(services):
     held = {
         name: {one["source"] for one in service.get("volumes", []) if one["type"] == "volume"}
         for name, service in services.items()
@@ -108,30 +108,30 @@ def test_what_holds_data_has_a_volume(services):
     assert held["airflow-worker"] == held["airflow-apiserver"] == {"airflow-logs"}
 
 
-def test_files_that_are_mounted_are_there(services):
+def test_mounted_files_exist(services):
     for service in services.values():
         for volume in service.get("volumes", []):
             assert volume["type"] == "volume" or os.path.exists(volume["source"]), volume  # noqa: PTH110
 
 
-def test_a_secret_stands_nowhere_in_the_file():
+def test_the_file_contains_no_secret():
     lines = re.findall(r"^\s*\S*(?:PASSWORD|SECRET|TOKEN|_KEY)\S*: (.*)$", FILE.read_text(), re.MULTILINE)
     assert len(lines) > 10
     assert all(re.fullmatch(r"\$\{\w+:\?.*\}", line) for line in lines), lines
 
 
-def test_the_dockerfile_is_clean():
+def test_hadolint_accepts_the_dockerfile():
     assert checked(linter("hadolint"), ROOT / "docker" / "Dockerfile") == ""
 
 
 @pytest.mark.parametrize("name", ["init.sh", "sample.sh", "jobs.sh", "make-env"])
-def test_the_scripts_are_shell(name):
+def test_the_shell_scripts_parse(name):
     assert checked("bash", "-n", ROOT / "docker" / name) == ""
 
 
 @pytest.fixture
 def owner(postgres: Postgres, empty_database: str) -> dict[str, str]:
-    """The environment of the databases' containers, but of a database of this test."""
+    """The environment of the database containers, for this test's database."""
     fields = psycopg.conninfo.conninfo_to_dict(empty_database)
     path = os.pathsep.join([str(postgres.program("psql").parent), os.environ["PATH"]])
     return {
@@ -148,7 +148,7 @@ def owner(postgres: Postgres, empty_database: str) -> dict[str, str]:
     }
 
 
-def test_the_databases_are_filled_and_logins_get_what_they_need(owner, empty_database):
+def test_the_databases_are_initialized_and_logins_get_the_privileges_they_need(owner, empty_database):
     subprocess.run(["bash", ROOT / "docker" / "sample.sh"], env=owner, check=True, timeout=60)
     with connect(empty_database) as conn:
         migrate(conn, Settings())
@@ -164,7 +164,7 @@ def test_the_databases_are_filled_and_logins_get_what_they_need(owner, empty_dat
         assert rights == (True, False)
 
 
-def test_the_jobs_run_by_themselves(owner, empty_database):
+def test_the_sample_jobs_run(owner, empty_database):
     subprocess.run(["bash", ROOT / "docker" / "sample.sh"], env=owner, check=True, timeout=60)
     with connect(empty_database) as conn:
         conn.execute("TRUNCATE public.jobs_log")
@@ -180,7 +180,7 @@ def test_the_jobs_run_by_themselves(owner, empty_database):
         }
 
 
-def test_the_systemd_unit_is_one(tmp_path):
+def test_the_systemd_unit_is_valid(tmp_path):
     if shutil.which("systemd-analyze") is None:
         pytest.fail("there is no systemd-analyze; run: make extras")
     unit = (ROOT / "deploy" / "systemd" / "jobmon-listen.service").read_text()

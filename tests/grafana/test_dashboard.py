@@ -1,4 +1,4 @@
-"""The dashboard and its provisioning as files: by Grafana's own types, and what types cannot say."""
+"""The files of the dashboard and its provisioning: checked by Grafana's own types, and beyond them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Checked = Callable[[str], str]
 
 @pytest.fixture
 def checked(tmp_path: Path) -> Checked:
-    """What TypeScript finds wrong with a dashboard."""
+    """A function that returns the type errors TypeScript finds in a dashboard."""
     if not _TSC.exists() or not (_MODULES / "@grafana" / "schema").exists():
         pytest.fail("@grafana/schema and typescript are not installed under .cache/node; run: make extras")
     (tmp_path / "node_modules").symlink_to(_MODULES)
@@ -45,11 +45,11 @@ def checked(tmp_path: Path) -> Checked:
     return check
 
 
-def test_grafana_knows_every_key_and_every_word(checked):
+def test_grafanas_types_accept_every_key_and_value(checked):
     assert checked(json.dumps(DASHBOARD)) == ""
 
 
-def test_a_wrong_word_or_key_would_be_found(checked):
+def test_a_wrong_value_or_key_would_be_found(checked):
     wrong = json.loads(json.dumps(DASHBOARD))
     wrong["panels"][0]["options"]["wideLayot"] = True
     wrong["panels"][1]["options"]["cellHeight"] = "tiny"
@@ -58,7 +58,7 @@ def test_a_wrong_word_or_key_would_be_found(checked):
     assert "tiny" in found
 
 
-def test_panels_have_ids_of_their_own_and_do_not_cover_each_other():
+def test_panels_have_unique_ids_and_do_not_overlap():
     assert len({panel["id"] for panel in PANELS.values()}) == len(DASHBOARD["panels"])
     places = [panel["gridPos"] for panel in PANELS.values()]
     assert all(place["x"] + place["w"] <= 24 for place in places)
@@ -68,25 +68,25 @@ def test_panels_have_ids_of_their_own_and_do_not_cover_each_other():
         assert beside or above
 
 
-def test_everything_asks_the_data_source_that_is_chosen_above():
+def test_every_panel_queries_the_chosen_data_source():
     asking = [*PANELS.values(), *(panel["targets"][0] for panel in PANELS.values()), VARIABLES["job"]]
     assert {json.dumps(one["datasource"]) for one in asking} == {
         json.dumps({"type": "grafana-postgresql-datasource", "uid": "${datasource}"})
     }
 
 
-def test_every_panel_says_what_it_shows_and_is_held_to_the_chosen_jobs():
+def test_every_panel_has_a_description_and_is_filtered_by_the_chosen_jobs():
     for panel in PANELS.values():
         assert panel["description"]
         assert "${job:sqlstring}" in sql_of(panel)
 
 
-def test_no_query_has_a_dollar_that_is_no_variable_and_no_macro():
+def test_no_query_has_a_dollar_sign_outside_a_variable_or_macro():
     for name, sql in every_query():
         assert "'$" not in sql, name
 
 
-def test_the_provisioned_data_source_is_the_one_that_the_dashboard_begins_with():
+def test_the_dashboard_starts_with_the_provisioned_data_source():
     (source,) = yaml.safe_load((DIRECTORY / "provisioning" / "datasources" / "jobmon.yaml").read_text())["datasources"]
     assert source["uid"] == VARIABLES["datasource"]["current"]["value"]
     assert source["type"] == VARIABLES["datasource"]["query"]

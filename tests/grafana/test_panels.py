@@ -1,4 +1,4 @@
-"""Every panel's SQL on a real Postgres, as Grafana sends it, by a role that may only read."""
+"""Every panel's SQL on a real Postgres, as Grafana sends it, by a read-only role."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOSTILE = [
 
 @pytest.fixture
 def reader(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    """The connection, which from `SET ROLE` on has the rights of jobmon_reader and no others."""
+    """The connection; after `SET ROLE` it has the privileges of jobmon_reader only."""
     conn.execute(schema.grants())
     return conn
 
@@ -58,7 +58,7 @@ def by_day(rows: list[dict[str, Any]]) -> dict[date, Any]:
 
 @pytest.fixture
 def full(reader: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    """A job that is well, one that failed and was told of, and ten days of both."""
+    """Ten days of a healthy job and of a job that failed and whose alert was sent."""
     for days in range(10):
         started = YESTERDAY - timedelta(days=days)
         log_run(reader, "load", started_at=started, seconds=10 + days, records_updated=days)
@@ -75,7 +75,7 @@ def full(reader: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 @pytest.mark.parametrize("days", [pytest.param(0.01, id="minutes"), pytest.param(400, id="all history")])
 @pytest.mark.parametrize(("name", "sql"), [pytest.param(*query, id=query[0]) for query in every_query()])
-def test_each_query_is_answered_on_an_empty_log(reader, name, sql, days):
+def test_each_query_runs_on_an_empty_log(reader, name, sql, days):
     found = ask(reader, sql, View(days=days))
     if name == "Now":
         assert set(found[0].values()) == {0}
@@ -83,13 +83,13 @@ def test_each_query_is_answered_on_an_empty_log(reader, name, sql, days):
         assert found == []
 
 
-def test_each_query_finds_something_on_a_full_log(full):
+def test_each_query_returns_rows_on_a_log_with_runs(full):
     for name, sql in every_query():
         for jobs in (None, ["sync"], ["load", "sync"]):
             assert ask(full, sql, View(jobs)), f"{name} for {jobs}"
 
 
-def test_what_is_charted_comes_as_time_name_and_value(full):
+def test_charts_query_time_metric_and_value(full):
     charts = [one for one in PANELS.values() if one["targets"][0]["format"] == "time_series"]
     assert len(charts) == 4
     for chart in charts:
@@ -98,21 +98,21 @@ def test_what_is_charted_comes_as_time_name_and_value(full):
         assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
 
 
-def test_the_success_rate_is_that_of_each_day(full):
+def test_the_success_rate_is_shown_per_day(full):
     rates = by_day(panel(full, "Job Success Rate", View(["sync"])))
     assert rates[YESTERDAY.date()] == 50.0
     assert rates[YESTERDAY.date() - timedelta(days=1)] == 0.0
     assert rates[YESTERDAY.date() - timedelta(days=5)] == 100.0
 
 
-def test_durations_are_those_of_successes_in_steps_of_the_interval(full):
+def test_durations_average_successes_per_interval(full):
     by_hour = panel(full, "Execution Duration Trend", View(["load"]))
     assert [float(row["value"]) for row in by_hour] == [float(10 + days) for days in reversed(range(10))]
     (together,) = panel(full, "Execution Duration Trend", View(["load"], interval="500d"))[-1:]
     assert float(together["value"]) == 14.5
 
 
-def test_records_are_summed_by_the_day(full):
+def test_records_are_summed_per_day(full):
     records = by_day(panel(full, "Records Updated per Day", View(["load"])))
     assert records[YESTERDAY.date() - timedelta(days=3)] == 3
 
@@ -122,7 +122,7 @@ def test_a_day_is_green_yellow_or_red_on_the_strip(full):
     assert [strip[YESTERDAY.date() - timedelta(days=days)] for days in (0, 1, 2)] == [1, 2, 0]
 
 
-def test_the_first_row_says_whether_all_is_right(full):
+def test_the_first_row_shows_the_current_counts(full):
     (now,) = panel(full, "Now")
     assert now["Critical"] == 1
     assert now["Open incidents"] >= 1
@@ -132,14 +132,14 @@ def test_the_first_row_says_whether_all_is_right(full):
     assert (chosen["Critical"], chosen["Open incidents"], chosen["Alerts refused"]) == (0, 0, 0)
 
 
-def test_the_worst_job_stands_first_and_its_incident_says_who_was_told(full):
+def test_the_worst_job_comes_first_and_its_incident_shows_which_channels_were_notified(full):
     assert [row["Job"] for row in panel(full, "Jobs")] == ["sync", "load"]
     (incident,) = panel(full, "Open incidents")
     assert (incident["Job"], incident["Kind"]) == ("sync", "failed")
     assert incident["Notified"] in {"no one", "mail: dead, slack: sent"}
 
 
-def test_drills_are_not_among_the_runs_and_running_ones_are(full):
+def test_runs_include_running_ones_and_no_drills(full):
     since_yesterday = (datetime.now(UTC) - YESTERDAY) / timedelta(days=1)
     runs = panel(full, "Recent runs", View(["load"], days=since_yesterday + 0.25))
     assert [row["Status"] for row in runs] == ["running", "success"]
@@ -159,7 +159,7 @@ def hostile(reader: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     return reader
 
 
-def test_a_job_can_be_chosen_whatever_it_is_called(hostile):
+def test_a_job_with_any_name_can_be_chosen(hostile):
     options = [row["replace"] for row in ask(hostile, dict(every_query())["variable job"], View())]
     assert len(options) == len(HOSTILE)
     found = [
@@ -171,7 +171,7 @@ def test_a_job_can_be_chosen_whatever_it_is_called(hostile):
 
 
 @pytest.mark.parametrize("title", ["Jobs", "Open incidents", "Recent runs", "Alerts and deliveries"])
-def test_the_link_beside_a_job_chooses_it_whatever_it_is_called(reader, title):
+def test_the_link_beside_a_job_chooses_a_job_with_any_name(reader, title):
     for name in HOSTILE:
         log_run(reader, name, "failed", YESTERDAY)
     check_and_record(reader, Settings(channels=("slack",)))
@@ -186,20 +186,20 @@ def test_the_link_beside_a_job_chooses_it_whatever_it_is_called(reader, title):
         assert {shown["Job"] for shown in panel(reader, title, View([chosen]))} == {row["Job"]}
 
 
-def test_all_chosen_one_by_one_is_the_same_as_all(hostile):
+def test_choosing_every_job_is_the_same_as_choosing_all(hostile):
     options = [row["replace"] for row in ask(hostile, dict(every_query())["variable job"], View())]
     for name, sql in every_query():
         assert ask(hostile, sql, View(options, NOW)) == ask(hostile, sql, View(None, NOW)), name
 
 
-def test_nothing_that_the_reader_may_not_see_is_asked_for(reader):
+def test_no_query_needs_more_than_the_reader_may_see(reader):
     with reader.transaction():
         reader.execute("SET LOCAL ROLE jobmon_reader")
         with pytest.raises(psycopg.errors.InsufficientPrivilege), reader.transaction():
             reader.execute("SELECT FROM public.jobs_log")
 
 
-def test_the_runs_of_a_few_jobs_are_found_by_their_index(conn):
+def test_the_runs_of_a_few_jobs_are_found_by_index(conn):
     conn.execute(
         "INSERT INTO public.jobs_log (job_name, started_at, completed_at, status)"
         " SELECT 'job ' || n % 200, now() - n * interval '1 minute', now(), 'success' FROM generate_series(1, 10000) n"

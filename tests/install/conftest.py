@@ -1,4 +1,4 @@
-"""What is installed: the wheel, built once."""
+"""The wheel that the tests install, built once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel, in a clean environment with each Airflow that we support: nothing of the checkout is on the path."""
+"""The wheel in a clean environment with each supported Airflow; nothing of the checkout is on the path."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def installed(request, wheel, tmp_path_factory) -> Installed:
 
 @pytest.fixture(scope="module")
 def seen(installed) -> dict[str, object]:
-    """What probe.py finds there."""
+    """The findings of probe.py in that environment."""
     return json.loads(installed.run("python", "-I", PROBE, ROOT / "dags").splitlines()[-1])
 
 
-def test_everything_that_dag_files_name_can_be_imported(seen):
+def test_everything_that_dag_files_import_can_be_imported(seen):
     assert seen["import_errors"] == {}
 
 
-def test_a_dag_file_loads_nothing_heavy_with_us(seen):
+def test_a_dag_file_imports_nothing_heavy_through_this_package(seen):
     assert seen["heavy"] == []
 
 
@@ -68,6 +68,6 @@ def test_the_connection_form_has_the_fields_of_resend(seen):
         pytest.param(["jobmon", "--help"], ["migrate", "check", "listen", "deliver", "incidents"], id="jobmon --help"),
     ],
 )
-def test_the_command_line_shows_it(installed, command, shows):
+def test_the_command_line_lists_the_provider(installed, command, shows):
     said = installed.run("airflow", *command)
     assert [word for word in shows if word not in said] == []

@@ -1,4 +1,4 @@
-"""Airflow with FAB, under a path: its own users and roles, its own login; in an environment of its own."""
+"""Airflow with FAB, served under a path, in a separate environment: its users, roles and login."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ ROLES = {
     "reader-of-menus": [("can_read", "Website"), ("can_read", "Plugins")],
     "stranger": [],
 }
-"""What each of our own roles may do; every user's name is that of his role, and his password too."""
+"""The permissions of each role made here; a user has the name of the role, as the password too."""
 
 ANSWERS = {
-    "nobody": {"data": 401, "change": 401, "page": 401},
-    "nobody, in a browser": {"data": 302, "change": 302, "page": 302},
+    "anonymous": {"data": 401, "change": 401, "page": 401},
+    "anonymous, in a browser": {"data": 302, "change": 302, "page": 302},
     "a wrong token": {"data": 403, "change": 403, "page": 403},
     "the machine token": {"data": 200, "change": 200, "page": 403},
     "the machine token as a cookie": {"data": 403, "change": 403, "page": 403},
@@ -59,7 +59,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def database(postgres, template) -> Iterator[str]:
-    """A job that fails, and `load`, which is fine."""
+    """A database with a job that fails, and `load`, which is healthy."""
     conftest._create(postgres, "under_fab", template)
     with connect(postgres.conninfo("under_fab")) as conn:
         conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
@@ -96,7 +96,7 @@ def server(wheel, database, tmp_path_factory) -> Iterator[Server]:
 
 
 def add_users(server: Server) -> None:
-    """As an administrator does it: a user of each role."""
+    """Add a user of each role, as an administrator does."""
 
     def add(what: str, **given: object) -> None:
         answer = requests.post(f"{server.url}/auth/fab/v1/{what}", json=given, headers=bearer(server.token), timeout=30)
@@ -119,8 +119,8 @@ def callers(server) -> dict[str, dict[str, str]]:
     """The headers that each caller of ANSWERS sends."""
     tokens = {name: log_in(server.url, name) for name in ("admin", "viewer", "reader", "stranger")}
     return {
-        "nobody": {},
-        "nobody, in a browser": {"Accept": "text/html"},
+        "anonymous": {},
+        "anonymous, in a browser": {"Accept": "text/html"},
         "a wrong token": bearer("wrong"),
         "the machine token": bearer(TOKEN),
         "the machine token as a cookie": {"Cookie": f"_token={TOKEN}"},
@@ -130,7 +130,7 @@ def callers(server) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("caller", ANSWERS)
-def test_every_route_answers_whom_it_should(server, callers, caller):
+def test_every_route_admits_exactly_the_right_callers(server, callers, caller):
     seen, decided = {}, {}
     for method, path in DATA | CHANGES | PAGES:
         answer = requests.request(
@@ -147,7 +147,7 @@ def test_every_route_answers_whom_it_should(server, callers, caller):
 
 
 @pytest.mark.parametrize("address", ["?job_name=load", "runbook", "?q=a%26b+%C3%A9", ""])
-def test_a_person_is_led_to_fabs_login_and_back(server, address):
+def test_a_browser_is_redirected_to_fabs_login_and_back(server, address):
     wanted = f"{server.url}/jobmon/{address}"
     with requests.Session() as browser:
         browser.headers["Accept"] = "text/html"
@@ -170,7 +170,7 @@ def browser(tmp_path_factory) -> Iterator[Tab]:
 
 @pytest.fixture
 def tab(browser, server) -> Iterator[Tab]:
-    """Nobody is signed in. Airflow's own pages ask for what few may read, and complain; ours may not."""
+    """A browser without a login. Airflow's own pages may log errors for missing permissions, ours may not."""
     browser.call("Network.clearBrowserCookies")
     browser.complaints.clear()
     yield browser
@@ -178,7 +178,7 @@ def tab(browser, server) -> Iterator[Tab]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_menu_leads_to_the_page(tab, server, scheme):
+def test_the_menu_opens_the_page(tab, server, scheme):
     tab.prefer(scheme)
     tab.open(f"{server.url}/")
     sign_in(tab, "reader-of-menus")
@@ -188,7 +188,7 @@ def test_the_menu_leads_to_the_page(tab, server, scheme):
     assert abs(brightness(tab, PAPER) - brightness(tab, AROUND)) < 4
 
 
-def test_a_viewer_has_no_entry_in_the_menu_and_signs_in_at_the_address(tab, server):
+def test_a_viewer_has_no_menu_entry_and_can_open_the_page_by_its_url(tab, server):
     tab.prefer("light")
     tab.open(f"{server.url}/jobmon/?job_name=load")
     sign_in(tab, "viewer")
@@ -198,7 +198,7 @@ def test_a_viewer_has_no_entry_in_the_menu_and_signs_in_at_the_address(tab, serv
     assert tab.see(f"!{MENU_ENTRY}")
 
 
-def test_a_user_without_permission_sees_it_and_can_sign_in_as_another(tab, server):
+def test_a_user_without_permission_sees_why_and_can_sign_in_as_another(tab, server):
     tab.prefer("light")
     tab.open(f"{server.url}/jobmon/?job_name=load")
     sign_in(tab, "stranger")

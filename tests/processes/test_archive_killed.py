@@ -1,4 +1,4 @@
-"""`airflow jobmon archive`, killed again and again: every row is in exactly one place, whenever that was."""
+"""`airflow jobmon archive`, killed again and again at any moment: every row stays in exactly one place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ARCHIVED = "SELECT id FROM airflow_jobmon.jobs_log_archive"
 
 @pytest.fixture
 def old_log(conn: psycopg.Connection) -> Counter[str]:
-    """A log of old runs of seven jobs; the ids of all of them."""
+    """Log old runs of seven jobs; return all their ids."""
     conn.execute(
         "INSERT INTO public.jobs_log (job_name, started_at, completed_at, status, error_message)"
         " SELECT 'job ' || mod(n, 7), now() - interval '200 days' + n * interval '2 minutes', now(), 'success',"
@@ -60,7 +60,7 @@ def has_session(conn: psycopg.Connection) -> bool:
 
 
 def kill_again_and_again(archive: Callable[[], Listener], conn: psycopg.Connection, check: Callable[[], None]) -> int:
-    """Kill it at moments of all kinds until it ended by itself once, checking each time; how often it was killed."""
+    """Kill it at varied moments, checking each time, until it ends by itself once; return the number of kills."""
     chance = random.Random()
     kills = 0
     while True:
@@ -81,7 +81,7 @@ def kill_again_and_again(archive: Callable[[], Listener], conn: psycopg.Connecti
             return kills
 
 
-def test_a_killed_archive_loses_and_doubles_nothing(archive, conn, old_log):
+def test_a_killed_archive_loses_and_duplicates_no_run(archive, conn, old_log):
     def check() -> None:
         assert ids(conn, _LIVE) + ids(conn, _ARCHIVED) == old_log
 
@@ -98,7 +98,7 @@ def exported(target: Path, parts: list[tuple[str, str]]) -> Counter[str]:
     return found
 
 
-def test_a_killed_export_loses_and_doubles_nothing(archive, conn, old_log, tmp_path):
+def test_a_killed_export_loses_and_duplicates_no_run(archive, conn, old_log, tmp_path):
     def check() -> None:
         parts = conn.execute(
             "SELECT e.folder, p.name FROM airflow_jobmon.archive_parts p JOIN airflow_jobmon.archive_exports e"

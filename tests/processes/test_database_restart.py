@@ -23,7 +23,7 @@ from tests.support.wait_until import PATIENCE, wait_until
 
 @pytest.fixture
 def cluster() -> Iterator[Postgres]:
-    """A cluster to be stopped and killed; what it has committed is not lost with it."""
+    """A cluster that tests stop and kill; committed data survives."""
     with temporary_postgres(synchronous_commit="on") as server:
         with connect(server.conninfo()) as conn:
             migrate(conn, Settings(), create_jobs_log=True)
@@ -32,7 +32,7 @@ def cluster() -> Iterator[Postgres]:
 
 @pytest.fixture
 def waiting_sensor(cluster: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, object]]]:
-    """The trigger of a deferred sensor, as a triggerer runs it; what it yields once outside-load succeeds."""
+    """Run the trigger of a deferred sensor as a triggerer does; return its events, one once outside-load succeeds."""
     monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", cluster.uri())
     told: list[dict[str, object]] = []
     loop = asyncio.new_event_loop()
@@ -61,7 +61,7 @@ restarts = pytest.mark.parametrize(
 
 
 def fail(server: Postgres, job_name: str) -> None:
-    """Log a failed run, however often the server goes away meanwhile."""
+    """Log a failed run, retrying while the server is unavailable."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -82,7 +82,7 @@ def unfinished(server: Postgres) -> int:
 
 
 @restarts
-def test_what_failed_before_while_and_after_it_was_away_is_told(
+def test_failures_before_during_and_after_an_outage_are_delivered(
     cluster: Postgres,
     sinks: Sinks,
     start_listener: StartListener,
@@ -101,7 +101,7 @@ def test_what_failed_before_while_and_after_it_was_away_is_told(
     wait_until(lambda: unfinished(cluster) == 1, "only the hook to wait for its answer")
     restart(cluster)
     back = time.monotonic()
-    sinks.hook.gate.set()  # it was taken, and cannot be marked: the connection is another one now
+    sinks.hook.gate.set()  # accepted, and cannot be marked as sent: the connection is gone
     fail(cluster, "load-3")
     with connect(cluster.conninfo()) as conn:
         log_run(conn, "outside-load", records_updated=7)

@@ -1,4 +1,4 @@
-"""kill -9 of `airflow jobmon listen` at any moment: nothing is lost, and a kill costs at most one repeat a channel."""
+"""kill -9 of `airflow jobmon listen` at any moment loses nothing and costs at most one repeat per channel."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fail(conn, job_name: str) -> None:
     log_run(conn, job_name, status="failed", error_message=f"exit code 1 of {job_name}")
 
 
-def test_killed_again_and_again_it_loses_nothing_and_repeats_at_most_one_message_a_kill(
+def test_a_listener_killed_again_and_again_loses_nothing_and_repeats_at_most_one_message_per_kill(
     conn, sinks: Sinks, start_listener: StartListener, expire_leases, record_property
 ):
     chance = random.Random(20251113)
@@ -66,10 +66,10 @@ def test_killed_again_and_again_it_loses_nothing_and_repeats_at_most_one_message
     record_property("repeats", {"kills": KILLS, "while sending": kills_while_sending, **repeats})
     assert all(sink.jobs == told for sink in sinks.all.values())
     assert all(found <= KILLS for found in repeats.values())
-    assert kills_while_sending > KILLS / 4, "too few kills hit a sending for this test to mean anything"
+    assert kills_while_sending > KILLS / 4, "too few kills happened while sending for this test to mean anything"
 
 
-def test_killed_before_it_saw_the_failure(conn, sinks: Sinks, start_listener: StartListener):
+def test_a_listener_killed_before_it_sees_the_failure(conn, sinks: Sinks, start_listener: StartListener):
     listener = start_listener()
     listener.until_it_watches()
     listener.pause()
@@ -82,7 +82,7 @@ def test_killed_before_it_saw_the_failure(conn, sinks: Sinks, start_listener: St
 
 
 @pytest.mark.parametrize("channel", ["hook", "slack", "mail"])
-def test_killed_while_it_waits_for_the_answer(
+def test_a_listener_killed_while_it_waits_for_the_response(
     conn, sinks: Sinks, start_listener: StartListener, expire_leases, channel
 ):
     sink = sinks.all[channel]
@@ -101,7 +101,7 @@ def test_killed_while_it_waits_for_the_answer(
     assert attempts.fetchall() == [(2,)]
 
 
-def test_killed_after_the_answer_and_before_it_is_marked(
+def test_a_listener_killed_after_the_response_and_before_it_marks_the_message(
     conn, sinks: Sinks, start_listener: StartListener, expire_leases
 ):
     for sink in sinks.all.values():
@@ -112,7 +112,7 @@ def test_killed_after_the_answer_and_before_it_is_marked(
         sink.until(1)
     listener.pause()
     for sink in sinks.all.values():
-        sink.gate.set()  # the answer is in the kernel's hands, and the listener never reads it
+        sink.gate.set()  # the response is in the kernel's buffer, and the listener never reads it
     time.sleep(0.1)
     listener.kill()
     assert unfinished(conn) == 3
@@ -124,7 +124,9 @@ def test_killed_after_the_answer_and_before_it_is_marked(
     assert [sink.repeats() for sink in sinks.all.values()] == [1, 1, 1]
 
 
-def test_killed_after_it_was_marked(conn, sinks: Sinks, start_listener: StartListener, expire_leases):
+def test_a_listener_killed_after_it_marked_the_message(
+    conn, sinks: Sinks, start_listener: StartListener, expire_leases
+):
     listener = start_listener()
     fail(conn, "load-1")
     for sink in sinks.all.values():
@@ -138,7 +140,7 @@ def test_killed_after_it_was_marked(conn, sinks: Sinks, start_listener: StartLis
         assert sink.repeats() == 0
 
 
-def test_what_a_killed_listener_and_a_vanished_machine_held_is_sent_by_another_within_30_seconds(
+def test_another_listener_sends_what_a_killed_one_and_a_vanished_machine_held_within_30_seconds(
     conn, database, sinks: Sinks, start_listener: StartListener
 ):
     others = {name: sink for name, sink in sinks.all.items() if name != "slack"}
@@ -154,26 +156,26 @@ def test_what_a_killed_listener_and_a_vanished_machine_held_is_sent_by_another_w
             "SELECT max(leased_until) - clock_timestamp(), min(leased_until) FROM airflow_jobmon.messages"
             " WHERE state = 'open'"
         ).fetchone()
-        assert lasts <= timedelta(seconds=20), "and it is looked for when it is over"
+        assert lasts <= timedelta(seconds=20), "the lease is short enough to be taken over soon"
         for sink in others.values():
             sink.gate.set()
         start_listener()
         fail(conn, "load-2")
         for sink in others.values():
-            sink.until_told({"load-2"})  # the lease of one message holds up no other job's
+            sink.until_told({"load-2"})  # the lease of one message delays no other job's
             assert len(sink.arrivals) == 2
         for sink in others.values():
             sink.until(3)
-        sinks.slack.until_told({"load-1", "load-2"})  # the vanished one would hold up both for five minutes
+        sinks.slack.until_told({"load-1", "load-2"})  # otherwise the vanished session would delay both for five minutes
     wait_until(lambda: unfinished(conn) == 0, "every delivery to be marked as sent")
     assert {name: sink.repeats() for name, sink in sinks.all.items()} == {"hook": 1, "mail": 1, "slack": 0}
     again = "SELECT min(sent_at) FROM airflow_jobmon.messages WHERE attempts = 2"
-    assert conn.execute(again).fetchone()[0] >= until, "a lease was not waited for"
+    assert conn.execute(again).fetchone()[0] >= until, "a message was sent again before its lease ended"
 
 
 @contextmanager
 def vanished_while_it_leased(conninfo: str, channel: str) -> Iterator[None]:
-    """A deliverer whose machine lost its power in a transaction: its session stays behind, with its locks."""
+    """A process whose machine lost power in a transaction: its session stays, with its locks."""
     leasing, over = threading.Event(), threading.Event()
 
     def stay(*_: object) -> bytes:
@@ -198,7 +200,7 @@ def vanished_while_it_leased(conninfo: str, channel: str) -> Iterator[None]:
         thread.join()
 
 
-def test_a_listener_that_was_frozen_past_its_lease_does_not_disturb_who_took_over(
+def test_a_listener_frozen_past_its_lease_does_not_disturb_the_one_that_took_over(
     conn, sinks: Sinks, start_listener: StartListener, expire_leases
 ):
     sinks.hook.gate.clear()
@@ -218,7 +220,9 @@ def test_a_listener_that_was_frozen_past_its_lease_does_not_disturb_who_took_ove
     assert unfinished(conn) == 0
 
 
-def test_told_to_stop_it_finishes_what_it_is_sending(conn, sinks: Sinks, start_listener: StartListener):
+def test_a_listener_that_is_stopped_finishes_the_messages_it_is_sending(
+    conn, sinks: Sinks, start_listener: StartListener
+):
     for sink in sinks.all.values():
         sink.delay = 1.0
     listener = start_listener()

@@ -1,4 +1,4 @@
-"""`airflow jobmon listen` behind a pooler in transaction mode: it logs that it polls every second, alerts arrive."""
+"""`airflow jobmon listen` behind a pooler in transaction mode logs that it polls every second, and alerts arrive."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_alerts_arrive_without_waiting_for_a_sweep(
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.watchers").fetchone() == (0,)
 
 
-def test_one_behind_the_pooler_and_one_not_tell_each_failure_once(
+def test_a_listener_behind_the_pooler_and_a_direct_one_send_each_failure_once(
     conn, sinks: Sinks, start_listener: StartListener, pooled
 ):
     polling, listening = start_listener(pooled), start_listener()

@@ -1,4 +1,4 @@
-"""A report's mail as a phone shows it."""
+"""A report's email on a phone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.chromium import chromium
 from tests.support.sample_reports import a_report
 
 
-def test_a_wide_table_scrolls_by_itself_and_the_page_does_not(tmp_path):
+def test_a_wide_table_scrolls_and_the_page_does_not(tmp_path):
     columns = tuple(f"column {number}" for number in range(12))
     wide = Section("All", ("x" * 300,), Table(columns, [("job",) * 12], frozenset(range(1, 12))))
     report = Report("weekly", "Weekly review", Health.WARNING, a_report().at, "All is well.", (wide,))

@@ -1,4 +1,4 @@
-"""The example configuration and alerts, by Prometheus' own checker."""
+"""The example configuration and alert rules, checked by promtool."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def rules() -> list[dict[str, object]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def test_the_rules_are_rules(rules):
+def test_the_rules_are_valid(rules):
     checked = promtool("check", "rules", DIRECTORY / "alerts.yml")
     assert checked.returncode == 0, checked.stderr
     assert f"{len(rules)} rules found" in checked.stdout
 
 
-def test_each_alert_is_raised_by_what_should_raise_it_and_by_nothing_else():
+def test_each_alert_fires_exactly_when_it_should():
     tested = promtool("test", "rules", DIRECTORY / "alerts_test.yml")
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
@@ -33,7 +33,7 @@ def test_each_alert_has_a_test(rules):
     assert raised == {rule["alert"] for rule in rules}
 
 
-def test_the_configuration_is_read(tmp_path: Path):
+def test_the_configuration_is_valid(tmp_path: Path):
     token = tmp_path / "token"
     token.write_text("a machine's")
     shipped = (DIRECTORY / "prometheus.yml").read_text()

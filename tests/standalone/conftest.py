@@ -1,4 +1,4 @@
-"""One running Airflow for all tests here, and the seconds that things took, shown at the end."""
+"""One running Airflow for all tests here, and measured seconds, shown at the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def jobs(airflow: RunningAirflow) -> Iterator[Connection]:
 
 @pytest.fixture
 def measured() -> Measure:
-    """Show how many seconds something took, after the tests; they are not asserted, since machines differ."""
+    """Record how many seconds something took, to show after the tests; not asserted, since machines differ."""
     return lambda what, seconds: _measured.append((what, seconds))
 
 

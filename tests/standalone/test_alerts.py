@@ -16,21 +16,21 @@ from tests.support.logged_runs import finish_run, log_run
 pytestmark = pytest.mark.standalone
 
 
-def test_a_failed_run_is_told_on_slack_and_by_email_and_so_is_that_it_recovered(airflow, jobs, measured):
+def test_a_failed_run_and_its_recovery_arrive_on_slack_and_by_email(airflow, jobs, measured):
     run = log_run(jobs, "nightly-load", status="running", seconds=3)
     finish_run(jobs, run, "failed", error_message="Connection timeout after 3 retries")
     began = datetime.now(UTC) - timedelta(seconds=5)
     for sink in SINKS:
-        told = airflow.until_arrived(sink, "Job Failed", "nightly-load")
-        measured(f"failed row to {sink}, the DAG's first run", told["received"] - _ended(jobs, run))
+        message = airflow.until_arrived(sink, "Job Failed", "nightly-load")
+        measured(f"failed row to {sink}, the DAG's first run", message["received"] - _ended(jobs, run))
     by_dag = {SLACK: 1, EMAIL: 1}
     airflow.until(lambda: airflow.delivered_by_dag(began) == by_dag, "runs of jobmon_alerts that say they sent it")
     seen = airflow.last_received()
     good = log_run(jobs, "nightly-load", status="running", seconds=1)
     finish_run(jobs, good)
     for sink in SINKS:
-        told = airflow.until_arrived(sink, "esolved" if sink == "slack" else "RESOLVED", "nightly-load", after=seen)
-        measured(f"successful row to resolved on {sink}, sweeping each 5 s", told["received"] - _ended(jobs, good))
+        message = airflow.until_arrived(sink, "esolved" if sink == "slack" else "RESOLVED", "nightly-load", after=seen)
+        measured(f"successful row to resolved on {sink}, sweeping each 5 s", message["received"] - _ended(jobs, good))
 
 
 def test_a_drill_pasted_by_hand_takes_the_same_path(airflow, jobs, measured):
@@ -48,8 +48,8 @@ def test_a_drill_pasted_by_hand_takes_the_same_path(airflow, jobs, measured):
         """
     ).fetchone()[0]
     for sink in SINKS:
-        told = airflow.until_arrived(sink, "TEST ALERT", "update-installment-statuses", after=seen)
-        measured(f"drill to {sink}, warm", told["received"] - _ended(jobs, run))
+        message = airflow.until_arrived(sink, "TEST ALERT", "update-installment-statuses", after=seen)
+        measured(f"drill to {sink}, warm", message["received"] - _ended(jobs, run))
     assert jobs.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE job_name LIKE 'update-%'").fetchone() == (
         0,
     )
@@ -57,7 +57,7 @@ def test_a_drill_pasted_by_hand_takes_the_same_path(airflow, jobs, measured):
 
 
 @pytest.mark.parametrize("drill", ["failure", "missed"])
-def test_the_alert_test_dag_proves_the_way_through_the_triggerer(airflow, jobs, measured, drill):
+def test_the_alert_test_dag_verifies_the_path_through_the_triggerer(airflow, jobs, measured, drill):
     apply_jobs(jobs, [MonitoredJob(name="drilled")], source="test")
     log_run(jobs, "drilled", seconds=2)
     seen = airflow.last_received()
@@ -70,14 +70,14 @@ def test_the_alert_test_dag_proves_the_way_through_the_triggerer(airflow, jobs, 
         measured(f"{drill} drill by the DAG, accepted by {sink}", steps[f"accepted by {channel}"]["seconds"])
 
 
-def test_a_drill_that_there_is_not_is_refused_where_it_is_asked_for(airflow):
+def test_an_unknown_drill_is_refused_where_it_is_requested(airflow):
     with pytest.raises(urllib.error.HTTPError) as refused:
         airflow.trigger("jobmon_alert_test", drill="fire drill")
     assert refused.value.code == 400
     assert "'fire drill' is not one of ['failure', 'missed']" in refused.value.read().decode()
 
 
-def test_the_failure_of_an_ordinary_dag_is_told_by_its_callbacks(airflow):
+def test_the_callbacks_of_an_ordinary_dag_send_its_failure(airflow):
     seen = airflow.last_received()
     airflow.trigger("fails_by_itself")
     email = airflow.until_arrived("email", "Job Failed", "fails_by_itself", after=seen)

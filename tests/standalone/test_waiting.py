@@ -1,4 +1,4 @@
-"""Sensors and success assets under a running Airflow, and what the death of the triggerer costs: only time."""
+"""Sensors and success assets under a running Airflow; a killed triggerer costs only time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAITS = "waits_for_outside_load"
 
 
 def deferred(airflow) -> str:
-    """A run of the DAG that waits, whose sensor is in the triggerer by now."""
+    """A run of the waiting DAG whose sensor is already deferred to the triggerer."""
     run = airflow.trigger(WAITS)
     airflow.until(lambda: airflow.task_state(WAITS, run, "wait") == "deferred", "the sensor to defer")
     # Airflow fails a task that resumes before its scheduler has seen the first worker process end, seconds later.
@@ -50,7 +50,7 @@ def test_a_killed_triggerer_loses_neither_alerts_nor_waits(airflow, jobs, measur
     run = deferred(airflow)
     seen = airflow.last_received()
     airflow.kill_triggerer()
-    log_run(jobs, "failed-meanwhile", status="failed", error_message="nobody was watching", seconds=0.1)
+    log_run(jobs, "failed-meanwhile", status="failed", error_message="no watcher was running", seconds=0.1)
     log_run(jobs, "outside-load", seconds=0.1)
     began = monotonic()
     triggerer = airflow.start_triggerer()
@@ -60,8 +60,8 @@ def test_a_killed_triggerer_loses_neither_alerts_nor_waits(airflow, jobs, measur
             measured(f"triggerer started again to {sink}", monotonic() - began)
         airflow.until(lambda: airflow.state(WAITS, run) == "success", "the sensor's DAG run", 120)
         measured("triggerer started again to the end of the sensor's DAG run", monotonic() - began)
-        told = [m for m in airflow.inbox.received(seen) if "failed-meanwhile" in str(m)]
-        assert len(told) == len(SINKS)
+        messages = [m for m in airflow.inbox.received(seen) if "failed-meanwhile" in str(m)]
+        assert len(messages) == len(SINKS)
     finally:
         with suppress(Exception):
             triggerer.stop()

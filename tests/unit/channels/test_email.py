@@ -1,4 +1,4 @@
-"""Every way an SMTP server can misbehave; the servers are real ones on loopback."""
+"""Every way an SMTP server can misbehave, with real servers on loopback."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_a_greeting_that_is_not_smtp(line, permanent):
         ({"extra": json.dumps({"to": "nobody", "from_email": "a@b.c"})}, "'to' is 'nobody'"),
     ],
 )
-def test_opening_says_what_a_connection_lacks(fields, says):
+def test_opening_names_the_missing_field_of_a_connection(fields, says):
     good = {"host": "h", "extra": json.dumps({"to": "a@b.c", "from_email": "a@b.c"})}
     with pytest.raises(ConfigurationError, match=says):
         EmailChannel("mail", connection=Connection(conn_id="mail", conn_type="smtp", **{**good, **fields}))

@@ -1,4 +1,4 @@
-"""Emails: what they say, and that no text a job can log breaks headers, HTML or sizes."""
+"""Emails: their content, and that no text a job can log breaks headers, HTML or size limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TAGS = {
 
 
 class Page(HTMLParser):
-    """What a reader of mail would see, and what it must never hold."""
+    """The visible text of an email, and checks for forbidden markup."""
 
     def __init__(self, html):
         super().__init__(convert_charrefs=True)
@@ -105,7 +105,7 @@ def test_rendering_again_gives_the_same_bytes(alert):
     assert alert_email_bytes([alert], key=KEY, sender=SENDER, recipients=TO) == first
 
 
-def test_a_failure_looks_like_the_procedures():
+def test_a_failure_looks_as_in_the_procedures():
     mail = parse(alert_email_bytes([an_alert()], key=KEY, sender=SENDER, recipients=TO))
     assert mail["Subject"] == "ALERT: Job Failed - update-installment-statuses"
     assert mail["Message-ID"] == f"<{KEY}@example.com>"
@@ -189,6 +189,6 @@ def test_an_invalid_recipient_is_refused_naming_connection_and_field(value):
         read_addresses(value, where="connection 'mail'", field="to")
 
 
-def test_a_sender_is_needed():
+def test_a_sender_is_required():
     with pytest.raises(ConfigurationError, match=r"connection 'mail' has no 'from_email'"):
         read_sender(None, where="connection 'mail'", field="from_email")

@@ -1,4 +1,4 @@
-"""Slack and Resend as somebody else understood them."""
+"""Messages accepted by third-party emulators of Slack and Resend."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def resend(emulate, password="re_test"):
 def test_slack_accepts_a_message_by_webhook(emulate):
     name = f"by-webhook-{uuid.uuid4()}"
     deliver(webhook(emulate.webhook), [an_alert(job_name=name)])
-    told = emulate.slack_messages(emulate.channel_id("general"))
-    assert any(name in message["text"] for message in told)
+    messages = emulate.slack_messages(emulate.channel_id("general"))
+    assert any(name in message["text"] for message in messages)
 
 
 def test_slack_accepts_a_batch_of_thousands_by_webhook(emulate):
@@ -61,7 +61,7 @@ def test_slack_accepts_a_message_by_its_api(emulate):
     channel_id = emulate.channel_id("random")
     name = f"by-api-{uuid.uuid4()}"
     deliver(api(emulate, channel_id), [an_alert(job_name=name)])
-    message = next(told for told in emulate.slack_messages(channel_id) if name in told["text"])
+    message = next(message for message in emulate.slack_messages(channel_id) if name in message["text"])
     assert message["blocks"][0]["text"]["text"] == f"🚨 Job Failed: {name}"
 
 

@@ -156,7 +156,7 @@ def test_an_unknown_host_name_is_a_rejection(make):
     ids=["silence", "headers drip", "the body drips"],
 )
 def test_the_timeout_bounds_the_whole_request(make, server, fault):
-    """Else it would last until the server gives in, and the error be another one."""
+    """Otherwise the request would last until the server gives up, with a different error."""
     server.otherwise = fault
     error = refusal(make(server.url), timeout=0.6)
     assert (error.permanent, error.rejected) == (False, False)
@@ -232,14 +232,14 @@ def test_the_slack_api_gets_channel_and_token(server):
         ("is_archived", True, True),
         ("not_in_channel", True, True),
         ("invalid_blocks", True, True),
-        ("something_nobody_has_heard_of", True, True),
+        ("an_unknown_error", True, True),
         ("ratelimited", False, True),
         ("service_unavailable", False, True),
         ("internal_error", False, False),
         ("fatal_error", False, False),
     ],
 )
-def test_what_slack_says_in_a_200_decides(server, error, permanent, rejected):
+def test_the_error_in_slacks_200_decides(server, error, permanent, rejected):
     server.otherwise = reply(200, json.dumps({"ok": False, "error": error}))
     caught = refusal(slack_api(server.url))
     assert (caught.permanent, caught.rejected) == (permanent, rejected)
@@ -274,16 +274,16 @@ def test_resend_gets_both_parts_and_a_message_id(server):
     assert mail["headers"]["Message-ID"] == f"<{KEY}@example.com>"
 
 
-def test_the_webhook_sends_machines_every_field(server):
+def test_the_webhook_sends_every_field(server):
     sent = [an_alert(job_name=f"j{n}", error="e" * 5000) for n in range(3000)]
     channel = webhook(server.url)
     channel.send(channel.render(sent, key=KEY), key=KEY, timeout=30)
     (request,) = server.requests
-    told = request.json
-    assert (told["version"], told["key"], told["title"]) == (1, str(KEY), "🚨 3000 jobs failed")
-    assert [alert["job_name"] for alert in told["alerts"]] == [alert.job_name for alert in sent]
-    assert all(len(alert["error"]) <= 2000 for alert in told["alerts"])
-    assert Alert.from_json(told["alerts"][0]).kind == "failed"
+    message = request.json
+    assert (message["version"], message["key"], message["title"]) == (1, str(KEY), "🚨 3000 jobs failed")
+    assert [alert["job_name"] for alert in message["alerts"]] == [alert.job_name for alert in sent]
+    assert all(len(alert["error"]) <= 2000 for alert in message["alerts"])
+    assert Alert.from_json(message["alerts"][0]).kind == "failed"
     assert request.headers["Authorization"].startswith("Basic ")
 
 
@@ -299,9 +299,9 @@ def test_no_batch_breaks_the_webhooks_json(some, times):
     batch = copied(some, times)
     channel = webhook("http://x.example")
     body = channel.render(batch, key=KEY)
-    told = json.loads(body)
-    assert len(told["alerts"]) == len(batch)
-    json.dumps(told, ensure_ascii=False).encode("utf-8")  # no lone surrogates
+    message = json.loads(body)
+    assert len(message["alerts"]) == len(batch)
+    json.dumps(message, ensure_ascii=False).encode("utf-8")  # no lone surrogates
     assert "hunter2@" not in body.decode()
     assert "=hunter2" not in body.decode()
 
@@ -339,7 +339,7 @@ def test_no_alert_breaks_resends_json(alert):
         ),
     ],
 )
-def test_opening_says_what_a_connection_lacks(make_channel, fields, says):
+def test_opening_names_the_missing_field_of_a_connection(make_channel, fields, says):
     with pytest.raises(ConfigurationError, match=says):
         make_channel("c", connection=Connection(conn_id="c", **fields))
 

@@ -1,4 +1,4 @@
-"""Reports on every sink: within its limits, and harmless whatever is in them."""
+"""Reports on every channel: within its limits, and harmless with any text in them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_every_kind_of_channel_renders_the_same_report_to_the_same_bytes(kind):
 def test_a_webhook_gets_the_numbers_too():
     fields = connection("http", "http://127.0.0.1:1")
     channel = channel_for(Connection(conn_id="c", **(fields | {"extra": "{}"})))
-    told = json.loads(channel.render_report(a_report(), key=KEY))
-    assert told["report"]["kind"] == "daily"
-    assert told["report"]["sections"][1]["table"]["rows"][0][0] == "job-0"
-    assert "alerts" not in told
+    message = json.loads(channel.render_report(a_report(), key=KEY))
+    assert message["report"]["kind"] == "daily"
+    assert message["report"]["sections"][1]["table"]["rows"][0][0] == "job-0"
+    assert "alerts" not in message

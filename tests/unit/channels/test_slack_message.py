@@ -1,4 +1,4 @@
-"""Slack's messages: what they say, and that no text a job can log breaks their markup or Slack's limits."""
+"""Slack messages: their content, and that no text a job can log breaks their markup or Slack's limits."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def fields_of(message):
     return found
 
 
-def test_a_failure_looks_like_the_procedures():
+def test_a_failure_looks_as_in_the_procedures():
     message = slack_message([an_alert()])
     header, *_, actions = message["blocks"]
     assert header["text"]["text"] == "🚨 Job Failed: update-installment-statuses"

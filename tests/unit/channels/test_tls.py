@@ -1,4 +1,4 @@
-"""Whom the channels that speak HTTP trust: who is in the environment's bundle as it is now, and nobody else."""
+"""HTTP channels trust exactly the current CA bundle of the environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def server(certificate) -> Iterator[HttpServer]:
 
 @pytest.fixture
 def bundle(certificate, tmp_path, monkeypatch) -> Path:
-    """What the environment says whom to trust: the server."""
+    """A CA bundle in the environment that trusts the server."""
     path = tmp_path / "bundle.pem"
     path.write_bytes(certificate.read_bytes())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
@@ -39,7 +39,7 @@ def channel(request, server):
 
 
 def exchange(bundle: Path, certificate: Path) -> None:
-    """Trust another one, as an update of the machine's certificates does: at another moment, so also another time."""
+    """Replace the bundle, as an update of the machine's certificates does; its modification time changes too."""
     changed = bundle.stat().st_mtime_ns
     bundle.write_bytes(certificate.read_bytes())
     os.utime(bundle, ns=(changed + 10**9, changed + 10**9))

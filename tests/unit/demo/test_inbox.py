@@ -1,4 +1,4 @@
-"""The demo's inbox answers as Slack and a mail server do, and shows hostile text as text."""
+"""The demo's inbox responds like Slack and a mail server, and shows hostile text as text."""
 
 from __future__ import annotations
 
@@ -184,8 +184,8 @@ def test_each_message_shows_its_arrival_and_its_delay(inbox: Inbox) -> None:
 FAILED, CURED = Expected("a-job", "Job Failed"), Expected("a-job", "Job Failed", resolved=True)
 
 
-def tell(inbox: Inbox, title: str, at: datetime) -> None:
-    """Post what a channel would: the title, and the moment to the second."""
+def post_message(inbox: Inbox, title: str, at: datetime) -> None:
+    """Post a message as a channel does: its title, and its time to the second."""
     text = f"{title}\nTime: {at.strftime('%Y-%m-%dT%H:%M:%SZ')}"
     assert post(inbox, json.dumps({"text": text}).encode()) == (200, "ok")
 
@@ -201,14 +201,14 @@ def test_a_failure_and_its_recovery_in_one_second_have_their_own_delays(inbox: I
     for what, fraction in moments.items():
         inbox.happened(what, second + timedelta(seconds=fraction))
     for title in ("Job Failed: a-job", "Resolved: Job Failed: a-job", "Job Failed: another-job"):
-        tell(inbox, title, second)
+        post_message(inbox, title, second)
     for found, fraction in zip(listed(inbox), moments.values(), strict=True):
         assert found["seconds"] == pytest.approx(found["received"] - second.timestamp() - fraction, abs=0.002)
 
 
 def test_a_precise_time_shows_any_delay(inbox: Inbox) -> None:
     happened = datetime.now(UTC)
-    tell(inbox, "Job Failed: a-job", happened)
+    post_message(inbox, "Job Failed: a-job", happened)
     assert listed(inbox)[0]["seconds"] is None
     inbox.happened(FAILED, happened)
     [found] = listed(inbox)
@@ -218,8 +218,8 @@ def test_a_precise_time_shows_any_delay(inbox: Inbox) -> None:
 def test_a_short_delay_after_a_time_known_to_the_second_is_not_shown(inbox: Inbox) -> None:
     inbox.happened(FAILED, a_second(ago=0) + timedelta(milliseconds=1))
     recent, old = a_second(ago=0), a_second(ago=COARSE + 1)
-    tell(inbox, "Job Failed: nobody-told-of-this", recent)
-    tell(inbox, "Job Failed: nobody-told-of-this", old)
+    post_message(inbox, "Job Failed: never-announced", recent)
+    post_message(inbox, "Job Failed: never-announced", old)
     short, long = listed(inbox)
     assert short["seconds"] is None or short["received"] >= recent.timestamp() + COARSE
     assert long["seconds"] == pytest.approx(long["received"] - old.timestamp(), abs=0.002)
@@ -229,7 +229,7 @@ def test_two_equal_messages_in_one_second_count_as_known_to_the_second(inbox: In
     second = a_second(ago=0)
     for milliseconds in (1, 2):
         inbox.happened(FAILED, second + timedelta(milliseconds=milliseconds))
-    tell(inbox, "Job Failed: a-job", second)
+    post_message(inbox, "Job Failed: a-job", second)
     [found] = listed(inbox)
     assert found["seconds"] is None or found["received"] >= second.timestamp() + COARSE
 

@@ -1,4 +1,4 @@
-"""A port that cannot be had is one sentence and exit code 2, never a traceback."""
+"""An unavailable port is reported in one sentence with exit code 2, never a traceback."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def refusal(module: str, *arguments: str, ports: Mapping[str, str] | None = None) -> str:
-    """What `python -m MODULE` says on stderr when it refuses to start."""
+    """The stderr of `python -m MODULE` when it refuses to start."""
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_PORT")}
     answer = subprocess.run(
         [sys.executable, "-m", module, *arguments],

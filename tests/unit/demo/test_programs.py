@@ -1,4 +1,4 @@
-"""The demo leaves no process behind, however it ends, and says in a sentence what keeps it from starting."""
+"""The demo leaves no process behind however it ends, and reports in one sentence why it cannot start."""
 
 from __future__ import annotations
 
