@@ -79,8 +79,8 @@ def suggest(history: History, zones: Sequence[str], *, now: datetime) -> Suggest
     """
     name, starts = history.job_name, history.starts
     found = _too_little(starts) or _find_schedule(history, zones, min(now, starts[-1] + _TAIL))
-    if starts and (over := _over(starts, found, now)):
-        found = over
+    if starts and (retired := _retired(starts, found, now)):
+        found = retired
     if isinstance(found, str):
         return Suggestion(name, None, (found,))
     limits, why = _limits(history.durations)
@@ -112,7 +112,7 @@ def _too_little(starts: Sequence[datetime]) -> str | None:
     return None
 
 
-def _over(starts: Sequence[datetime], found: _Schedule | str, now: datetime) -> str | None:
+def _retired(starts: Sequence[datetime], found: _Schedule | str, now: datetime) -> str | None:
     usual = found.usual if isinstance(found, _Schedule) else _usual(gaps_between(starts) or [timedelta(0)])
     silent = now - starts[-1]
     if silent <= max(_RETIRED_AFTER, 3 * usual):

@@ -32,24 +32,25 @@ def fit_zones(
     The first that no other clearly beats is chosen. `cut`: the job also ran before these starts, on unknown days.
     """
     found: list[Fit] = []
-    whole, starts = starts, starts[-size:]
-    for family in families(zones, starts[0], until):
-        for zone in family:
-            info = ZoneInfo(zone)
-            walls = [start.astimezone(info).replace(tzinfo=None) for start in whole]
-            unseen = set(range(7)) if cut else usual_weekdays(walls)
-            candidates = cron_candidates(walls[-size:], until.astimezone(info).replace(tzinfo=None), unseen)
-            fits = [fit for cron in candidates if (fit := fit_cron(cron, zone, starts, until)) and fit.is_good]
-            if not fits:
-                continue
-            # Each further list item must explain a further run.
-            best = min(fits, key=lambda fit: (round(fit.cost + fit.expression.count(",")), len(fit.expression)))
+    for family in families(zones, starts[-size], until):
+        best = next((fit for zone in family if (fit := _best_fit(starts, size, zone, until, cut=cut))), None)
+        if best is not None:
             if is_the_same_anywhere(best):
                 return [best]
             found.append(best)
-            break
-    taken = next((fit for fit in found if not any(betters(other, fit) for other in found)), None)
-    return [] if taken is None else [taken, *(fit for fit in found if fit is not taken)]
+    chosen = next((fit for fit in found if not any(betters(other, fit) for other in found)), None)
+    return [] if chosen is None else [chosen, *(fit for fit in found if fit is not chosen)]
+
+
+def _best_fit(starts: Sequence[datetime], size: int, zone: str, until: datetime, *, cut: bool) -> Fit | None:
+    """The best good fit of this zone to the newest `size` starts; the earlier ones only show weekdays."""
+    info = ZoneInfo(zone)
+    walls = [start.astimezone(info).replace(tzinfo=None) for start in starts]
+    unseen = set(range(7)) if cut else usual_weekdays(walls)
+    candidates = cron_candidates(walls[-size:], until.astimezone(info).replace(tzinfo=None), unseen)
+    fits = [fit for cron in candidates if (fit := fit_cron(cron, zone, starts[-size:], until)) and fit.is_good]
+    # Each further list item must explain a further run.
+    return min(fits, key=lambda fit: (round(fit.cost + fit.expression.count(",")), len(fit.expression)), default=None)
 
 
 def is_the_same_anywhere(fit: Fit) -> bool:
