@@ -23,7 +23,7 @@ from tests.support.wait_until import wait_until
 
 @contextmanager
 def watching(conninfo: str, settings: Settings, channels: Mapping[str, Channel]) -> Iterator[Watcher]:
-    """Until the block ends, failures are judged and delivered."""
+    """Until the block ends, failures are evaluated and delivered."""
     watcher = Watcher(at(conninfo, settings), kind="listen", delivers=True)
     service = DeliveryService(conninfo, channels, prepare=lambda: watcher.status.listens)
     loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""Days that pass over a real log: jobs log their runs as planned, and a watcher's own functions judge them."""
+"""Days that pass over a real log: jobs log their runs as planned, and a watcher's own functions evaluate them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def log_runs(conn: Connection[Any], runs: Iterable[Planned]) -> None:
 def pass_days(
     conn: Connection[Any], settings: Settings, begin: datetime, end: datetime, runs: Iterable[Planned]
 ) -> None:
-    """Let that time pass: runs are logged, their events judged and their jobs swept; each 6 hours all are checked."""
+    """Let that time pass: runs are logged, events evaluated, jobs swept; every 6 hours all jobs are checked."""
     conn.prepare_threshold = 2  # as a watcher's
     left = sorted(runs, key=lambda run: run.at)
     now = begin

@@ -33,7 +33,7 @@ GROUP BY d.channel, d.state
 ORDER BY d.channel, d.state
 
 -- name: watch_gauges
--- Watchers alive, the youngest heartbeat's age, how far judging is behind, and since when nobody checked everything.
+-- Watchers alive, the youngest heartbeat's age, how far evaluation is behind, and when the last full check was.
 SELECT
     (SELECT count(*)::float8 FROM airflow_jobmon.watchers WHERE seen_at > clock_timestamp() - interval '1 minute'),
     (SELECT extract(epoch FROM clock_timestamp() - max(seen_at))::float8 FROM airflow_jobmon.watchers),

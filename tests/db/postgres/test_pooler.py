@@ -82,7 +82,7 @@ def left_behind(conninfo: str) -> list[object]:
     return [thing for thing in found if thing[0] not in THEIRS]
 
 
-def test_migrate_judge_and_deliver_leave_nothing_behind(pooler, empty_database, postgres):
+def test_migrate_evaluate_and_deliver_leave_nothing_behind(pooler, empty_database, postgres):
     conninfo = through(pooler, empty_database)
     with connect(conninfo) as conn:
         first = migrate(conn, SETTINGS, create_jobs_log=True)
@@ -150,7 +150,7 @@ async def test_a_watcher_says_that_it_polls_and_is_still_woken_without_waiting_f
     assert left_behind(pooled) == []
 
 
-async def test_one_watcher_behind_the_pooler_and_one_not_judge_each_failure_once(conn, database, pooled):
+async def test_one_watcher_behind_the_pooler_and_one_not_evaluate_each_failure_once(conn, database, pooled):
     async with watching(pooled) as polling, watching(database, kind="listen", delivers=True) as listening:
         await polling.until_connected()
         await listening.until_connected()
@@ -162,7 +162,7 @@ async def test_one_watcher_behind_the_pooler_and_one_not_judge_each_failure_once
         await eventually(lambda: conn.execute("SELECT count(*) FROM airflow_jobmon.events").fetchone() == (0,))
 
 
-def test_many_judges_and_deliverers_share_four_connections(conn, pooled):
+def test_many_watchers_and_senders_share_four_connections(conn, pooled):
     slack = Recorder("slack")
     for number in range(200):
         log_run(conn, f"job {number}", status="failed")

@@ -92,7 +92,7 @@ def test_of_two_sources_that_claim_a_job_at_once_one_is_refused(conn, database):
     assert [str(error).split(" is registered by ")[1][:10] for error in refused] == ["file:first"]
 
 
-def test_what_changed_is_judged_soon_and_watchers_are_woken(conn, database):
+def test_changed_jobs_are_evaluated_soon_and_watchers_are_woken(conn, database):
     with connect(database) as listener:
         listener.execute("LISTEN airflow_jobmon")
         apply_jobs(conn, [NIGHTLY, OFTEN], source="file:a")
@@ -177,7 +177,7 @@ def test_a_job_that_is_taken_over_keeps_its_moment_and_belongs_to_the_new_source
         apply_jobs(conn, [NIGHTLY], source="file:old")
 
 
-def test_jobs_are_removed_by_name_or_by_source_and_judged_anew(conn):
+def test_jobs_are_removed_by_name_or_by_source_and_evaluated_anew(conn):
     apply_jobs(conn, [NIGHTLY, OFTEN], source="file:a")
     apply_jobs(conn, [MonitoredJob(name="theirs")], source="dag:b/c")
     conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = NULL")

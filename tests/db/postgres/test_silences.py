@@ -1,4 +1,4 @@
-"""Silences and acknowledgements against a real log: what is told, what is held back, and what is owed at the end."""
+"""Silences and acknowledgements in a real log: what is sent, what is held back, and what is sent at the end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def hush(conn, name: str = "load", until: timedelta = HOUR):
 
 
 def let_it_end(conn) -> None:
-    """As if every silence had ended by the clock, with the moments to judge set as they were for that end."""
+    """End every silence now, and move the evaluations that were set for its end."""
     conn.execute(
         "UPDATE airflow_jobmon.job_state st SET judge_at = clock_timestamp() FROM airflow_jobmon.silences s"
         " WHERE st.judge_at = s.ends_at"
@@ -52,7 +52,7 @@ def let_it_end(conn) -> None:
     conn.execute("UPDATE airflow_jobmon.silences SET ends_at = clock_timestamp()")
 
 
-def told(conn) -> list[tuple[str, str, str]]:
+def sent(conn) -> list[tuple[str, str, str]]:
     """Job, event and state of each alert's deliveries, the channels being alike."""
     return conn.execute(
         "SELECT a.job_name, a.event, string_agg(DISTINCT d.state, ',') FROM airflow_jobmon.alerts a"
@@ -60,15 +60,15 @@ def told(conn) -> list[tuple[str, str, str]]:
     ).fetchall()
 
 
-def test_what_opens_in_a_silence_is_recorded_and_told_when_the_sweep_sees_its_end(conn):
+def test_an_incident_that_opens_in_a_silence_is_recorded_and_sent_by_the_sweep_after_its_end(conn):
     hush(conn)
     fail(conn)
-    assert told(conn) == [("load", "opened", "silenced")]
+    assert sent(conn) == [("load", "opened", "silenced")]
     assert evaluate_changed(conn, SETTINGS).alerts == 0
     let_it_end(conn)
     assert evaluate_changed(conn, SETTINGS).alerts == 1
     assert evaluate_changed(conn, SETTINGS).jobs == 0
-    assert told(conn) == [("load", "opened", "silenced"), ("load", "opened", "pending")]
+    assert sent(conn) == [("load", "opened", "silenced"), ("load", "opened", "pending")]
     message, why = conn.execute(
         "SELECT (SELECT details ->> 'message' FROM airflow_jobmon.alerts ORDER BY id DESC LIMIT 1),"
         " (SELECT last_error FROM airflow_jobmon.deliveries WHERE state = 'silenced' LIMIT 1)"
@@ -84,11 +84,11 @@ def test_nothing_is_repeated_in_a_silence_however_long_and_whatever_the_errors(c
     for minutes, error in ((50, "disk full"), (40, "no route"), (30, "disk full"), (1, "timeout")):
         fail(conn, minutes, error)
         evaluate_jobs(conn, SETTINGS, now=ago(minutes=minutes - 20))
-    assert told(conn) == [("load", "opened", "silenced")]
+    assert sent(conn) == [("load", "opened", "silenced")]
     assert conn.execute("SELECT occurrences FROM airflow_jobmon.incidents").fetchone() == (4,)
 
 
-def test_what_opened_and_was_resolved_in_a_silence_is_never_told(conn):
+def test_an_incident_that_opened_and_resolved_in_a_silence_is_never_sent(conn):
     hush(conn)
     fail(conn, 5)
     log_run(conn, "load", started_at=ago(minutes=2))
@@ -96,26 +96,26 @@ def test_what_opened_and_was_resolved_in_a_silence_is_never_told(conn):
     let_it_end(conn)
     evaluate_changed(conn, SETTINGS)
     evaluate_jobs(conn, SETTINGS)
-    assert told(conn) == [("load", "opened", "silenced")]
+    assert sent(conn) == [("load", "opened", "silenced")]
 
 
-def test_what_was_resolved_when_its_silence_had_ended_but_nobody_had_looked_is_never_told(conn):
+def test_an_incident_that_resolved_before_the_sweep_after_its_silence_is_never_sent(conn):
     hush(conn)
     fail(conn, 5)
     let_it_end(conn)
     log_run(conn, "load", started_at=ago(minutes=2))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("load", "opened", "silenced")]
+    assert sent(conn) == [("load", "opened", "silenced")]
 
 
-def test_what_recovered_before_it_was_judged_is_recorded_in_a_silence_and_never_told(conn):
+def test_a_failure_that_recovered_before_its_evaluation_is_recorded_in_a_silence_and_never_sent(conn):
     hush(conn)
     log_run(conn, "load", "failed", started_at=ago(minutes=5))
     log_run(conn, "load", started_at=ago(minutes=2))
     evaluate_events(conn, SETTINGS)
     let_it_end(conn)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("load", "opened", "silenced")]
+    assert sent(conn) == [("load", "opened", "silenced")]
 
 
 def test_an_incident_notified_before_a_silence_repeats_at_its_end(conn):
@@ -124,18 +124,18 @@ def test_an_incident_notified_before_a_silence_repeats_at_its_end(conn):
     evaluate_changed(conn, SETTINGS)
     let_it_end(conn)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("load", "opened", "pending"), ("load", "repeated", "pending")]
+    assert sent(conn) == [("load", "opened", "pending"), ("load", "repeated", "pending")]
 
 
-def test_the_end_within_a_silence_of_what_was_told_before_it_is_recorded_and_not_sent(conn):
+def test_resolved_in_a_silence_is_recorded_and_not_sent_even_if_opened_was_sent_before(conn):
     fail(conn, 5)
     hush(conn)
     log_run(conn, "load", started_at=ago(minutes=2))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("load", "opened", "pending"), ("load", "resolved", "silenced")]
+    assert sent(conn) == [("load", "opened", "pending"), ("load", "resolved", "silenced")]
 
 
-def test_the_end_after_a_silence_goes_only_to_channels_that_were_told(conn):
+def test_resolved_after_a_silence_goes_only_to_channels_that_were_notified(conn):
     hush(conn)
     fail(conn, 5)
     let_it_end(conn)
@@ -148,7 +148,7 @@ def test_the_end_after_a_silence_goes_only_to_channels_that_were_told(conn):
     ).fetchall() == [("opened", "mail"), ("resolved", "mail")]
 
 
-def test_a_warning_that_a_silence_held_back_is_told_at_its_end_and_one_that_was_told_before_is_not(conn):
+def test_a_warning_is_sent_at_the_end_of_a_silence_only_if_the_silence_held_it_back(conn):
     apply_jobs(conn, [MonitoredJob(name=name, max_duration="1s") for name in ("early", "late")], source="test")
     log_run(conn, "early", seconds=5)
     evaluate_changed(conn, SETTINGS)
@@ -157,14 +157,14 @@ def test_a_warning_that_a_silence_held_back_is_told_at_its_end_and_one_that_was_
     evaluate_changed(conn, SETTINGS)
     let_it_end(conn)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [
+    assert sent(conn) == [
         ("early", "opened", "pending"),
         ("late", "opened", "silenced"),
         ("late", "opened", "pending"),
     ]
 
 
-def test_lifting_a_silence_early_has_the_next_sweep_tell_what_is_open(conn):
+def test_after_a_silence_is_lifted_early_the_next_sweep_alerts_for_open_incidents(conn):
     hush(conn)
     fail(conn)
     evaluate_changed(conn, SETTINGS)
@@ -176,19 +176,19 @@ def test_lifting_a_silence_early_has_the_next_sweep_tell_what_is_open(conn):
     assert evaluate_changed(conn, SETTINGS).jobs == 0
 
 
-def test_what_another_silence_means_too_stays_quiet_until_the_last_one_ends(conn):
+def test_a_job_with_several_silences_stays_silenced_until_the_last_one_ends(conn):
     hush(conn, "l*", 2 * HOUR)
     hush(conn)
     fail(conn)
     unsilence(conn, "load", by="anna")
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("load", "opened", "silenced")]
+    assert sent(conn) == [("load", "opened", "silenced")]
     unsilence(conn, "l*", by="anna")
     evaluate_changed(conn, SETTINGS)
-    assert told(conn)[-1] == ("load", "opened", "pending")
+    assert sent(conn)[-1] == ("load", "opened", "pending")
 
 
-def test_silencing_a_name_again_moves_its_end_and_makes_no_second_one(conn):
+def test_silencing_a_name_again_moves_its_end_and_creates_no_second_silence(conn):
     first = hush(conn)
     fail(conn)
     second = hush(conn, until=timedelta(minutes=5))
@@ -200,22 +200,22 @@ def test_silencing_a_name_again_moves_its_end_and_makes_no_second_one(conn):
     assert len(list_silences(conn, ended=True)) == 1
 
 
-def test_a_silence_may_be_put_before_its_job_exists(conn):
+def test_a_silence_may_be_created_before_its_job_exists(conn):
     assert hush(conn, "new-*").jobs == 0
     fail(conn, job="new-load")
     fail(conn, job="load")
-    assert told(conn) == [("new-load", "opened", "silenced"), ("load", "opened", "pending")]
+    assert sent(conn) == [("new-load", "opened", "silenced"), ("load", "opened", "pending")]
     assert hush(conn, "new-*").jobs == 1
 
 
-def test_drills_are_told_in_a_silence_too(conn):
+def test_drills_are_sent_in_a_silence_too(conn):
     hush(conn)
     log_run(conn, "load", "failed", error_message="TEST ALERT - ignore")
     evaluate_events(conn, SETTINGS)
-    assert told(conn) == [("load", "test", "pending")]
+    assert sent(conn) == [("load", "test", "pending")]
 
 
-def test_lifting_what_was_never_silenced_is_an_error_that_names_what_does_silence_it(conn):
+def test_lifting_a_name_that_was_never_silenced_is_an_error_that_names_the_silences_over_it(conn):
     hush(conn, "lo*")
     with pytest.raises(UnknownSilence, match=r"no silence of 'load'; it is silenced by 'lo\*' until .*: lift that one"):
         unsilence(conn, "load", by="anna")
@@ -223,7 +223,7 @@ def test_lifting_what_was_never_silenced_is_an_error_that_names_what_does_silenc
         unsilence(conn, "other", by="anna")
 
 
-def test_silences_are_listed_by_the_job_they_mean_and_the_ended_ones_if_asked(conn):
+def test_silences_are_listed_by_the_job_they_match_and_ended_ones_on_request(conn):
     hush(conn, "lo*")
     hush(conn, "load", 2 * HOUR)
     hush(conn, "other")
@@ -236,25 +236,25 @@ def test_silences_are_listed_by_the_job_they_mean_and_the_ended_ones_if_asked(co
 
 
 @pytest.mark.parametrize("until", [timedelta(0), ago(days=1)])
-def test_what_has_ended_already_silences_nobody(conn, until):
+def test_a_silence_that_has_ended_already_holds_nothing_back(conn, until):
     hush(conn, until=until)
     fail(conn)
-    assert told(conn) == [("load", "opened", "pending")]
+    assert sent(conn) == [("load", "opened", "pending")]
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text("ab*?[]%_\\\n\U0001f4a3", max_size=8), st.text("ab*?[]%_\\\n\U0001f4a3", max_size=8))
-def test_the_database_matches_names_as_the_judges_do(conn, glob, name):
+def test_the_database_matches_names_as_evaluations_do(conn, glob, name):
     [found] = conn.execute("SELECT %s::text LIKE %s", [name, like_pattern(glob)]).fetchone()
     assert found == matches(glob, name)
 
 
-def test_lifting_waits_for_a_judge_who_still_saw_the_silence(conn, database):
-    """What he is about to record as silenced is not there yet for whoever lifts, and would not be told for an hour."""
+def test_lifting_waits_for_an_evaluation_that_still_saw_the_silence(conn, database):
+    """Lifting cannot see what the evaluation is about to record as silenced; no alert would be sent for an hour."""
     hush(conn)
     log_run(conn, "load", status="failed", started_at=ago(minutes=1), error_message="disk full")
 
-    def judge():
+    def evaluate():
         with connect(database) as own:
             evaluate_events(own, SETTINGS)
 
@@ -266,20 +266,20 @@ def test_lifting_waits_for_a_judge_who_still_saw_the_silence(conn, database):
         query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
         return conn.execute(query, [f"airflow_jobmon.{table}"]).fetchone() != (0,)
 
-    judging, lifting = threading.Thread(target=judge), threading.Thread(target=lift)
+    evaluating, lifting = threading.Thread(target=evaluate), threading.Thread(target=lift)
     with connect(database) as holder, holder.transaction():
         holder.execute("LOCK TABLE airflow_jobmon.incidents IN SHARE MODE")
-        judging.start()
+        evaluating.start()
         wait_until(lambda: waits_for("incidents"))
         lifting.start()
         wait_until(lambda: waits_for("job_state") or not lifting.is_alive())
-    judging.join()
+    evaluating.join()
     lifting.join()
     evaluate_changed(conn, SETTINGS)
-    assert [event for _, event, state in told(conn) if state == "pending"] == ["opened"]
+    assert [event for _, event, state in sent(conn) if state == "pending"] == ["opened"]
 
 
-def test_whoever_holds_a_jobs_state_does_not_keep_judges_waiting_behind_a_silence(conn, database, monkeypatch):
+def test_a_lock_on_a_jobs_state_does_not_make_evaluations_wait_behind_a_silence(conn, database, monkeypatch):
     monkeypatch.setattr(silences, "_PATIENCE", "100ms")
     fail(conn)
     with connect(database) as holder, holder.transaction():
@@ -288,22 +288,22 @@ def test_whoever_holds_a_jobs_state_does_not_keep_judges_waiting_behind_a_silenc
             hush(conn)
         fail(conn, job="another")
     assert list_silences(conn) == []
-    assert [job for job, *_ in told(conn)] == ["load", "another"]
+    assert [job for job, *_ in sent(conn)] == ["load", "another"]
 
 
-def test_silencing_and_lifting_beside_judges_loses_no_telling(conn, database):
-    """However they interleave: in the end nothing is silenced, and what is open has been told."""
+def test_silencing_and_lifting_during_evaluations_loses_no_alert(conn, database):
+    """However they interleave: in the end nothing is silenced, and every open incident was sent."""
     for n in range(20):
         log_run(conn, f"job-{n}", "failed", started_at=ago(minutes=5))
     done = threading.Event()
 
-    def judge():
+    def evaluate():
         with connect(database) as own:
             while not done.is_set():
                 evaluate_events(own, SETTINGS)
                 evaluate_changed(own, SETTINGS)
 
-    threads = [threading.Thread(target=judge) for _ in range(2)]
+    threads = [threading.Thread(target=evaluate) for _ in range(2)]
     for thread in threads:
         thread.start()
     for _ in range(10):
@@ -322,7 +322,7 @@ def test_silencing_and_lifting_beside_judges_loses_no_telling(conn, database):
     assert conn.execute(f"{sent} ON d.alert_id = a.id WHERE d.state = 'pending'").fetchone() == (20,)
 
 
-def test_silences_are_forgotten_long_after_their_end(conn):
+def test_silences_are_deleted_long_after_their_end(conn):
     for name in ("old", "new"):
         hush(conn, name)
     conn.execute(
@@ -333,7 +333,7 @@ def test_silences_are_forgotten_long_after_their_end(conn):
     assert [row["name"] for row in list_silences(conn, ended=True)] == ["new"]
 
 
-def test_the_role_for_operating_may_silence_and_acknowledge(conn):
+def test_the_operator_role_may_silence_and_acknowledge(conn):
     fail(conn)
     conn.execute(schema.grants())
     try:
@@ -349,34 +349,34 @@ def test_the_role_for_operating_may_silence_and_acknowledge(conn):
 
 def later(conn, minutes: float) -> int:
     """How many alerts a full check makes of it when so much time has passed."""
-    before = len(told(conn))
+    before = len(sent(conn))
     evaluate_jobs(conn, SETTINGS, now=datetime.now(UTC) + timedelta(minutes=minutes))
-    return len(told(conn)) - before
+    return len(sent(conn)) - before
 
 
-def test_what_is_acknowledged_is_not_repeated_and_its_end_is_told(conn):
+def test_an_acknowledged_incident_does_not_repeat_and_its_resolution_is_sent(conn):
     fail(conn, 5)
     [known] = acknowledge(conn, IncidentSelector(name="load"), by="anna", note="on it")
     assert (known.by, known.note, known.changed) == ("anna", "on it", True)
     assert later(conn, 60) == 0
     log_run(conn, "load", started_at=ago(minutes=2))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn) == [("load", "opened", "pending"), ("load", "resolved", "pending")]
+    assert sent(conn) == [("load", "opened", "pending"), ("load", "resolved", "pending")]
     fail(conn)
     assert later(conn, 60) == 1
 
 
-def test_a_new_error_is_told_once_though_acknowledged(conn):
+def test_a_new_error_alerts_once_despite_the_acknowledgement(conn):
     fail(conn, 5, "disk full")
     acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
     fail(conn, 4, "wrong password")
     fail(conn, 3, "wrong password")
     fail(conn, 2, "disk full")
-    assert told(conn) == [("load", "opened", "pending"), ("load", "repeated", "pending")]
+    assert sent(conn) == [("load", "opened", "pending"), ("load", "repeated", "pending")]
     assert later(conn, 60) == 0
 
 
-def test_who_acknowledges_first_stays_and_taking_it_back_lets_it_be_told_again(conn):
+def test_the_first_acknowledgement_stays_and_undoing_it_lets_the_incident_repeat_again(conn):
     fail(conn)
     acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
     [known] = acknowledge(conn, IncidentSelector(name="l*"), by="bert", note="me too")
@@ -387,19 +387,19 @@ def test_who_acknowledges_first_stays_and_taking_it_back_lets_it_be_told_again(c
     assert later(conn, 60) == 1
 
 
-def test_what_is_acknowledged_in_a_silence_is_not_told_at_its_end_unless_it_is_taken_back(conn):
+def test_an_incident_acknowledged_in_a_silence_is_not_sent_at_its_end_unless_that_is_undone(conn):
     hush(conn)
     fail(conn)
     acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
     let_it_end(conn)
     evaluate_jobs(conn, SETTINGS)
-    assert told(conn) == [("load", "opened", "silenced")]
+    assert sent(conn) == [("load", "opened", "silenced")]
     withdraw(conn, IncidentSelector(name="load"))
     evaluate_changed(conn, SETTINGS)
-    assert told(conn)[1:] == [("load", "opened", "pending")]
+    assert sent(conn)[1:] == [("load", "opened", "pending")]
 
 
-def test_a_new_error_that_a_silence_held_back_is_told_at_its_end_though_acknowledged_before(conn):
+def test_a_new_error_that_a_silence_held_back_is_sent_at_its_end_despite_an_earlier_acknowledgement(conn):
     fail(conn, 5)
     acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
     hush(conn)
@@ -407,7 +407,7 @@ def test_a_new_error_that_a_silence_held_back_is_told_at_its_end_though_acknowle
     fail(conn, 2, "wrong password")
     let_it_end(conn)
     evaluate_changed(conn, SETTINGS)
-    assert told(conn)[1:] == [("load", "repeated", "silenced"), ("load", "repeated", "pending")]
+    assert sent(conn)[1:] == [("load", "repeated", "silenced"), ("load", "repeated", "pending")]
     assert later(conn, 60) == 0
 
 
@@ -422,7 +422,7 @@ def test_a_new_error_that_a_silence_held_back_is_told_at_its_end_though_acknowle
         pytest.param(IncidentSelector(incident_id=1), r"incident 1 \(failed of load\) was resolved at 2", id="over"),
     ],
 )
-def test_acknowledging_what_is_not_open_is_an_error_that_says_why(conn, meant, says):
+def test_acknowledging_without_an_open_incident_is_an_error_that_says_why(conn, meant, says):
     fail(conn, 5)
     log_run(conn, "load", started_at=ago(minutes=2))
     evaluate_changed(conn, SETTINGS)

@@ -60,7 +60,7 @@ def test_the_full_check_tells_them_and_sweeps_and_readers_keep_them(dry):
     assert findings(dry) == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
 
 
-def test_they_open_no_incident_and_alert_nobody(dry):
+def test_they_open_no_incident_and_do_not_alert(dry):
     evaluate_jobs(dry, Settings(channels=("slack",)))
     assert dry.execute("SELECT count(*) FROM airflow_jobmon.incidents").fetchone() == (0,)
     assert dry.execute("SELECT count(*) FROM airflow_jobmon.alerts").fetchone() == (0,)
@@ -83,7 +83,7 @@ def test_what_was_stored_is_not_reckoned_again(dry):
     assert findings(dry) == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
 
 
-def test_the_past_is_judged_by_the_days_before_it(dry):
+def test_the_past_is_evaluated_by_the_days_before_it(dry):
     evaluate_jobs(dry, Settings())
     (health,) = assess_jobs(dry, Settings(), at=datetime.now(UTC) - timedelta(days=10))
     assert health.findings == ()
