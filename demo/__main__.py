@@ -28,7 +28,7 @@ def main() -> int:
     from demo.programs import ProgramFailed, TookTooLong  # noqa: PLC0415
     from demo.run_demo import LOGS, run_demo  # noqa: PLC0415 - needs everything to be installed
     from demo.signals import Stopped, stop_on_signals  # noqa: PLC0415
-    from tests.support.postgres_server import PostgresUnavailable  # noqa: PLC0415
+    from tests.support.postgres_programs import PostgresUnavailable  # noqa: PLC0415
 
     stop_on_signals()
     try:

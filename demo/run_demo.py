@@ -22,7 +22,8 @@ from demo.screen import Screen
 from demo.signals import Stopped, finish_undisturbed
 from demo.standalone import PASSWORD, USER, Standalone, airflow_program, environment
 from demo.steps import Steps, print_table
-from tests.support.postgres_server import Postgres, find_bin
+from tests.support.postgres_programs import find_bin
+from tests.support.postgres_server import Postgres
 
 LOGS = STATE / "logs"
 HOURLY = "jobmon_hourly_health_check"

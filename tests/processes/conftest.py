@@ -11,12 +11,12 @@ import psycopg
 import pytest
 
 from tests.support.blocking_sinks import HttpSink, MailSink, Sink, http_sink, mail_sink
-from tests.support.listen_process import Listener, Nursery, nursery
+from tests.support.listen_process import CommandForker, Listener, command_forker
 
 
 @pytest.fixture(scope="session")
-def listener_nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    with nursery(tmp_path_factory.mktemp("listeners")) as found:
+def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandForker]:
+    with command_forker(tmp_path_factory.mktemp("listeners")) as found:
         yield found
 
 
@@ -64,14 +64,14 @@ StartListener = Callable[..., Listener]
 
 
 @pytest.fixture
-def start_listener(listener_nursery: Nursery, database: str, sinks: Sinks) -> Iterator[StartListener]:
+def start_listener(forker: CommandForker, database: str, sinks: Sinks) -> Iterator[StartListener]:
     """Start a listener on this test's database; keyword arguments change its environment."""
     started: list[Listener] = []
 
     def start(conninfo: str = database, **env: str) -> Listener:
         fields = psycopg.conninfo.conninfo_to_dict(conninfo)
         uri = f"postgres://{fields['user']}@{fields['host']}:{fields['port']}/{fields['dbname']}"
-        listener = listener_nursery.start(
+        listener = forker.start(
             {**sinks.environment, "AIRFLOW_CONN_JOBMON_DEFAULT": uri, "AIRFLOW__JOBMON__SWEEP_INTERVAL": "2s", **env}
         )
         started.append(listener)

@@ -37,12 +37,12 @@ def old_log(conn: psycopg.Connection) -> Counter[str]:
 
 
 @pytest.fixture
-def archive(listener_nursery, postgres: Postgres, conn: psycopg.Connection) -> Callable[..., Listener]:
+def archive(forker, postgres: Postgres, conn: psycopg.Connection) -> Callable[..., Listener]:
     """Start the command."""
 
     def start(*arguments: str) -> Listener:
         env = {"AIRFLOW_CONN_JOBMON_DEFAULT": postgres.uri(conn.info.dbname)}
-        return listener_nursery.start(env, "--older-than", "90d", *arguments, command="archive")
+        return forker.start(env, "--older-than", "90d", *arguments, command="archive")
 
     return start
 

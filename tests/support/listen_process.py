@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.support.wait_until import wait_until
 
-NURSERY = Path(__file__).with_name("forked_processes.py")
+FORKER = Path(__file__).with_name("fork_commands.py")
 _ROOT = Path(__file__).parents[2]
 
 
@@ -75,8 +75,8 @@ class Listener:
             os.kill(self.pid, number)
 
 
-class Nursery:
-    """Where listeners come from; each inherits `env` and what it is given besides."""
+class CommandForker:
+    """Starts listeners: each inherits the environment of the process that it is forked from, and `env`."""
 
     def __init__(self, process: subprocess.Popen[str], directory: Path) -> None:
         self._process = process
@@ -95,8 +95,8 @@ class Nursery:
 
 
 @contextmanager
-def nursery(directory: Path) -> Iterator[Nursery]:
-    """Processes die with it; they see none of the surrounding Airflow's settings."""
+def command_forker(directory: Path) -> Iterator[CommandForker]:
+    """Its processes end with it, and see no setting of the surrounding Airflow."""
     theirs = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     env = {
         **theirs,
@@ -106,9 +106,9 @@ def nursery(directory: Path) -> Iterator[Nursery]:
         "NO_PROXY": "127.0.0.1,localhost",
     }
     with (
-        (directory / "nursery.log").open("w") as log,
+        (directory / "forker.log").open("w") as log,
         subprocess.Popen(
-            [sys.executable, NURSERY], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            [sys.executable, FORKER], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         ) as process,
     ):
         assert process.stdout is not None
@@ -116,7 +116,7 @@ def nursery(directory: Path) -> Iterator[Nursery]:
             said = process.stdout.readline()
             while said and said.strip() != "ready":
                 said = process.stdout.readline()
-            assert said, f"the nursery did not start:\n{(directory / 'nursery.log').read_text()}"
-            yield Nursery(process, directory)
+            assert said, f"the forker did not start:\n{(directory / 'forker.log').read_text()}"
+            yield CommandForker(process, directory)
         finally:
             process.kill()

