@@ -1,1 +1,1 @@
-"""What the tests share: real servers and processes, sample data, and ways to wait and look."""
+"""What the tests share: real servers and processes, sample data, and functions that wait or read."""

@@ -1,4 +1,4 @@
-"""What the doctor sees of Airflow, and what Airflow's own triggerer would do."""
+"""Runs the doctor's checks of Airflow, and assigns triggers as Airflow's own triggerer does."""
 
 from __future__ import annotations
 

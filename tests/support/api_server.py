@@ -1,4 +1,4 @@
-"""Airflow's API server as a process, under a path, with its own login and interface: what a browser talks to."""
+"""Airflow's API server as a process, under a path, with its login and its interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a listener's alerts arrive: sinks that can be told to keep the sender waiting for the answer."""
+"""HTTP and mail servers that receive a listener's alerts, and can hold back their answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Chromium, driven by its DevTools protocol: opens pages, says what a person sees and what it complains of."""
+"""A real Chromium, driven over its DevTools protocol: opens pages, reads what they show, and records their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clean environment of its own that has the wheel: nothing of the checkout is on its path."""
+"""A virtual environment with the wheel installed; nothing of the checkout is on its path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docker-compose.yaml as Docker Compose itself reads it; no engine is needed for that."""
+"""docker-compose.yaml as Docker Compose itself reads it, without a container engine."""
 
 from __future__ import annotations
 

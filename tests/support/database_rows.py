@@ -1,4 +1,4 @@
-"""What tests read from the database again and again."""
+"""Reads the alerts, and counts rows."""
 
 from __future__ import annotations
 

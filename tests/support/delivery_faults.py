@@ -1,4 +1,4 @@
-"""Real channels, opened through Airflow connections in the environment, and what the outbox says became of alerts."""
+"""Real channels, opened through Airflow connections in the environment, and the state of their deliveries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The services of docker-compose.yaml without a container engine: its commands and environment, on this machine.
+"""Runs the services of docker-compose.yaml without a container engine: the same commands and environment.
 
 Host names become ports on 127.0.0.1, files of the image become those of the repository they were copied from, and
 nothing else is changed.

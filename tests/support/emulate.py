@@ -1,4 +1,4 @@
-"""npm's `emulate`: Slack's and Resend's servers, played by somebody who has not read our code."""
+"""npm's `emulate`, an independent emulation of Slack's and Resend's servers."""
 
 from __future__ import annotations
 

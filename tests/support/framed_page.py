@@ -1,4 +1,4 @@
-"""Our page inside Airflow's interface, as a browser sees it: pieces of JavaScript, and what they give."""
+"""JavaScript that reads our page inside Airflow's interface in a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Grafana makes of a panel's SQL before Postgres sees it.
+"""Expands a panel's SQL as Grafana does before it sends it to Postgres.
 
 First its page puts the variables in, then its server takes for a macro whatever looks like one, wherever it stands.
 """

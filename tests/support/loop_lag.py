@@ -1,4 +1,4 @@
-"""How long a loop was kept from running by what shares its process, the machine's own business left out."""
+"""Measures how long an event loop was blocked by its own process, not by other processes of the machine."""
 
 from __future__ import annotations
 

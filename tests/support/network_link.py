@@ -1,4 +1,4 @@
-"""A way to a server that can fall silent, as a network does that drops everything, and come back."""
+"""A network link to a server that can drop everything and recover."""
 
 from __future__ import annotations
 

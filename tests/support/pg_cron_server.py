@@ -1,4 +1,4 @@
-"""A Postgres with pg_cron in it: Debian's, since the wheel that the other tests use has none."""
+"""A Postgres server with pg_cron: Debian's, since the wheel of the other tests has no pg_cron."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ FAST = {
 _SHARED_MEMORY, _NEEDED_BYTES = "/dev/shm", 4 * 2**30
 
 # The server is a child of this shell, which reads from a pipe that only this process holds open. When this process
-# ends, even by kill -9, the pipe closes and the shell stops the server. Its own session keeps the terminal's Ctrl-C away.
+# ends, even by kill -9, the pipe closes and the shell stops the server. Its own session keeps Ctrl-C away.
 _SUPERVISOR = """
 log=$1; shift
 exec 3<&0

@@ -1,4 +1,4 @@
-"""Debian's Prometheus: its checker, and a server of our own."""
+"""Debian's Prometheus: promtool, and a server with a configuration of the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run by a clean environment's own Python: prints what it finds of the provider there, as a line of JSON."""
+"""Run by the Python of a clean environment: prints what it finds of the provider, as one line of JSON."""
 
 from __future__ import annotations
 

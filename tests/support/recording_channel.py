@@ -1,4 +1,4 @@
-"""A channel that lives in the test: it keeps what it is sent and answers as it is told to."""
+"""A channel in the test's process: it keeps what it is sent, and returns or raises what the test sets."""
 
 from __future__ import annotations
 

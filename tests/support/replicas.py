@@ -1,4 +1,4 @@
-"""Copies of a Postgres that follow it: a hot standby, and a table that a logical subscription fills."""
+"""Replicas of a Postgres server: a hot standby, and a table that a logical subscription fills."""
 
 from __future__ import annotations
 

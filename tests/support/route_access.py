@@ -1,4 +1,4 @@
-"""What was decided of each route, and which routes there are."""
+"""Which routes there are, and which permission each needs."""
 
 from __future__ import annotations
 

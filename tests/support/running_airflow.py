@@ -1,4 +1,4 @@
-"""A running Airflow: started once, asked and told over its REST API, its triggerer killed and started again."""
+"""A running Airflow: started once, used over its REST API; its triggerer can be killed and started again."""
 
 from __future__ import annotations
 

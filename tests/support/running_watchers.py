@@ -1,4 +1,4 @@
-"""Watchers at work in the test's own loop."""
+"""Watchers that run in the test's own event loop."""
 
 from __future__ import annotations
 

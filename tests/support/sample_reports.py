@@ -1,4 +1,4 @@
-"""Reports as they are, and as hostile names and errors would make them."""
+"""Reports of ordinary jobs, and of jobs with hostile names and errors."""
 
 from __future__ import annotations
 

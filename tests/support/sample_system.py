@@ -1,4 +1,4 @@
-"""The demo's sample system in a database that is watched, and a server that plays the edge function of its job."""
+"""The demo's sample system in a watched database, and a server that emulates the edge function of its job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a condition: as a rule it comes at once, but late where the machine is busy, so patience is long."""
+"""Waits for a condition: it usually holds at once, but late on a busy machine, so the timeout is long."""
 
 from __future__ import annotations
 
