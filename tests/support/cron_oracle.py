@@ -137,7 +137,7 @@ def _between(furthest: datetime, wall: datetime) -> Iterator[datetime]:
 
 
 @cache
-def clock_changes(zone: str, first_year: int, last_year: int) -> list[datetime]:
+def minutes_of_changes(zone: str, first_year: int, last_year: int) -> list[datetime]:
     """The minutes in which the zone's clocks were set, found by looking twice a day."""
     info = ZoneInfo(zone)
     found = []

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Days that pass over a real log: jobs log their runs as planned, and a watcher's own functions evaluate them."""
-=======
 """Simulates days on a real log: jobs log their runs as planned, and the watcher's own functions evaluate them."""
->>>>>>> 33e9550 (Say in plain English what the tests share)
 
 from __future__ import annotations
 

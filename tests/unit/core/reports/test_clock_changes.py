@@ -137,7 +137,7 @@ def test_the_end_of_the_period_belongs_to_the_next_one():
 def test_the_day_of_a_change_has_as_many_more_or_fewer_runs_as_stated(cron, zone, year):
     expected = {change.at: change.more_runs for change in changes(cron, zone, year)}
     half = timedelta(hours=12)
-    for at in cron_oracle.moments_of_clock_changes(zone, year, year):
+    for at in cron_oracle.minutes_of_changes(zone, year, year):
         (_, before), (_, after) = (cron_oracle.walls(zone, moment, moment)[0] for moment in (at - half, at + half))
         ordinary = count(cron, "UTC", before.replace(tzinfo=UTC), after.replace(tzinfo=UTC))
         assert count(cron, zone, at - half, at + half) == ordinary + expected.pop(at, 0)

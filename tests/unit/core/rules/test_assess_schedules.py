@@ -112,7 +112,7 @@ def test_a_nightly_run_is_expected_when_its_clock_says_so_and_grace_is_an_hour_o
 def test_a_punctual_job_is_never_late_by_more_than_its_delay_when_clocks_change(cron, zone):
     job = MonitoredJob(name="load", schedule=cron, timezone=zone, grace="5m")
     delay = timedelta(minutes=2)
-    for change in cron_oracle.moments_of_clock_changes(zone, 2026, 2026):
+    for change in cron_oracle.minutes_of_changes(zone, 2026, 2026):
         begin, end = change - timedelta(hours=30), change + timedelta(hours=30)
         starts = [slot + delay for slot in cron_oracle.slots(cron, zone, begin, end)]
         for start, following in pairwise(starts):

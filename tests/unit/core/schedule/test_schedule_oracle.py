@@ -40,7 +40,7 @@ ZONES = [
 
 
 def test_the_zones_change_their_clocks_often_enough_to_be_worth_testing():
-    assert sum(len(cron_oracle.moments_of_clock_changes(zone, *YEARS)) for zone in ZONES) > 500
+    assert sum(len(cron_oracle.minutes_of_changes(zone, *YEARS)) for zone in ZONES) > 500
 
 
 def expressions_at(wall: datetime) -> list[str]:
@@ -65,7 +65,7 @@ def expressions_at(wall: datetime) -> list[str]:
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_around_every_clock_change_of_twenty_years_the_slots_are_those_of_the_oracle(zone):
-    changes = cron_oracle.moments_of_clock_changes(zone, *YEARS)
+    changes = cron_oracle.minutes_of_changes(zone, *YEARS)
     share = 1 if len(changes) < 10 else 4
     for number, change in enumerate(changes):
         start, end = change - timedelta(hours=4), change + timedelta(hours=4)
@@ -127,7 +127,7 @@ moments = st.builds(
 @settings(max_examples=150, deadline=None)
 def test_the_slots_of_any_two_days_are_those_of_the_oracle(expression, zone, moment):
     start = moment.replace(minute=0, second=0, microsecond=0)
-    while any(abs(change - start) < timedelta(hours=4) for change in cron_oracle.moments_of_clock_changes(zone, *YEARS)):
+    while any(abs(change - start) < timedelta(hours=4) for change in cron_oracle.minutes_of_changes(zone, *YEARS)):
         start -= timedelta(hours=4)  # an oracle must not begin in a fold
     end = start + timedelta(days=2)
     agree(expression, zone, start, end, list(cron_oracle.slots(expression, zone, start, end)))
