@@ -19,7 +19,7 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.sensors import JobsLogSensor
 from airflow_jobmon.triggers import JobsLogTrigger
 from tests.support.logged_runs import finish_run, log_run
-from tests.support.wait_until import PATIENCE
+from tests.support.wait_until import TIMEOUT
 
 AT_SIX = datetime(2025, 11, 13, 6, tzinfo=UTC)
 AT_TWO = datetime(2025, 11, 13, 2, tzinfo=UTC)
@@ -32,7 +32,7 @@ def sense_as(run_dag, jobmon_default):
 
     def run(*, run_after=AT_SIX, logical_date=AT_SIX, schedule=None, **arguments):
         with DAG(f"sensing_{next(_numbers)}", schedule=schedule, start_date=datetime(2025, 1, 1, tzinfo=UTC)) as dag:
-            usual = {"job_name": "nightly", "poke_interval": 0.05, "timeout": PATIENCE}
+            usual = {"job_name": "nightly", "poke_interval": 0.05, "timeout": TIMEOUT}
             JobsLogSensor(task_id="wait", **{**usual, **arguments})
         dag_run = run_dag(dag, run_after=run_after, logical_date=logical_date)
         found = dag_run.get_task_instance("wait")
@@ -62,7 +62,7 @@ def later():
 
     yield start
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ async def test_a_stored_trigger_continues_its_wait(conn, jobmon_default):
     log_run(conn, "nightly", "failed", started_at=AT_TWO)
     good = log_run(conn, "nightly", started_at=AT_SIX)
     events = JobsLogTrigger(**stored).run()
-    event = await asyncio.wait_for(anext(events), PATIENCE)
+    event = await asyncio.wait_for(anext(events), TIMEOUT)
     await events.aclose()
     assert event.payload["run"]["id"] == good
 

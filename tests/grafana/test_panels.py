@@ -13,10 +13,10 @@ from psycopg.rows import dict_row
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres import schema
 from airflow_jobmon.settings import Settings
+from tests.support.database_rows import add_alert
 from tests.support.grafana_macros import PANELS, View, every_query, expand, link_of, sql_of
 from tests.support.hostile_alerts import NASTY
 from tests.support.logged_runs import log_run
-from tests.support.recording_channel import tell
 
 NOW = datetime.now(UTC)
 YESTERDAY = (NOW - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -66,7 +66,7 @@ def full(reader: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     log_run(reader, "sync", "success", YESTERDAY - timedelta(hours=2), seconds=4)
     log_run(reader, "load", "running", NOW - timedelta(minutes=1))
     check_and_record(reader, Settings(channels=("slack", "mail")))
-    tell(reader, "sync", "slack", "mail")
+    add_alert(reader, "sync", "slack", "mail")
     log_run(reader, "load", "failed", NOW - timedelta(hours=1), error_message="TEST ALERT - ignore")
     reader.execute("UPDATE airflow_jobmon.deliveries SET state = 'sent', sent_at = now() WHERE channel = 'slack'")
     reader.execute("UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = '550' WHERE channel = 'mail'")
@@ -176,7 +176,7 @@ def test_the_link_beside_a_job_chooses_a_job_with_any_name(reader, title):
         log_run(reader, name, "failed", YESTERDAY)
     check_and_record(reader, Settings(channels=("slack",)))
     for name in HOSTILE:
-        tell(reader, name, "slack")
+        add_alert(reader, name, "slack")
     options = [row["replace"] for row in ask(reader, dict(every_query())["variable job"], View())]
     rows = panel(reader, title)
     assert {row["Job"] for row in rows} == set(HOSTILE)

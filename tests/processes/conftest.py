@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.blocking_sinks import HttpSink, MailSink, Sink, http_sink, mail_sink
+from tests.support.blocking_sinks import BlockingSink, HttpSink, MailSink, http_sink, mail_sink
 from tests.support.listen_process import CommandForker, Listener, command_forker
 
 
@@ -29,7 +29,7 @@ class Sinks:
     mail: MailSink
 
     @property
-    def all(self) -> dict[str, Sink]:
+    def all(self) -> dict[str, BlockingSink]:
         return {"hook": self.hook, "slack": self.slack, "mail": self.mail}
 
     @property

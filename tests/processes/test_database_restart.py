@@ -18,7 +18,7 @@ from airflow_jobmon.triggers import JobsLogTrigger
 from tests.processes.conftest import Sinks, StartListener
 from tests.support.logged_runs import log_run
 from tests.support.postgres_server import Postgres, temporary_postgres
-from tests.support.wait_until import PATIENCE, wait_until
+from tests.support.wait_until import TIMEOUT, wait_until
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ restarts = pytest.mark.parametrize(
 
 def fail(server: Postgres, job_name: str) -> None:
     """Log a failed run, retrying while the server is unavailable."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         try:
             with connect(server.conninfo()) as conn:
@@ -94,10 +94,10 @@ def test_failures_before_during_and_after_an_outage_are_delivered(
     listener.until_it_watches()
     fail(cluster, "load-1")
     for sink in sinks.all.values():
-        sink.until_told({"load-1"})
+        sink.until_received({"load-1"})
     sinks.hook.gate.clear()
     fail(cluster, "load-2")
-    sinks.hook.until_told({"load-2"})
+    sinks.hook.until_received({"load-2"})
     wait_until(lambda: unfinished(cluster) == 1, "only the hook to wait for its answer")
     restart(cluster)
     back = time.monotonic()
@@ -106,7 +106,7 @@ def test_failures_before_during_and_after_an_outage_are_delivered(
     with connect(cluster.conninfo()) as conn:
         log_run(conn, "outside-load", records_updated=7)
     for name in ("slack", "mail"):
-        sinks.all[name].until_told({"load-1", "load-2", "load-3"})
+        sinks.all[name].until_received({"load-1", "load-2", "load-3"})
     record_property("seconds until it delivered again", time.monotonic() - back)
     wait_until(lambda: waiting_sensor, "the sensor")
     assert waiting_sensor[0]["run"]["records_updated"] == 7  # type: ignore[index]
@@ -144,7 +144,7 @@ def test_five_restarts_while_jobs_keep_failing_lose_nothing(
         over.set()
         writer.join()
     for sink in sinks.all.values():
-        sink.until_told(told)
+        sink.until_received(told)
     with connect(cluster.conninfo()) as conn:
         conn.execute("UPDATE airflow_jobmon.messages SET leased_until = now() WHERE state = 'open'")
     wait_until(lambda: unfinished(cluster) == 0, "every delivery to be marked as sent")

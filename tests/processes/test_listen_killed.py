@@ -59,7 +59,7 @@ def test_a_listener_killed_again_and_again_loses_nothing_and_repeats_at_most_one
     start_listener()
     told = {f"load-{number}" for number in range(1, next(numbers))}
     for sink in sinks.all.values():
-        sink.until_told(told)
+        sink.until_received(told)
     wait_until(lambda: unfinished(conn) == 0, "every delivery to be marked as sent")
 
     repeats = {name: sink.repeats() for name, sink in sinks.all.items()}
@@ -77,7 +77,7 @@ def test_a_listener_killed_before_it_sees_the_failure(conn, sinks: Sinks, start_
     listener.kill()
     start_listener()
     for sink in sinks.all.values():
-        sink.until_told({"load-1"})
+        sink.until_received({"load-1"})
         assert sink.repeats() == 0
 
 
@@ -136,7 +136,7 @@ def test_a_listener_killed_after_it_marked_the_message(
     start_listener().until_it_watches()
     fail(conn, "load-2")
     for sink in sinks.all.values():
-        sink.until_told({"load-1", "load-2"})
+        sink.until_received({"load-1", "load-2"})
         assert sink.repeats() == 0
 
 
@@ -162,11 +162,13 @@ def test_another_listener_sends_what_a_killed_one_and_a_vanished_machine_held_wi
         start_listener()
         fail(conn, "load-2")
         for sink in others.values():
-            sink.until_told({"load-2"})  # the lease of one message delays no other job's
+            sink.until_received({"load-2"})  # the lease of one message delays no other job's
             assert len(sink.arrivals) == 2
         for sink in others.values():
             sink.until(3)
-        sinks.slack.until_told({"load-1", "load-2"})  # otherwise the vanished session would delay both for five minutes
+        sinks.slack.until_received(
+            {"load-1", "load-2"}
+        )  # otherwise the vanished session would delay both for five minutes
     wait_until(lambda: unfinished(conn) == 0, "every delivery to be marked as sent")
     assert {name: sink.repeats() for name, sink in sinks.all.items()} == {"hook": 1, "mail": 1, "slack": 0}
     again = "SELECT min(sent_at) FROM airflow_jobmon.messages WHERE attempts = 2"

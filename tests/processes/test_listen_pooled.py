@@ -30,7 +30,7 @@ def test_alerts_arrive_without_waiting_for_a_sweep(
         log_run(conn, f"load-{number}", status="failed")
         logged = time.monotonic()
         for sink in sinks.all.values():
-            sink.until_told({f"load-{number}"})
+            sink.until_received({f"load-{number}"})
         record_property(f"seconds to alert {number}", time.monotonic() - logged)
     listener.terminate()
     listener.until_it_ended()
@@ -47,7 +47,7 @@ def test_a_listener_behind_the_pooler_and_a_direct_one_send_each_failure_once(
     for name in wanted:
         log_run(conn, name, status="failed")
     for sink in sinks.all.values():
-        sink.until_told(wanted)
+        sink.until_received(wanted)
     query = "SELECT count(*) FROM airflow_jobmon.deliveries WHERE state <> 'sent'"
     wait_until(lambda: conn.execute(query).fetchone() == (0,), "every delivery to be marked as sent")
     assert [sink.repeats() for sink in sinks.all.values()] == [0, 0, 0]

@@ -20,14 +20,14 @@ from tests.support.wait_until import wait_until
 
 @dataclass(frozen=True)
 class Arrival:
-    """One message as a sink got it; `key` is what it carries to tell a repeat by, if anything."""
+    """One message as a sink received it; `key` identifies a repeat of it, if it carries one."""
 
     body: bytes
     key: str | None
     jobs: tuple[str, ...]
 
 
-class Sink:
+class BlockingSink:
     """What arrived, and a gate before the answer: closed, it holds the sender back until it is opened."""
 
     def __init__(self) -> None:
@@ -43,24 +43,24 @@ class Sink:
     def until(self, arrivals: int) -> None:
         wait_until(lambda: len(self.arrivals) >= arrivals, f"arrival {arrivals} of {self.arrivals}")
 
-    def until_told(self, jobs: Iterable[str]) -> None:
+    def until_received(self, jobs: Iterable[str]) -> None:
         wanted = set(jobs)
         wait_until(lambda: wanted <= self.jobs, f"{len(wanted)} jobs, of which {len(wanted & self.jobs)} came")
 
     def repeats(self) -> int:
-        """How many messages came again. Fails for a job told in two messages that are not byte by byte the same."""
-        told: dict[str, set[bytes]] = defaultdict(set)
+        """How many messages arrived again. Fails if a job is in two messages that differ in any byte."""
+        bodies_of: dict[str, set[bytes]] = defaultdict(set)
         keys: dict[bytes, set[str | None]] = defaultdict(set)
         for arrival in self.arrivals:
             keys[arrival.body].add(arrival.key)
             for job in arrival.jobs:
-                told[job].add(arrival.body)
-        assert {job: len(bodies) for job, bodies in told.items() if len(bodies) > 1} == {}
+                bodies_of[job].add(arrival.body)
+        assert {job: len(bodies) for job, bodies in bodies_of.items() if len(bodies) > 1} == {}
         assert [found for found in keys.values() if len(found) > 1] == []
         return sum(Counter(arrival.body for arrival in self.arrivals).values()) - len(keys)
 
 
-class HttpSink(Sink):
+class HttpSink(BlockingSink):
     """Slack's webhook and the JSON webhook; `ok` once the gate is open."""
 
     def __init__(self) -> None:
@@ -97,10 +97,10 @@ class HttpSink(Sink):
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
 
-def _jobs(told: dict[str, object]) -> tuple[str, ...]:
-    if "alerts" in told:
-        return tuple(str(alert["job_name"]) for alert in told["alerts"])  # type: ignore[attr-defined]
-    return _named(json.dumps(told))
+def _jobs(message: dict[str, object]) -> tuple[str, ...]:
+    if "alerts" in message:
+        return tuple(str(alert["job_name"]) for alert in message["alerts"])  # type: ignore[attr-defined]
+    return _named(json.dumps(message))
 
 
 def _named(text: str) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ def _named(text: str) -> tuple[str, ...]:
 
 
 @dataclass
-class MailSink(Sink):
+class MailSink(BlockingSink):
     """A mail server."""
 
     port: int = 0

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
 from psycopg import Connection
 
 from airflow_jobmon.channels import Channel
-from airflow_jobmon.core.model.alerts import Alert, AlertEvent
-from airflow_jobmon.core.model.health import Health
-from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
 from airflow_jobmon.runtime.connections import open_channels
 
 HTTP_KINDS = ("slackwebhook", "slack", "resend", "http")
@@ -21,7 +17,7 @@ ACCEPTED = '{"ok": true, "id": "1"}'
 """What all four of them take for a yes."""
 
 
-def connection(kind: str, url: str) -> dict[str, Any]:
+def http_connection(kind: str, url: str) -> dict[str, Any]:
     """The Airflow connection of this kind whose server is at `url`."""
     mail = {"to": ["oncall@example.com", "backup@example.com"], "from_email": "jobmon@example.com"}
     extra: dict[str, dict[str, Any]] = {"slack": {"channel": "#job-alerts", "base_url": f"{url}/api/"}, "resend": mail}
@@ -50,28 +46,20 @@ def opened(monkeypatch: pytest.MonkeyPatch, **connections: dict[str, Any]) -> di
     return channels
 
 
-def tell(conn: Connection[Any], job_name: str, *channels: str, event: AlertEvent = AlertEvent.OPENED) -> None:
-    """Write an alert that is due on these channels."""
-    at = datetime.now(UTC)
-    alert = Alert(event, "failed", job_name, Health.CRITICAL, at, "it failed", error=f"exit code 1 of {job_name}")
-    with conn.transaction():
-        IncidentRepository(conn).insert_alerts([AddressedAlert(alert, None, channels)])
-
-
-class Delivery(NamedTuple):
+class DeliveryState(NamedTuple):
     job_name: str
     state: str
     error: str | None
 
 
-def deliveries(conn: Connection[Any], channel: str, kind: str = "failed") -> list[Delivery]:
+def delivery_states(conn: Connection[Any], channel: str, kind: str = "failed") -> list[DeliveryState]:
     """What became of the alerts of a kind on a channel, in order."""
     rows = conn.execute(
         "SELECT d.job_name, d.state, d.last_error FROM airflow_jobmon.deliveries d "
         "JOIN airflow_jobmon.alerts a ON a.id = d.alert_id WHERE d.channel = %s AND a.kind = %s ORDER BY a.id",
         [channel, kind],
     ).fetchall()
-    return [Delivery(*row) for row in rows]
+    return [DeliveryState(*row) for row in rows]
 
 
 def message_states(conn: Connection[Any], channel: str) -> list[tuple[str, int]]:
@@ -98,7 +86,7 @@ def _pause(conn: Connection[Any], channel: str) -> float:
     return float(row[0] or 0.0)
 
 
-def let_time_pass(conn: Connection[Any], channel: str) -> None:
+def end_pauses(conn: Connection[Any], channel: str) -> None:
     """As if every pause, wait and lease of this channel were over."""
     conn.execute("UPDATE airflow_jobmon.channels SET paused_until = NULL WHERE name = %s", [channel])
     for table in ("messages", "deliveries"):

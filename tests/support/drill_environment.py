@@ -16,7 +16,7 @@ from airflow_jobmon.channels import Channel
 from airflow_jobmon.delivery.service import DeliveryService
 from airflow_jobmon.monitoring.watcher import Watcher
 from airflow_jobmon.settings import Settings
-from tests.support.running_watchers import at
+from tests.support.running_watchers import target_of
 from tests.support.servers import HttpServer, SmtpServer, http_server, reply, smtp_server
 from tests.support.wait_until import wait_until
 
@@ -24,7 +24,7 @@ from tests.support.wait_until import wait_until
 @contextmanager
 def watching(conninfo: str, settings: Settings, channels: Mapping[str, Channel]) -> Iterator[Watcher]:
     """Until the block ends, failures are evaluated and delivered."""
-    watcher = Watcher(at(conninfo, settings), kind="listen", delivers=True)
+    watcher = Watcher(target_of(conninfo, settings), kind="listen", delivers=True)
     service = DeliveryService(conninfo, channels, prepare=lambda: watcher.status.listens)
     loop = asyncio.new_event_loop()
 

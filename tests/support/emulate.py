@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from demo.ports import free_port
-from tests.support.wait_until import PATIENCE
+from tests.support.wait_until import TIMEOUT
 
 VERSION = "0.12.2"
 _ROOT = Path(__file__).parents[2]
@@ -81,5 +81,5 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> None:
         ready.set()
 
     threading.Thread(target=listen, daemon=True).start()
-    if not ready.wait(PATIENCE) or process.poll() is not None:
+    if not ready.wait(TIMEOUT) or process.poll() is not None:
         pytest.fail(f"emulate did not start: {''.join(said)[-1000:]}")

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from uuid import UUID
 
 from airflow_jobmon.channels import Accepted
-from airflow_jobmon.core.model.alerts import Alert, AlertEvent
-from airflow_jobmon.core.model.health import Health
+from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.core.model.report import Report
-from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository
 
 
 class Recorder:
@@ -41,14 +38,8 @@ class Recorder:
         return answer
 
     @property
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         return [line for _, lines, _ in self.sent for line in lines]
-
-
-def tell(conn, job_name: str, *channels: str, event: AlertEvent = AlertEvent.OPENED) -> None:
-    alert = Alert(event, "failed", job_name, Health.CRITICAL, datetime.now(UTC), "it failed")
-    with conn.transaction():
-        IncidentRepository(conn).insert_alerts([AddressedAlert(alert, None, channels)])
 
 
 def states(conn, channel: str) -> list[tuple[str, int]]:

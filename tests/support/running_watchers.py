@@ -11,10 +11,10 @@ from airflow_jobmon.monitoring.watcher import ReadTarget, Watcher
 from airflow_jobmon.settings import Settings
 from tests.support.wait_until import eventually
 
-PATIENT = Settings(channels=("slack",), sweep_interval=timedelta(hours=1))
+HOURLY_SWEEPS = Settings(channels=("slack",), sweep_interval=timedelta(hours=1))
 
 
-def at(conninfo: str, settings: Settings) -> ReadTarget:
+def target_of(conninfo: str, settings: Settings) -> ReadTarget:
     async def read_target() -> tuple[str, Settings]:
         return conninfo, settings
 
@@ -41,9 +41,9 @@ class Watching:
 
 @contextlib.asynccontextmanager
 async def watching(
-    conninfo: str, settings: Settings = PATIENT, *, kind: str = "trigger", delivers: bool = False
+    conninfo: str, settings: Settings = HOURLY_SWEEPS, *, kind: str = "trigger", delivers: bool = False
 ) -> AsyncIterator[Watching]:
-    running = Watching(Watcher(at(conninfo, settings), kind=kind, delivers=delivers))
+    running = Watching(Watcher(target_of(conninfo, settings), kind=kind, delivers=delivers))
     task = asyncio.create_task(running.follow())
     try:
         yield running

@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
-def wait_until(condition: Callable[[], object], what: str = "what was waited for", timeout: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], object], what: str = "what was waited for", timeout: float = TIMEOUT) -> None:
     """Until it holds; fails after `timeout` seconds, naming `what` did not come."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], object], what: str = "what was waited for
 
 async def eventually(condition: Callable[[], object], what: str = "what was waited for") -> None:
     """The same in a loop, which goes on meanwhile."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s for {what}"
+        assert time.monotonic() < deadline, f"waited {TIMEOUT:g} s for {what}"
         await asyncio.sleep(0.01)

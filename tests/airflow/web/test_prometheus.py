@@ -21,9 +21,9 @@ from airflow_jobmon.core.rendering.prometheus_text import Family, label_set, wan
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
+from tests.support.database_rows import add_alert
 from tests.support.hostile_alerts import NASTY
 from tests.support.logged_runs import log_run
-from tests.support.recording_channel import tell
 
 _OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 DOCUMENTED = (Path(__file__).parents[3] / "docs" / "prometheus.md").read_text()
@@ -53,7 +53,7 @@ def test_a_job_is_shown_with_all_its_figures(scrape, conn):
     started = datetime.now(UTC) - timedelta(hours=1)
     log_run(conn, "load", started_at=started - timedelta(hours=1), seconds=12, records_updated=7)
     log_run(conn, "load", "failed", started, seconds=30)
-    tell(conn, "load", "mail")
+    add_alert(conn, "load", "mail")
     check_and_record(conn, Settings())
     shown = samples(scrape().text)
     assert shown["jobmon_job_health", "load"] == 3
@@ -214,7 +214,7 @@ def promtool() -> str:
 def test_promtool_finds_no_problem(scrape, conn, promtool):
     log_run(conn, "load", records_updated=3)
     log_run(conn, "broken", "failed")
-    tell(conn, "load", "mail")
+    add_alert(conn, "load", "mail")
     conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'sent', sent_at = now()")
     check_and_record(conn, Settings())
     checked = subprocess.run(

@@ -16,8 +16,8 @@ from airflow_jobmon.postgres.outbox import BURST_QUIET, Outbox, register_channel
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.silences import silence, unsilence
 from airflow_jobmon.settings import Settings
-from tests.support.delivery_faults import ACCEPTED, HTTP_KINDS, connection, let_time_pass, mail_connection, opened
-from tests.support.recording_channel import tell as tell_one
+from tests.support.database_rows import add_alert as add_one_alert
+from tests.support.delivery_faults import ACCEPTED, HTTP_KINDS, end_pauses, http_connection, mail_connection, opened
 from tests.support.servers import http_server, reply, smtp_server
 
 JOBS = [f"billing-{n:03}-nightly-settlement-of-region" for n in range(200)]
@@ -36,7 +36,7 @@ class Sinks:
     def __init__(self, monkeypatch, running) -> None:
         self.http = {kind: running.enter_context(http_server(reply(200, ACCEPTED))) for kind in HTTP_KINDS}
         self.mail = running.enter_context(smtp_server())
-        servers = {kind: connection(kind, server.url) for kind, server in self.http.items()}
+        servers = {kind: http_connection(kind, server.url) for kind, server in self.http.items()}
         self.channels = opened(monkeypatch, **servers, mail=mail_connection(self.mail.port))
         self._seen = dict.fromkeys(self.channels, 0)
 
@@ -73,7 +73,7 @@ def deliver(conn, database, sinks) -> None:
     """Deliver what is due, and what is due after the pause that follows a burst."""
     deliver_due(database, sinks.channels, patience=0)
     for channel in sinks.channels:
-        let_time_pass(conn, channel)
+        end_pauses(conn, channel)
     deliver_due(database, sinks.channels, patience=0)
     left = conn.execute("SELECT DISTINCT state FROM airflow_jobmon.deliveries WHERE state <> 'silenced'").fetchall()
     assert left == [("sent",)]
@@ -153,7 +153,7 @@ def test_the_end_of_a_silence_over_200_open_incidents(conn, database, sinks):
 def test_a_service_waits_for_a_burst_that_still_grows(conn, oldest, newest, waits):
     register_channels(conn, ["slack"])
     for age in (oldest, *[newest] * 5):
-        tell_one(conn, "load", "slack")
+        add_one_alert(conn, "load", "slack")
         # Dated ahead of the clock, it counts as new however slowly this test runs.
         conn.execute(
             "UPDATE airflow_jobmon.alerts SET created_at = clock_timestamp() - %s"
@@ -172,5 +172,5 @@ def test_a_service_waits_for_a_burst_that_still_grows(conn, oldest, newest, wait
 def test_a_one_off_delivery_does_not_wait_for_a_burst_to_grow(conn):
     register_channels(conn, ["slack"])
     for n in range(6):
-        tell_one(conn, f"job {n}", "slack")
+        add_one_alert(conn, f"job {n}", "slack")
     assert Outbox(conn, "slack", uuid4()).lease(lambda *_: b"[]").alerts == 6

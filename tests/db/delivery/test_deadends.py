@@ -15,9 +15,10 @@ from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.postgres.alert_log import retry_dead
 from airflow_jobmon.postgres.outbox import Outbox, newest_due_alert, register_channels
 from airflow_jobmon.settings import Settings
-from tests.support.delivery_faults import let_time_pass
+from tests.support.database_rows import add_alert
+from tests.support.delivery_faults import end_pauses
 from tests.support.logged_runs import log_run
-from tests.support.recording_channel import Recorder, states, tell
+from tests.support.recording_channel import Recorder, states
 
 SETTINGS = Settings(channels=("slack", "mail"))
 PARTLY = Accepted(retry={"b@x": "450 busy"})
@@ -50,7 +51,7 @@ def test_a_message_that_one_recipient_refuses_for_good_and_others_have_is_not_de
     assert states(conn, "mail") == [("sent", 2)]
     recover(conn)
     deliver(database, mail)
-    assert mail.told[-1] == "resolved:load"
+    assert mail.lines[-1] == "resolved:load"
 
 
 def test_a_recipient_who_is_refused_for_now_delays_no_other_alert(conn, database):
@@ -59,7 +60,7 @@ def test_a_recipient_who_is_refused_for_now_delays_no_other_alert(conn, database
     deliver(database, mail)
     recover(conn)
     deliver(database, mail)
-    assert mail.told == ["opened:load", "resolved:load"]
+    assert mail.lines == ["opened:load", "resolved:load"]
 
 
 @pytest.mark.parametrize("way", ["waiting for its retry", "leased by a dead process"])
@@ -77,7 +78,7 @@ def test_an_alert_behind_one_that_cannot_be_sent_yet_wakes_no_process_and_causes
     assert Outbox(conn, "slack", uuid4()).seconds_until_due() > 10
     slack = Recorder("slack")
     deliver(database, slack, patience=3)
-    assert slack.told == [], "it waits until the first alert can be sent"
+    assert slack.lines == [], "it waits until the first alert can be sent"
 
 
 def test_a_channel_that_never_received_the_opened_alert_does_not_receive_the_resolution(conn, database):
@@ -85,9 +86,9 @@ def test_a_channel_that_never_received_the_opened_alert_does_not_receive_the_res
     fail(conn)
     recover(conn)
     deliver(database, slack, mail)
-    assert slack.told == ["opened:load"]
+    assert slack.lines == ["opened:load"]
     assert [state for state, _ in states(conn, "slack")] == ["dead", "silenced"]
-    assert mail.told[:2] == ["opened:load", "resolved:load"]
+    assert mail.lines[:2] == ["opened:load", "resolved:load"]
 
 
 @pytest.mark.parametrize("order", ["resolved while it was dead", "resolved before it died"])
@@ -104,7 +105,7 @@ def test_an_alert_retried_after_its_incident_was_resolved_is_followed_by_the_res
     mended.append(True)
     assert retry_dead(conn, job=None) == 1
     deliver(database, slack)
-    assert slack.told == ["opened:load", "opened:load", "resolved:load"]
+    assert slack.lines == ["opened:load", "opened:load", "resolved:load"]
 
 
 def test_an_alert_that_cannot_be_rendered_does_not_stop_its_batch_and_other_channels_are_notified(conn, database):
@@ -117,38 +118,38 @@ def test_an_alert_that_cannot_be_rendered_does_not_stop_its_batch_and_other_chan
     slack, mail = Picky("slack"), Recorder("mail")
     with conn.transaction():
         for n in range(9):
-            tell(conn, f"job {n}", "slack")
+            add_alert(conn, f"job {n}", "slack")
     deliver(database, slack, mail)
     deliver(database, mail)
-    assert sorted(slack.told) == [f"opened:job {n}" for n in range(9) if n != 3]
-    assert mail.told == ["opened:job 3"]
+    assert sorted(slack.lines) == [f"opened:job {n}" for n in range(9) if n != 3]
+    assert mail.lines == ["opened:job 3"]
 
 
 def test_a_dead_channel_is_reported_on_channels_that_another_process_delivers_on(conn, database):
     mail = Recorder("mail")
-    tell(conn, "other", "mail")
+    add_alert(conn, "other", "mail")
     deliver(database, mail)
-    tell(conn, "load", "slack")
+    add_alert(conn, "load", "slack")
     deliver(database, Recorder("slack", lambda _: PermanentDeliveryError("404")))
     deliver(database, mail)
-    assert mail.told == ["opened:other", "opened:load"]
+    assert mail.lines == ["opened:other", "opened:load"]
 
 
 def test_a_dead_channel_without_other_channels_is_reported_once_there_is_one(conn, database):
     slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404")), Recorder("mail")
-    tell(conn, "load", "slack")
+    add_alert(conn, "load", "slack")
     deliver(database, slack)
-    tell(conn, "load", "slack")
+    add_alert(conn, "load", "slack")
     deliver(database, slack, mail)
     deliver(database, mail)
-    assert len(mail.told) == 1
+    assert len(mail.lines) == 1
 
 
 def test_a_repeated_alert_waits_for_its_opened_alert(conn, database):
     slack = Recorder("slack", lambda n: DeliveryError("timed out", retry_after=60) if n == 1 else Accepted())
-    tell(conn, "load", "slack")
+    add_alert(conn, "load", "slack")
     deliver(database, slack)
-    tell(conn, "load", "slack", event=AlertEvent.REPEATED)
-    let_time_pass(conn, "slack")
+    add_alert(conn, "load", "slack", event=AlertEvent.REPEATED)
+    end_pauses(conn, "slack")
     deliver(database, slack, patience=5)
-    assert slack.told == ["opened:load", "opened:load", "repeated:load"]
+    assert slack.lines == ["opened:load", "opened:load", "repeated:load"]

@@ -10,7 +10,8 @@ import pytest
 from airflow_jobmon.core.model.alerts import AlertEvent
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.postgres.outbox import Outbox, register_channels
-from tests.support.delivery_faults import deliveries, let_time_pass, message_states, opened, tell
+from tests.support.database_rows import add_alert
+from tests.support.delivery_faults import delivery_states, end_pauses, message_states, opened
 from tests.support.emulate import emulated
 
 
@@ -50,7 +51,7 @@ def posts_about(peers, job_name):
 
 def test_slack_and_resend_accept_an_alert(conn, database, channels, peers):
     name = f"load-{uuid4()}"
-    tell(conn, name, "hook", "bot", "resend")
+    add_alert(conn, name, "hook", "bot", "resend")
     assert deliver_due(database, channels).errors == {}
     (email,) = emails_about(peers, name)
     assert email["subject"] == f"ALERT: Job Failed - {name}"
@@ -61,7 +62,7 @@ def test_a_burst_is_one_message_per_channel(conn, database, channels, peers):
     prefix = f"burst-{uuid4().hex[:8]}"
     with conn.transaction():
         for number in range(300):
-            tell(conn, f"{prefix}-{number}", "hook", "bot", "resend")
+            add_alert(conn, f"{prefix}-{number}", "hook", "bot", "resend")
     report = deliver_due(database, channels, patience=0)
     assert report.errors == {}
     assert report.alerts == {"hook": 300, "bot": 300, "resend": 300}
@@ -75,12 +76,12 @@ def test_a_message_sent_just_before_its_process_was_killed_reaches_readers_of_re
     conn, database, channels, peers
 ):
     name = f"load-{uuid4()}"
-    tell(conn, name, "resend")
+    add_alert(conn, name, "resend")
     channel = channels["resend"]
     register_channels(conn, ["resend"])
     taken = Outbox(conn, "resend", uuid4()).lease(lambda alerts, key: channel.render(alerts, key=key))
     channel.send(taken.body, key=taken.id, timeout=10)  # and killed before it could mark it as sent
-    let_time_pass(conn, "resend")
+    end_pauses(conn, "resend")
     deliver_due(database, {"resend": channel})
     assert message_states(conn, "resend") == [("sent", 2)]
     assert len(emails_about(peers, name)) == 1
@@ -96,21 +97,21 @@ def test_an_unknown_slack_channel_is_dead_and_reported_by_email(conn, database, 
         },
     )
     name = f"load-{uuid4()}"
-    tell(conn, name, "lost")
+    add_alert(conn, name, "lost")
     both = unknown | {"resend": channels["resend"]}
     deliver_due(database, both, patience=1)
     deliver_due(database, both, patience=0)
-    ((_, state, error),) = deliveries(conn, "lost")
+    ((_, state, error),) = delivery_states(conn, "lost")
     assert (state, "channel_not_found" in error) == ("dead", True)
-    assert [delivery.state for delivery in deliveries(conn, "resend", "undelivered")] == ["sent"]
+    assert [delivery.state for delivery in delivery_states(conn, "resend", "undelivered")] == ["sent"]
     (email,) = emails_about(peers, name)
     assert "Alert Not Delivered" in str(email["subject"])
 
 
 def test_resolved_follows_its_opened(conn, database, channels, peers):
     name = f"load-{uuid4()}"
-    tell(conn, name, "bot")
-    tell(conn, name, "bot", event=AlertEvent.RESOLVED)
+    add_alert(conn, name, "bot")
+    add_alert(conn, name, "bot", event=AlertEvent.RESOLVED)
     deliver_due(database, channels)
     newest_first = [str(post["text"]).splitlines()[0] for post in posts_about(peers, name)]
     assert ["Resolved" in title for title in newest_first] == [True, False]

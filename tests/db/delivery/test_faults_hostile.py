@@ -14,7 +14,7 @@ from airflow_jobmon.core.text import mask_secrets
 from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.settings import Settings
-from tests.support.delivery_faults import ACCEPTED, HTTP_KINDS, connection, let_time_pass, mail_connection, opened
+from tests.support.delivery_faults import ACCEPTED, HTTP_KINDS, end_pauses, http_connection, mail_connection, opened
 from tests.support.hostile_alerts import NASTY, texts
 from tests.support.logged_runs import log_run
 from tests.support.servers import http_server, reply, smtp_server
@@ -67,7 +67,7 @@ def channels(monkeypatch, sinks):
     return opened(
         monkeypatch,
         smtp=mail_connection(sinks.mailbox.port),
-        **{kind: connection(kind, server.url) for kind, server in sinks.http.items()},
+        **{kind: http_connection(kind, server.url) for kind, server in sinks.http.items()},
     )
 
 
@@ -79,7 +79,7 @@ def forget_everything(conn):
         " airflow_jobmon.deliveries, airflow_jobmon.messages, airflow_jobmon.alerts, airflow_jobmon.incidents"
     )
     for channel in CHANNELS:
-        let_time_pass(conn, channel)
+        end_pauses(conn, channel)
 
 
 def check_page(html):
@@ -138,7 +138,7 @@ def test_text_from_a_job_is_always_only_text(conn, database, sinks, channels, fa
         log_run(conn, name, seconds=2)
     evaluate_changed(conn, SETTINGS)
     for channel in CHANNELS:
-        let_time_pass(conn, channel)
+        end_pauses(conn, channel)
     deliver_due(database, channels, patience=0)
     check_outbox(conn)
     check_what_arrived(sinks, failed.keys() - drills)

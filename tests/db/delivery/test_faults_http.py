@@ -10,17 +10,17 @@ import pytest
 from airflow_jobmon.delivery.channel_sender import SEND_TIMEOUT
 from airflow_jobmon.delivery.sender import deliver_due
 from demo.ports import free_port
+from tests.support.database_rows import add_alert
 from tests.support.delivery_faults import (
     ACCEPTED,
     HTTP_KINDS,
-    connection,
-    deliveries,
-    let_time_pass,
+    delivery_states,
+    end_pauses,
+    http_connection,
     mail_connection,
     message_states,
     opened,
     paused,
-    tell,
 )
 from tests.support.servers import cut_short, drop, garbage, hang, http_server, reply, smtp_server
 
@@ -40,7 +40,7 @@ def servers():
 @pytest.fixture
 def channels(monkeypatch, kind, servers):
     bad, good = servers
-    return opened(monkeypatch, bad=connection(kind, bad.url), good=connection("http", good.url))
+    return opened(monkeypatch, bad=http_connection(kind, bad.url), good=http_connection("http", good.url))
 
 
 def keys(server):
@@ -65,20 +65,20 @@ def test_a_rejected_message_waits_as_the_server_asks_and_is_regrouped(
 ):
     bad, good = servers
     bad.script = [answer]
-    tell(conn, "load", "bad", "good")
+    add_alert(conn, "load", "bad", "good")
     began = time.monotonic()
     report = deliver_due(database, channels, patience=0)
     assert report.failed == {"bad": 1}
     assert paused(conn, "bad", at_least, at_most, since=began)
-    assert [(state, bool(error)) for _, state, error in deliveries(conn, "bad")] == [("pending", True)]
-    assert deliveries(conn, "good")[0].state == "sent"
+    assert [(state, bool(error)) for _, state, error in delivery_states(conn, "bad")] == [("pending", True)]
+    assert delivery_states(conn, "good")[0].state == "sent"
 
-    tell(conn, "other", "bad")
+    add_alert(conn, "other", "bad")
     deliver_due(database, channels, patience=0)
     assert len(bad.requests) == 1, "nothing is sent to a paused channel"
-    let_time_pass(conn, "bad")
+    end_pauses(conn, "bad")
     deliver_due(database, channels, patience=0)
-    assert [(job, state) for job, state, _ in deliveries(conn, "bad")] == [("load", "sent"), ("other", "sent")]
+    assert [(job, state) for job, state, _ in delivery_states(conn, "bad")] == [("load", "sent"), ("other", "sent")]
     assert message_states(conn, "bad") == [("regrouped", 1), ("sent", 1), ("sent", 1)]
     assert (len(bad.requests), len(good.requests)) == (3, 1)
 
@@ -98,36 +98,36 @@ def test_a_message_that_may_have_been_accepted_is_sent_again_with_the_same_bytes
 ):
     bad, good = servers
     bad.script = [answer, answer]
-    tell(conn, "load", "bad", "good")
+    add_alert(conn, "load", "bad", "good")
     for _ in range(3):
         deliver_due(database, channels, patience=0)
-        let_time_pass(conn, "bad")
+        end_pauses(conn, "bad")
     assert len(bad.requests) == 3
     assert len(set(bodies(bad))) == len(set(keys(bad))) == 1
     assert message_states(conn, "bad") == [("sent", 3)]
-    assert deliveries(conn, "bad")[0][:2] == ("load", "sent")
+    assert delivery_states(conn, "bad")[0][:2] == ("load", "sent")
     assert len(good.requests) == 1
-    assert deliveries(conn, "bad", "undelivered") == deliveries(conn, "good", "undelivered") == []
+    assert delivery_states(conn, "bad", "undelivered") == delivery_states(conn, "good", "undelivered") == []
 
 
 def test_the_waits_between_attempts_double(conn, database, servers, channels):
     bad, _ = servers
     bad.script = [reply(500)] * 4
-    tell(conn, "load", "bad")
+    add_alert(conn, "load", "bad")
     for expected in (1, 2, 4, 8):
         began = time.monotonic()
         deliver_due(database, channels, patience=0)
         assert paused(conn, "bad", expected, expected * 1.25, since=began)
-        let_time_pass(conn, "bad")
+        end_pauses(conn, "bad")
 
 
 def test_a_404_is_dead_at_once_and_reported_on_the_other_channel(conn, database, servers, channels):
     bad, good = servers
     bad.otherwise = reply(404, "no_service")
-    tell(conn, "load", "bad", "good")
+    add_alert(conn, "load", "bad", "good")
     deliver_due(database, channels, patience=1)
     deliver_due(database, channels, patience=0)
-    ((_, state, error),) = deliveries(conn, "bad")
+    ((_, state, error),) = delivery_states(conn, "bad")
     assert state == "dead"
     assert "404" in error
     assert "secret" not in error
@@ -142,20 +142,22 @@ def test_a_404_is_dead_at_once_and_reported_on_the_other_channel(conn, database,
 def test_alerts_for_a_server_that_cannot_be_reached_are_regrouped(conn, database, monkeypatch, kind):
     with http_server(reply(200, ACCEPTED)) as good:
         channels = opened(
-            monkeypatch, bad=connection(kind, f"http://127.0.0.1:{free_port()}"), good=connection("http", good.url)
+            monkeypatch,
+            bad=http_connection(kind, f"http://127.0.0.1:{free_port()}"),
+            good=http_connection("http", good.url),
         )
         for number in range(3):
-            tell(conn, f"load {number}", "bad", "good")
+            add_alert(conn, f"load {number}", "bad", "good")
         deliver_due(database, channels, patience=0)
         with http_server(reply(200, ACCEPTED)) as back:
-            channels |= opened(monkeypatch, bad=connection(kind, back.url))
+            channels |= opened(monkeypatch, bad=http_connection(kind, back.url))
             for number in range(3, 9):
-                tell(conn, f"load {number}", "bad")
-            let_time_pass(conn, "bad")
+                add_alert(conn, f"load {number}", "bad")
+            end_pauses(conn, "bad")
             deliver_due(database, channels, patience=0)
             assert len(back.requests) == 1, "nine alerts that are due together are one message"
-    assert [(job, state) for job, state, _ in deliveries(conn, "bad")] == [(f"load {n}", "sent") for n in range(9)]
-    assert {state for _, state, _ in deliveries(conn, "good")} == {"sent"}
+    assert [(job, state) for job, state, _ in delivery_states(conn, "bad")] == [(f"load {n}", "sent") for n in range(9)]
+    assert {state for _, state, _ in delivery_states(conn, "good")} == {"sent"}
 
 
 def test_servers_that_hang_time_out_at_the_same_time_and_delay_no_other_channel(conn, database, monkeypatch):
@@ -167,12 +169,12 @@ def test_servers_that_hang_time_out_at_the_same_time_and_delay_no_other_channel(
         mailbox.hang_at = "data"
         channels = opened(
             monkeypatch,
-            good=connection("http", good.url),
+            good=http_connection("http", good.url),
             smtp=mail_connection(mailbox.port),
-            **{kind: connection(kind, server.url) for kind, server in stuck.items()},
+            **{kind: http_connection(kind, server.url) for kind, server in stuck.items()},
         )
         names = [*stuck, "smtp"]
-        tell(conn, "load", *names, "good")
+        add_alert(conn, "load", *names, "good")
         began = time.monotonic()
         report = deliver_due(database, channels, patience=0)
         took = time.monotonic() - began
@@ -184,9 +186,9 @@ def test_servers_that_hang_time_out_at_the_same_time_and_delay_no_other_channel(
         assert sent_after < SEND_TIMEOUT
         assert report.failed == dict.fromkeys(names, 1)
         for name in names:
-            ((_, state, error),) = deliveries(conn, name)
+            ((_, state, error),) = delivery_states(conn, name)
             assert (state, "did not respond" in error) == ("pending", True)
-            let_time_pass(conn, name)
+            end_pauses(conn, name)
 
         for server in stuck.values():
             server.otherwise = reply(200, ACCEPTED)
@@ -202,16 +204,16 @@ def test_servers_that_hang_time_out_at_the_same_time_and_delay_no_other_channel(
 def test_slack_refuses_with_status_200(conn, database, monkeypatch):
     with http_server(reply(200, ACCEPTED)) as slack, http_server(reply(200)) as good:
         slack.script = [reply(200, '{"ok": false, "error": "ratelimited"}', Retry_After="30")]
-        channels = opened(monkeypatch, bad=connection("slack", slack.url), good=connection("http", good.url))
-        tell(conn, "load", "bad")
+        channels = opened(monkeypatch, bad=http_connection("slack", slack.url), good=http_connection("http", good.url))
+        add_alert(conn, "load", "bad")
         began = time.monotonic()
         deliver_due(database, channels, patience=0)
         assert paused(conn, "bad", 30, 30, since=began)
         assert message_states(conn, "bad") == [("regrouped", 1)]
-        let_time_pass(conn, "bad")
+        end_pauses(conn, "bad")
         slack.script = [reply(200, '{"ok": false, "error": "invalid_auth"}')]
         deliver_due(database, channels, patience=1)
         deliver_due(database, channels, patience=0)
-        ((_, state, error),) = deliveries(conn, "bad")
+        ((_, state, error),) = delivery_states(conn, "bad")
         assert (state, "invalid_auth" in error) == ("dead", True)
         assert [request.json["alerts"][0]["kind"] for request in good.requests] == ["undelivered"]

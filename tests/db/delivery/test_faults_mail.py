@@ -7,15 +7,15 @@ import time
 import pytest
 
 from airflow_jobmon.delivery.sender import deliver_due
+from tests.support.database_rows import add_alert
 from tests.support.delivery_faults import (
-    connection,
-    deliveries,
-    let_time_pass,
+    delivery_states,
+    end_pauses,
+    http_connection,
     mail_connection,
     message_states,
     opened,
     paused,
-    tell,
 )
 from tests.support.servers import http_server, make_certificate, reply, server_tls, smtp_server
 
@@ -36,7 +36,7 @@ def good():
 
 @pytest.fixture
 def channels(monkeypatch, mailbox, good):
-    return opened(monkeypatch, mail=mail_connection(mailbox.port), good=connection("http", good.url))
+    return opened(monkeypatch, mail=mail_connection(mailbox.port), good=http_connection("http", good.url))
 
 
 def undelivered(server):
@@ -51,7 +51,7 @@ def test_starttls_and_auth(conn, database, monkeypatch, tmp_path):
             monkeypatch,
             mail=mail_connection(server.port, disable_tls=False, login="alerts", password="s3cret"),
         )
-        tell(conn, "load", "mail")
+        add_alert(conn, "load", "mail")
         report = deliver_due(database, channels)
         assert report.errors == {}
         ((mail),) = server.mails
@@ -71,12 +71,12 @@ def test_a_wrong_password_is_dead_at_once_and_reported_on_the_other_channel(
         channels = opened(
             monkeypatch,
             mail=mail_connection(server.port, disable_tls=False, login="alerts", password="hunter2"),
-            good=connection("http", good.url),
+            good=http_connection("http", good.url),
         )
-        tell(conn, "load", "mail", "good")
+        add_alert(conn, "load", "mail", "good")
         deliver_due(database, channels, patience=1)
         deliver_due(database, channels, patience=0)
-        ((_, state, error),) = deliveries(conn, "mail")
+        ((_, state, error),) = delivery_states(conn, "mail")
         assert (state, "535" in error, "hunter2" in error) == ("dead", True, False)
         (notice,) = undelivered(good)
         assert "535" in notice
@@ -87,20 +87,20 @@ def test_a_server_without_starttls_is_not_sent_the_password(conn, database, monk
     channels = opened(
         monkeypatch, mail=mail_connection(mailbox.port, disable_tls=False, login="alerts", password="s3cret")
     )
-    tell(conn, "load", "mail")
+    add_alert(conn, "load", "mail")
     deliver_due(database, channels, patience=0)
-    ((_, state, error),) = deliveries(conn, "mail")
+    ((_, state, error),) = delivery_states(conn, "mail")
     assert (state, "STARTTLS" in error) == ("dead", True)
     assert mailbox.mails == []
 
 
 def test_a_mail_refused_for_now_is_sent_again(conn, database, channels, mailbox, good):
     mailbox.data = ["451 try later", "452 no space"]
-    tell(conn, "load", "mail", "good")
+    add_alert(conn, "load", "mail", "good")
     for _ in range(3):
         deliver_due(database, channels, patience=0)
-        let_time_pass(conn, "mail")
-    assert [state for _, state, _ in deliveries(conn, "mail")] == ["sent"]
+        end_pauses(conn, "mail")
+    assert [state for _, state, _ in delivery_states(conn, "mail")] == ["sent"]
     assert message_states(conn, "mail") == [("regrouped", 1), ("regrouped", 1), ("sent", 1)]
     assert len(mailbox.mails) == 1
     assert len(good.requests) == 1
@@ -119,10 +119,10 @@ def test_a_mail_refused_for_good_is_dead_and_reported_on_the_other_channel(
 ):
     for name, value in refuse.items():
         setattr(mailbox, name, value)
-    tell(conn, "load", "mail", "good")
+    add_alert(conn, "load", "mail", "good")
     deliver_due(database, channels, patience=1)
     deliver_due(database, channels, patience=0)
-    ((_, state, error),) = deliveries(conn, "mail")
+    ((_, state, error),) = delivery_states(conn, "mail")
     assert state == "dead"
     assert error.split(": ")[-1] in undelivered(good)[0]
     assert len(undelivered(good)) == 1
@@ -131,11 +131,11 @@ def test_a_mail_refused_for_good_is_dead_and_reported_on_the_other_channel(
 
 def test_a_refused_recipient_does_not_keep_the_mail_from_the_other(conn, database, channels, mailbox, good):
     mailbox.recipients = {BACKUP: "550 no such mailbox"}
-    tell(conn, "load", "mail", "good")
+    add_alert(conn, "load", "mail", "good")
     deliver_due(database, channels, patience=1)
     deliver_due(database, channels, patience=0)
     assert [mail.recipients for mail in mailbox.mails] == [[ONCALL]]
-    ((_, state, error),) = deliveries(conn, "mail")
+    ((_, state, error),) = delivery_states(conn, "mail")
     assert state == "sent"
     assert BACKUP in error
     assert "550" in error
@@ -144,29 +144,29 @@ def test_a_refused_recipient_does_not_keep_the_mail_from_the_other(conn, databas
 
 def test_a_recipient_refused_for_now_gets_the_same_mail_later_and_the_other_does_not(conn, database, channels, mailbox):
     mailbox.recipients = {BACKUP: "450 greylisted, come back"}
-    tell(conn, "load", "mail")
+    add_alert(conn, "load", "mail")
     deliver_due(database, channels, patience=0)
     assert [mail.recipients for mail in mailbox.mails] == [[ONCALL]]
-    assert [state for _, state, _ in deliveries(conn, "mail")] == ["pending"]
-    let_time_pass(conn, "mail")
+    assert [state for _, state, _ in delivery_states(conn, "mail")] == ["pending"]
+    end_pauses(conn, "mail")
     deliver_due(database, channels, patience=0)
     assert len(mailbox.mails) == 1
     mailbox.recipients = {}
-    let_time_pass(conn, "mail")
+    end_pauses(conn, "mail")
     deliver_due(database, channels, patience=0)
     assert [mail.recipients for mail in mailbox.mails] == [[ONCALL], [BACKUP]]
     assert mailbox.mails[0].content == mailbox.mails[1].content
-    assert [state for _, state, _ in deliveries(conn, "mail")] == ["sent"]
+    assert [state for _, state, _ in delivery_states(conn, "mail")] == ["sent"]
 
 
 def test_a_connection_lost_after_sending_causes_one_repeat_with_the_same_message_id(conn, database, channels, mailbox):
     mailbox.data = ["drop"]
-    tell(conn, "load", "mail")
+    add_alert(conn, "load", "mail")
     began = time.monotonic()
     deliver_due(database, channels, patience=0)
     assert message_states(conn, "mail") == [("open", 1)]
     assert paused(conn, "mail", 1, 1.25, since=began)
-    let_time_pass(conn, "mail")
+    end_pauses(conn, "mail")
     deliver_due(database, channels, patience=0)
     assert message_states(conn, "mail") == [("sent", 2)]
     (message_id,) = conn.execute("SELECT id::text FROM airflow_jobmon.messages").fetchone()

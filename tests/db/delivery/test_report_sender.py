@@ -12,8 +12,9 @@ from airflow_jobmon.delivery.sender import deliver_due
 from airflow_jobmon.errors import DeliveryError, PermanentDeliveryError
 from airflow_jobmon.postgres.outbox import addressed_channels, newest_due_alert
 from airflow_jobmon.postgres.reports import latest_report, messages_of
-from tests.support.delivery_faults import connection, let_time_pass, mail_connection, opened
-from tests.support.recording_channel import Recorder, tell
+from tests.support.database_rows import add_alert
+from tests.support.delivery_faults import end_pauses, http_connection, mail_connection, opened
+from tests.support.recording_channel import Recorder
 from tests.support.sample_reports import a_report
 from tests.support.servers import http_server, reply, smtp_server
 
@@ -21,7 +22,7 @@ from tests.support.servers import http_server, reply, smtp_server
 def test_a_report_reaches_every_channel_and_is_stored(conn, database, monkeypatch):
     with http_server(reply(200, '{"ok": true, "id": "1"}')) as server, smtp_server() as mailbox:
         kinds = ("slackwebhook", "slack", "resend", "http")
-        named = {kind: connection(kind, server.url) for kind in kinds}
+        named = {kind: http_connection(kind, server.url) for kind in kinds}
         channels = opened(monkeypatch, mail=mail_connection(mailbox.port), **named)
         sent = send_report(database, a_report(), channels)
         assert sent.failed == {}
@@ -48,7 +49,7 @@ def test_a_channel_that_is_down_receives_the_same_bytes_with_a_later_delivery(co
     assert [message.state for message in sent.messages] == ["open"]
     assert sent.failed == {}
     assert addressed_channels(conn) == {"slack"}
-    let_time_pass(conn, "slack")
+    end_pauses(conn, "slack")
     assert newest_due_alert(conn) == 0
     deliver_due(database, {"slack": slack})
     [message] = messages_of(conn, sent.report_id)
@@ -80,7 +81,7 @@ def test_a_channel_that_cannot_render_a_report_is_named_and_the_others_get_it(da
 def test_a_report_does_not_absorb_pending_alerts(conn, database):
     slack = Recorder("slack")
     for number in range(8):
-        tell(conn, f"job-{number}", "slack")
+        add_alert(conn, f"job-{number}", "slack")
     send_report(database, a_report(), {"slack": slack})
     assert sorted(len(lines) for _, lines, _ in slack.sent) == [1, 8]
 

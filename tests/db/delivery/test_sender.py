@@ -1,4 +1,4 @@
-"""Delivery from the outbox: at least once, in order, in batches, each channel on its own."""
+"""DeliveryState from the outbox: at least once, in order, in batches, each channel on its own."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.outbox import Outbox, newest_due_alert, register_channels
 from airflow_jobmon.settings import Settings
-from tests.support.delivery_faults import let_time_pass
+from tests.support.database_rows import add_alert
+from tests.support.delivery_faults import end_pauses
 from tests.support.logged_runs import log_run
-from tests.support.recording_channel import Recorder, states, tell
+from tests.support.recording_channel import Recorder, states
 
 SETTINGS = Settings(channels=("slack", "mail"))
 
 
 def test_an_alert_that_is_due_is_sent_once_on_each_channel(conn, database):
     slack, mail = Recorder("slack"), Recorder("mail")
-    tell(conn, "load", "slack", "mail")
+    add_alert(conn, "load", "slack", "mail")
     report = deliver_due(database, {"slack": slack, "mail": mail})
     assert deliver_due(database, {"slack": slack, "mail": mail}).sent == {}
-    assert slack.told == mail.told == ["opened:load"]
+    assert slack.lines == mail.lines == ["opened:load"]
     assert report.sent == report.alerts == {"slack": 1, "mail": 1}
     assert newest_due_alert(conn) is None
 
 
 def test_alerts_stay_pending_if_no_process_serves_their_channel(conn, database):
-    tell(conn, "load", "pager")
+    add_alert(conn, "load", "pager")
     deliver_due(database, {"slack": Recorder("slack")})
     assert states(conn, "pager") == [("pending", 0)]
     assert newest_due_alert(conn) is not None
@@ -49,31 +50,31 @@ def test_a_burst_becomes_one_message(conn, database, count, messages):
     slack = Recorder("slack")
     with conn.transaction():
         for n in range(count):
-            tell(conn, f"job {n}", "slack")
+            add_alert(conn, f"job {n}", "slack")
     deliver_due(database, {"slack": slack})
     assert len(slack.sent) == messages
-    assert slack.told == [f"opened:job {n}" for n in range(count)]
+    assert slack.lines == [f"opened:job {n}" for n in range(count)]
 
 
 def test_a_failing_channel_delays_no_other_and_is_sent_the_same_bytes_and_key_again(conn, database):
     slack = Recorder("slack", lambda n: DeliveryError("timed out") if n < 3 else Accepted())
     mail = Recorder("mail")
-    tell(conn, "load", "slack", "mail")
+    add_alert(conn, "load", "slack", "mail")
     deliver_due(database, {"slack": slack, "mail": mail}, patience=10)
-    assert mail.told == ["opened:load"]
+    assert mail.lines == ["opened:load"]
     assert [key for key, _, _ in slack.sent] == [slack.sent[0][0]] * 3
     assert len(set(slack.bodies)) == 1
     assert states(conn, "slack") == [("sent", 3)]
 
 
 def test_rejected_alerts_are_regrouped_with_newer_ones(conn, database):
-    tell(conn, "job 0", "slack")
+    add_alert(conn, "job 0", "slack")
     slack = Recorder("slack", lambda n: DeliveryError("429", rejected=True, retry_after=60) if n == 1 else Accepted())
     deliver_due(database, {"slack": slack}, patience=0)
     with conn.transaction():
         for n in range(1, 9):
-            tell(conn, f"job {n}", "slack")
-    let_time_pass(conn, "slack")
+            add_alert(conn, f"job {n}", "slack")
+    end_pauses(conn, "slack")
     deliver_due(database, {"slack": slack}, patience=0)
     assert [lines for _, lines, _ in slack.sent] == [["opened:job 0"], [f"opened:job {n}" for n in range(9)]]
     assert slack.sent[0][0] != slack.sent[1][0]
@@ -82,22 +83,22 @@ def test_rejected_alerts_are_regrouped_with_newer_ones(conn, database):
 def test_the_next_attempt_waits_for_retry_after(conn, database):
     answers = {1: DeliveryError("429", rejected=True, retry_after=120.0)}
     slack = Recorder("slack", lambda n: answers.get(n, Accepted()))
-    tell(conn, "load", "slack")
+    add_alert(conn, "load", "slack")
     deliver_due(database, {"slack": slack})
     assert 60 < Outbox(conn, "slack", uuid4()).seconds_until_due() <= 120
-    tell(conn, "other", "slack")
+    add_alert(conn, "other", "slack")
     deliver_due(database, {"slack": slack})
     assert len(slack.sent) == 1
 
 
 def test_a_refusal_for_good_is_dead_at_once_and_reported_on_the_other_channels(conn, database):
     slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404 no_service")), Recorder("mail")
-    tell(conn, "load", "slack", "mail")
+    add_alert(conn, "load", "slack", "mail")
     deliver_due(database, {"slack": slack, "mail": mail}, patience=1)
     deliver_due(database, {"slack": slack, "mail": mail}, patience=1)
     assert states(conn, "slack") == [("dead", 1)]
     assert len(slack.sent) == 1
-    assert mail.told == ["opened:load", "opened:load"]
+    assert mail.lines == ["opened:load", "opened:load"]
     kinds = conn.execute("SELECT kind, details ->> 'error' FROM airflow_jobmon.alerts ORDER BY id").fetchall()
     assert kinds == [("failed", None), ("undelivered", "404 no_service")]
 
@@ -105,7 +106,7 @@ def test_a_refusal_for_good_is_dead_at_once_and_reported_on_the_other_channels(c
 def test_a_dead_channel_is_reported_once_however_many_alerts_it_refuses(conn, database):
     slack, mail = Recorder("slack", lambda _: PermanentDeliveryError("404 no_service")), Recorder("mail")
     for n in range(4):
-        tell(conn, f"job {n}", "slack", "mail")
+        add_alert(conn, f"job {n}", "slack", "mail")
         deliver_due(database, {"slack": slack, "mail": mail}, patience=0)
     deliver_due(database, {"slack": slack, "mail": mail}, patience=0)
     undelivered = conn.execute("SELECT count(*) FROM airflow_jobmon.alerts WHERE kind = 'undelivered'").fetchone()
@@ -114,7 +115,7 @@ def test_a_dead_channel_is_reported_once_however_many_alerts_it_refuses(conn, da
 
 def test_two_dead_channels_do_not_report_each_other_again_and_again(conn, database):
     dead = [Recorder(name, lambda _: PermanentDeliveryError("gone")) for name in ("slack", "mail")]
-    tell(conn, "load", "slack", "mail")
+    add_alert(conn, "load", "slack", "mail")
     for _ in range(5):
         deliver_due(database, {channel.name: channel for channel in dead}, patience=0)
     assert sum(len(channel.sent) for channel in dead) <= 4
@@ -130,15 +131,15 @@ def test_resolved_never_overtakes_its_opened_on_a_channel(conn, database):
     log_run(conn, "load", status="success")
     evaluate_changed(conn, SETTINGS)
     assert Outbox(conn, "slack", uuid4()).lease(lambda *_: b"") is None
-    let_time_pass(conn, "slack")
+    end_pauses(conn, "slack")
     deliver_due(database, {"slack": slack}, patience=10)
-    assert slack.told == ["opened:load", "opened:load", "resolved:load"]
+    assert slack.lines == ["opened:load", "opened:load", "resolved:load"]
 
 
 def test_recipients_refused_for_now_get_the_same_message_again_and_the_others_do_not(conn, database):
     answers = {1: Accepted(retry={"b@x": "450 busy"}, refused={"c@x": "550 unknown"})}
     mail = Recorder("mail", lambda n: answers.get(n, Accepted()))
-    tell(conn, "load", "mail")
+    add_alert(conn, "load", "mail")
     deliver_due(database, {"mail": mail}, patience=5)
     assert [only for _, _, only in mail.sent] == [None, ("b@x",)]
     assert mail.sent[0][0] == mail.sent[1][0]
@@ -146,7 +147,7 @@ def test_recipients_refused_for_now_get_the_same_message_again_and_the_others_do
 
 
 def test_the_lease_of_a_dead_holder_is_taken_over_with_the_same_bytes(conn, database):
-    tell(conn, "load", "slack")
+    add_alert(conn, "load", "slack")
     register_channels(conn, ["slack"])
     taken = Outbox(conn, "slack", uuid4()).lease(lambda *_: json.dumps(["kept bytes"]).encode())
     slack = Recorder("slack")
@@ -159,7 +160,7 @@ def test_the_lease_of_a_dead_holder_is_taken_over_with_the_same_bytes(conn, data
 
 
 def test_a_process_neither_waits_for_nor_leases_from_a_channel_that_another_holds(conn, database):
-    tell(conn, "load", "slack")
+    add_alert(conn, "load", "slack")
     register_channels(conn, ["slack"])
     with connect(database) as other, other.transaction():
         other.execute("SELECT FROM airflow_jobmon.channels WHERE name = 'slack' FOR UPDATE")
@@ -170,7 +171,7 @@ def test_a_process_neither_waits_for_nor_leases_from_a_channel_that_another_hold
 
 
 def test_a_process_that_lost_its_lease_marks_nothing(conn, database):
-    tell(conn, "load", "slack")
+    add_alert(conn, "load", "slack")
     register_channels(conn, ["slack"])
     late = Outbox(conn, "slack", uuid4())
     taken = late.lease(lambda *_: b"[]")
@@ -187,10 +188,10 @@ def test_an_alert_that_cannot_be_rendered_is_dead_and_blocks_no_other(conn, data
             return super().render(alerts, key=key)
 
     slack = Picky("slack")
-    tell(conn, "bad", "slack")
-    tell(conn, "good", "slack")
+    add_alert(conn, "bad", "slack")
+    add_alert(conn, "good", "slack")
     report = deliver_due(database, {"slack": slack})
-    assert slack.told == ["opened:good"]
+    assert slack.lines == ["opened:good"]
     assert states(conn, "slack") == [("dead", 0), ("sent", 1)]
     assert "no such template" in report.errors["slack"]
 
@@ -198,7 +199,7 @@ def test_an_alert_that_cannot_be_rendered_is_dead_and_blocks_no_other(conn, data
 def test_many_processes_at_once_send_everything_once_and_in_order(conn, database):
     slack = Recorder("slack")
     for n in range(40):
-        tell(conn, f"job {n % 8}", "slack", event=AlertEvent.OPENED if n % 2 == 0 else AlertEvent.RESOLVED)
+        add_alert(conn, f"job {n % 8}", "slack", event=AlertEvent.OPENED if n % 2 == 0 else AlertEvent.RESOLVED)
     threads = [
         threading.Thread(target=deliver_due, args=(database, {"slack": slack}), kwargs={"patience": 2})
         for _ in range(4)
@@ -207,12 +208,12 @@ def test_many_processes_at_once_send_everything_once_and_in_order(conn, database
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(slack.told) == 40
+    assert len(slack.lines) == 40
     assert {state for state, _ in states(conn, "slack")} == {"sent"}
 
 
 def test_a_database_that_becomes_unreachable_raises_an_error_and_loses_nothing(conn, database):
-    tell(conn, "load", "slack")
+    add_alert(conn, "load", "slack")
 
     class Cutter(Recorder):
         def send(self, body, *, key, timeout, only=None):
@@ -232,4 +233,4 @@ def test_a_database_that_becomes_unreachable_raises_an_error_and_loses_nothing(c
         again.execute("UPDATE airflow_jobmon.messages SET leased_until = clock_timestamp()")
         slack = Recorder("slack")
         deliver_due(database, {"slack": slack})
-        assert slack.told == ["opened:load"]
+        assert slack.lines == ["opened:load"]

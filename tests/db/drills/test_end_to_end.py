@@ -18,7 +18,7 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.runtime.drill import _caller
 from demo import sample
 from demo.ports import free_port
-from tests.support.database_rows import count_rows
+from tests.support.database_rows import row_count
 from tests.support.sample_system import JOB, edge_function, watched_system
 from tests.support.servers import hang, reply
 
@@ -74,7 +74,7 @@ def failed(result) -> dict[str, str]:
 
 
 def nothing_is_left(conn) -> bool:
-    return count_rows(conn, "installments") == count_rows(conn, "airflow_jobmon.drill_leftovers") == 0
+    return row_count(conn, "installments") == row_count(conn, "airflow_jobmon.drill_leftovers") == 0
 
 
 def test_the_job_is_called_as_an_edge_function_and_does_its_work(conn, system, edge):
@@ -174,7 +174,7 @@ def test_a_missing_function_is_named(conn, system, monkeypatch):
 def test_setup_sql_that_fails_changes_nothing(conn, system):
     with pytest.raises(ConfigurationError, match="setup_sql: null value in column"):
         hold(conn, system, PLAN, setup_sql="INSERT INTO installments (amount) VALUES (1) RETURNING id")
-    assert count_rows(conn, "public.jobs_log") == 0
+    assert row_count(conn, "public.jobs_log") == 0
     assert nothing_is_left(conn)
 
 
@@ -185,7 +185,7 @@ def test_test_data_that_cannot_be_removed_is_left_to_the_next_drill(conn, system
         result = hold(theirs, system, PLAN, check_sql=check)
         assert list(failed(result)) == ["test data removed"]
         assert "violates foreign key constraint" in failed(result)["test data removed"]
-    assert count_rows(conn, "installments") == 1
+    assert row_count(conn, "installments") == 1
     conn.execute("DELETE FROM receipts")
     wait_for_its_session_to_end(conn)
     again = hold(conn, system, PLAN)
@@ -212,7 +212,7 @@ def test_several_statements_create_and_remove_test_data(conn, system):
         """,
     )
     assert result.passed, result.failures
-    assert count_rows(conn, "agencies WHERE name LIKE 'drill%'") == 0
+    assert row_count(conn, "agencies WHERE name LIKE 'drill%'") == 0
 
 
 KILLED = """
@@ -240,13 +240,13 @@ def test_after_a_kill_the_next_drill_removes_only_its_test_data(conn, system):
         drill.send_signal(signal.SIGKILL)
         drill.wait()
     conn.execute("INSERT INTO installments (payment_plan_id, amount, student_due_date) VALUES (1, 5, current_date + 9)")
-    assert count_rows(conn, "installments") == 2
+    assert row_count(conn, "installments") == 2
     wait_for_its_session_to_end(conn)
     result = hold(conn, system, PLAN)
     assert result.passed, result.failures
     assert result.steps[0].step == "left by a killed drill"
     assert conn.execute("SELECT amount FROM installments").fetchall() == [(5,)]
-    assert count_rows(conn, "airflow_jobmon.drill_leftovers") == 0
+    assert row_count(conn, "airflow_jobmon.drill_leftovers") == 0
 
 
 def wait_for_its_session_to_end(conn) -> None:

@@ -21,7 +21,7 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.postgres.simulated_failure import simulate_failure
 from airflow_jobmon.runtime.connections import connection_type, open_channels
 from airflow_jobmon.settings import Settings
-from tests.support.database_rows import count_rows
+from tests.support.database_rows import row_count
 from tests.support.drill_environment import sinks, watching
 from tests.support.logged_runs import log_run
 from tests.support.pgbouncer import pgbouncer
@@ -56,7 +56,7 @@ def leftovers(conn) -> dict[str, int]:
     return {
         what: number
         for what in ("public.jobs_log", "airflow_jobmon.events", "airflow_jobmon.incidents", "airflow_jobmon.job_state")
-        if (number := count_rows(conn, what))
+        if (number := row_count(conn, what))
     }
 
 
@@ -117,7 +117,7 @@ def test_a_drill_accepts_any_job_name(conn, watched, name):
 def test_a_name_that_no_job_can_have_is_refused(conn, name):
     with pytest.raises(ConfigurationError):
         run_failure_drill(conn, SETTINGS, name, HASTY)
-    assert count_rows(conn, "airflow_jobmon.drills") == 0
+    assert row_count(conn, "airflow_jobmon.drills") == 0
 
 
 def test_without_a_watcher_the_drill_says_so_and_no_one_is_alerted_later(conn, database, servers):
@@ -197,7 +197,7 @@ def test_two_at_once_each_count_their_own(conn, database, watched):
         thread.join(60)
     assert [result.passed for result in results] == [True, True], [result.failures for result in results]
     assert leftovers(conn) == {}
-    assert count_rows(conn, "airflow_jobmon.alerts") == 2
+    assert row_count(conn, "airflow_jobmon.alerts") == 2
 
 
 def test_the_next_drill_removes_what_a_killed_one_left_and_no_other_row(conn, database, watched):
@@ -209,14 +209,14 @@ def test_the_next_drill_removes_what_a_killed_one_left_and_no_other_row(conn, da
         simulate_failure(theirs, killed, JOB)
         running = run_failure_drill(conn, SETTINGS, "other", OPTIONS)
         assert "left by a killed drill" not in by_step(running), "it still runs"
-    assert count_rows(conn, "public.jobs_log") == 3
+    assert row_count(conn, "public.jobs_log") == 3
     wait_for_session_to_end(conn, killed)
     result = run_failure_drill(conn, SETTINGS, "other", OPTIONS)
     assert result.passed, result.failures
     assert result.steps[0].observed.startswith(f"failure drill of {JOB}: run ")
     left = conn.execute("SELECT error_message FROM public.jobs_log ORDER BY error_message").fetchall()
     assert left == [(SIMULATED,), ("disk full",)]
-    assert count_rows(conn, "airflow_jobmon.drills WHERE ended_at IS NULL") == 0
+    assert row_count(conn, "airflow_jobmon.drills WHERE ended_at IS NULL") == 0
 
 
 def wait_for_session_to_end(conn, drill_id):
@@ -256,13 +256,13 @@ def test_the_insert_and_the_delete_of_the_procedures_pasted_into_psql_behave_the
     psql(postgres, conn, insert)
     wait_until(lambda: watched.slack.requests and watched.mail.mails and watched.hook.requests)
     assert f"TEST ALERT - Job Failed: {JOB}" in watched.slack.requests[0].json["text"]
-    assert count_rows(conn, "airflow_jobmon.incidents") == 0
+    assert row_count(conn, "airflow_jobmon.incidents") == 0
     # One that is held meanwhile is not deleted with it.
     drill = uuid4()
     DrillJournal(conn, drill).begin("failure", JOB)
     simulate_failure(conn, drill, JOB)
     assert "DELETE 1" in psql(postgres, conn, delete)
-    assert count_rows(conn, "public.jobs_log") == 1
+    assert row_count(conn, "public.jobs_log") == 1
 
 
 def psql(postgres, conn, text: str) -> str:
@@ -289,7 +289,7 @@ def test_a_session_that_vanishes_leaves_the_row_to_the_next_drill(conn, database
 
         with pytest.raises(psycopg.Error):
             run_failure_drill(theirs, SETTINGS, JOB, DrillOptions(OPTIONS.limit_of, deliver=cut))
-    assert count_rows(conn, "public.jobs_log") == 1
+    assert row_count(conn, "public.jobs_log") == 1
     result = run_failure_drill(conn, SETTINGS, JOB, OPTIONS)
     assert result.passed, result.failures
     assert leftovers(conn) == {}

@@ -14,7 +14,7 @@ from airflow_jobmon.monitoring.checks import evaluate_events
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
-from tests.support.database_rows import count_rows
+from tests.support.database_rows import row_count
 
 PLAIN = {
     "id": "uuid PRIMARY KEY DEFAULT gen_random_uuid()",
@@ -104,7 +104,7 @@ def test_the_run_fits_in_many_kinds_of_tables(fresh, table):
     fresh.execute("SET TimeZone = 'Pacific/Auckland'")
     result = hold(fresh, settings)
     assert [step.step for step in result.steps if not step.ok] == ["accepted by slack"], result.failures
-    assert count_rows(fresh) == 0
+    assert row_count(fresh) == 0
 
 
 @pytest.mark.parametrize("words", [{"failed": ("oops: 50%", "aborted")}, {"success": ("ok",)}])
@@ -116,7 +116,7 @@ def test_the_run_uses_the_mapped_columns_and_words(fresh, words):
     result = hold(fresh, settings)
     assert [step.step for step in result.steps if not step.ok] == ["accepted by slack"], result.failures
     assert result.steps[0].expected == 'a row in odd."Job-Runs"'
-    assert count_rows(fresh, 'odd."Job-Runs"') == 0
+    assert row_count(fresh, 'odd."Job-Runs"') == 0
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,7 @@ def test_a_table_that_rejects_the_run_is_named_with_what_it_needs_and_nothing_is
     with pytest.raises(SchemaProblem, match=said):
         hold(fresh, settings)
     assert (
-        count_rows(fresh)
-        == count_rows(fresh, "airflow_jobmon.events")
-        == count_rows(fresh, "airflow_jobmon.alerts")
-        == 0
+        row_count(fresh) == row_count(fresh, "airflow_jobmon.events") == row_count(fresh, "airflow_jobmon.alerts") == 0
     )
     assert fresh.execute("SELECT ended_at IS NULL, run_id FROM airflow_jobmon.drills").fetchall() == [(False, None)]
 

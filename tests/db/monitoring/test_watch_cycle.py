@@ -22,7 +22,7 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from tests.support.database_rows import alert_events
 from tests.support.logged_runs import log_run
-from tests.support.running_watchers import PATIENT
+from tests.support.running_watchers import HOURLY_SWEEPS
 
 SETTINGS = Settings(channels=("slack",))
 
@@ -80,7 +80,7 @@ def test_jobs_that_are_due_are_evaluated_without_a_sweep(conn):
 
 def test_a_cycle_evaluates_the_jobs_that_are_due_between_two_sweeps(conn, database):
     cycle = WatchCycle(LiveWatcherStatus(), kind="trigger", delivers=False)
-    cycle.connect(database, PATIENT)
+    cycle.connect(database, HOURLY_SWEEPS)
     try:
         cycle.start()
         assert not cycle.run_once()
@@ -100,7 +100,7 @@ def test_a_cycle_that_delivers_ends_at_the_first_alerts_of_a_sweep_and_the_next_
     conn.execute("DELETE FROM airflow_jobmon.events")
     status = LiveWatcherStatus()
     cycle = WatchCycle(status, kind="listen", delivers=True)
-    cycle.connect(database, PATIENT)
+    cycle.connect(database, HOURLY_SWEEPS)
     try:
         cycle.start()
         for expected in (BATCH, 2 * BATCH):

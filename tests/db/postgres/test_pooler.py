@@ -22,11 +22,12 @@ from airflow_jobmon.postgres.migrate import check_schema, migrate
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.waiting.run_poller import new_successes, wait_for_run
-from tests.db.delivery.test_sender import Recorder, states, tell
+from tests.support.database_rows import add_alert
 from tests.support.logged_runs import log_run
 from tests.support.pgbouncer import pgbouncer
+from tests.support.recording_channel import Recorder, states
 from tests.support.running_watchers import watching
-from tests.support.wait_until import PATIENCE, eventually
+from tests.support.wait_until import TIMEOUT, eventually
 
 SETTINGS = Settings(channels=("slack",))
 THEIRS = {
@@ -98,7 +99,7 @@ def test_migrate_evaluate_and_deliver_leave_nothing_behind(pooler, empty_databas
         assert len(assess_jobs(conn, SETTINGS)) == 1
     slack = Recorder("slack")
     deliver_due(conninfo, {"slack": slack})
-    assert slack.told == ["opened:load"]
+    assert slack.lines == ["opened:load"]
     assert left_behind(conninfo) == []
 
 
@@ -175,7 +176,7 @@ def test_many_watchers_and_senders_share_four_connections(conn, pooled):
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(work, range(12)))
-    assert sorted(slack.told) == sorted(f"opened:job {number}" for number in range(200))
+    assert sorted(slack.lines) == sorted(f"opened:job {number}" for number in range(200))
     assert {state for state, _ in states(conn, "slack")} == {"sent"}
     assert left_behind(pooled) == []
 
@@ -190,19 +191,19 @@ def test_a_channel_that_hangs_holds_no_connection_that_another_could_need(conn, 
     hanging, good = Recorder("hanging", late), Recorder("good")
     with pgbouncer(postgres, pool_size=1) as narrow:
         conninfo = through(narrow, database)
-        tell(conn, "load", "hanging", "good")
+        add_alert(conn, "load", "hanging", "good")
         deliverer = threading.Thread(target=deliver_due, args=(conninfo, {"hanging": hanging, "good": good}))
         deliverer.start()
         try:
             with connect(conninfo) as other:
                 for _ in range(1500):
-                    if good.told:
+                    if good.lines:
                         break
                     other.execute("SELECT pg_sleep(0.02)")
         finally:
             over.set()
             deliverer.join()
-    assert good.told == ["opened:load"]
+    assert good.lines == ["opened:load"]
 
 
 async def test_sensors_and_success_assets_wait_through_it(conn, pooled):
@@ -220,7 +221,7 @@ async def test_sensors_and_success_assets_wait_through_it(conn, pooled):
     await eventually(lambda: conn.execute(mark).fetchone() == (1,))
     for number in range(100):
         log_run(conn, f"job {number}", records_updated=number, started_at=datetime.now(UTC))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         runs = await asyncio.gather(*waits)
         news = await announced
     await successes.aclose()

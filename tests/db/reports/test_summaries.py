@@ -16,9 +16,9 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.reports.summaries import daily_report, weekly_review
 from airflow_jobmon.settings import Settings
 from demo import sample
+from tests.support.database_rows import add_alert
 from tests.support.logged_runs import log_run
 from tests.support.moments import ago
-from tests.support.recording_channel import tell
 
 SETTINGS = Settings(base_url="https://airflow.example.com")
 
@@ -97,7 +97,7 @@ def test_the_digest_claims_no_start_where_a_run_is_merely_no_longer_expected(con
 
 
 def test_the_digest_names_channels_that_did_not_take_their_alerts(conn):
-    tell(conn, "load", "mail")
+    add_alert(conn, "load", "mail")
     conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = '550 no such user'")
     assert (
         "mail: 1 alert; last error: 550 no such user" in sections(daily_report(conn, SETTINGS))["Undelivered alerts"][0]
@@ -105,7 +105,7 @@ def test_the_digest_names_channels_that_did_not_take_their_alerts(conn):
 
 
 def test_the_review_counts_delivered_alerts_without_drills(conn):
-    tell(conn, "load", "mail")
+    add_alert(conn, "load", "mail")
     conn.execute("UPDATE airflow_jobmon.deliveries SET state = 'sent', sent_at = clock_timestamp()")
     assert [(found.channel, found.sent) for found in weekly_review(conn, SETTINGS).deliveries] == [("mail", 1)]
     conn.execute("UPDATE airflow_jobmon.alerts SET event = 'test'")

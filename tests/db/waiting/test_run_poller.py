@@ -18,7 +18,7 @@ from airflow_jobmon.errors import ConnectionProblem, SchemaProblem
 from airflow_jobmon.waiting import run_poller
 from airflow_jobmon.waiting.run_poller import PollTimings, wait_for_run
 from tests.support.logged_runs import log_run
-from tests.support.wait_until import PATIENCE, eventually, wait_until
+from tests.support.wait_until import TIMEOUT, eventually, wait_until
 
 MIDNIGHT = datetime(2025, 11, 13, tzinfo=UTC)
 QUICK = PollTimings(poll_interval=0.05, first_retry=0.02, longest_retry=0.1, refused_for=0.3, unreachable_for=0.6)
@@ -151,7 +151,7 @@ async def test_a_wait_that_starts_while_the_last_one_is_cancelled_gets_its_run(c
         await asyncio.sleep(0.02)
         leaving.cancel()
         await asyncio.sleep(delay)
-        assert (await asyncio.wait_for(wait_for(), PATIENCE)).job_name == "nightly"
+        assert (await asyncio.wait_for(wait_for(), TIMEOUT)).job_name == "nightly"
 
 
 async def test_waits_cancelled_while_their_run_arrives_leave_no_poller(conn, wait_for):
@@ -244,7 +244,7 @@ async def test_a_wait_survives_a_server_that_is_unreachable_only_at_first(conn, 
         tries.append(conn_id)
         return database if len(tries) > 3 else "host=127.0.0.1 port=1"
 
-    timings = replace(QUICK, refused_for=PATIENCE)
+    timings = replace(QUICK, refused_for=TIMEOUT)
     assert (await wait_for(resolve=resolve, timings=timings)).job_name == "nightly"
 
 
@@ -283,7 +283,7 @@ def test_two_event_loops_use_two_pollers(conn, wait_for):
     wait_until(lambda: connections(conn) == 2)
     log_run(conn, "nightly", started_at=MIDNIGHT)
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert len(runs) == 2
 
 

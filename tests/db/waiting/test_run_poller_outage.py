@@ -16,7 +16,7 @@ from airflow_jobmon.settings import Settings
 from airflow_jobmon.waiting.run_poller import PollTimings, wait_for_run
 from tests.support.logged_runs import log_run
 from tests.support.postgres_server import Postgres, temporary_postgres
-from tests.support.wait_until import PATIENCE
+from tests.support.wait_until import TIMEOUT
 
 MIDNIGHT = datetime(2025, 11, 13, tzinfo=UTC)
 
@@ -43,13 +43,13 @@ async def test_waits_survive_a_restart_of_the_server_however_long_it_takes(serve
     ]
     with connect(server.conninfo()) as conn:
         log_run(conn, "job-0", started_at=MIDNIGHT)
-    await asyncio.wait_for(asyncio.shield(waiting[0]), PATIENCE)  # so it was reached
+    await asyncio.wait_for(asyncio.shield(waiting[0]), TIMEOUT)  # so it was reached
     await asyncio.to_thread(server.kill)
     await asyncio.sleep(1)
     await asyncio.to_thread(server.start)
     with connect(server.conninfo()) as conn:
         for n in range(1, 50):
             log_run(conn, f"job-{n}", started_at=MIDNIGHT)
-    runs = await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE)
+    runs = await asyncio.wait_for(asyncio.gather(*waiting), TIMEOUT)
     assert [run.job_name for run in runs] == [f"job-{n}" for n in range(50)]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

@@ -16,7 +16,7 @@ from airflow_jobmon.channels.email_message import email_bytes
 from airflow_jobmon.channels.email_report import report_email
 from airflow_jobmon.channels.registry import channel_for
 from airflow_jobmon.channels.slack_report import slack_report
-from tests.support.delivery_faults import connection, mail_connection
+from tests.support.delivery_faults import http_connection, mail_connection
 from tests.support.sample_reports import a_report, reports
 from tests.unit.channels.test_slack_message import check_harmless, check_limits
 
@@ -79,7 +79,7 @@ def test_a_report_makes_a_mail_that_parses_back(report):
 
 @pytest.mark.parametrize("kind", ["slackwebhook", "slack", "resend", "http", "smtp"])
 def test_every_kind_of_channel_renders_the_same_report_to_the_same_bytes(kind):
-    fields = mail_connection(25) if kind == "smtp" else connection(kind, "http://127.0.0.1:1")
+    fields = mail_connection(25) if kind == "smtp" else http_connection(kind, "http://127.0.0.1:1")
     fields["extra"] = json.dumps(fields["extra"])
     channel = channel_for(Connection(conn_id="c", **fields))
     first, again = (channel.render_report(a_report(), key=KEY) for _ in range(2))
@@ -88,7 +88,7 @@ def test_every_kind_of_channel_renders_the_same_report_to_the_same_bytes(kind):
 
 
 def test_a_webhook_gets_the_numbers_too():
-    fields = connection("http", "http://127.0.0.1:1")
+    fields = http_connection("http", "http://127.0.0.1:1")
     channel = channel_for(Connection(conn_id="c", **(fields | {"extra": "{}"})))
     message = json.loads(channel.render_report(a_report(), key=KEY))
     assert message["report"]["kind"] == "daily"
