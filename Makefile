@@ -11,7 +11,7 @@ CACHE := .cache
 INSTALLED := $(VENV)/.installed
 EXTRAS := $(CACHE)/.extras
 DISTRIBUTED := $(CACHE)/distributed
-# An airflow.cfg of whoever runs the tests must not decide them.
+# The tests do not depend on the user's own airflow.cfg.
 PYTEST := AIRFLOW_HOME=$(CURDIR)/$(CACHE)/airflow-home $(BIN)/pytest
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Container images set it; each `airflow` command would then compile Airflow anew, which takes 5 s.

@@ -10,8 +10,8 @@ import sys
 import time
 from functools import partial
 
+from bench.environment import BenchFailed
 from bench.figures import Figure, Measure, table
-from bench.ground import BenchFailed
 
 FIGURES = {
     "latency-listen": "latency_listen",

@@ -12,8 +12,8 @@ from psycopg import sql
 from airflow_jobmon.archive.archiving import archive_runs
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.runtime.storage import StorageFolder
+from bench.environment import BenchEnvironment, BenchFailed, bench_environment
 from bench.figures import Figure
-from bench.ground import BenchFailed, Ground, ground
 
 ROWS = 400_000
 SHAPES = {"100 jobs": 100, "10,000 jobs": 10_000}
@@ -33,7 +33,7 @@ _BY_HAND = f"WITH gone AS ({_DELETE} RETURNING *) INSERT INTO public.old SELECT 
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
     figures: list[Figure] = []
-    with ground() as place:
+    with bench_environment() as place:
         for shape, jobs in SHAPES.items():
             say(f"logging {ROWS:,} old runs of {shape}")
             name = f"jobs_{jobs}"
@@ -57,7 +57,7 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
     return figures
 
 
-def _log(place: Ground, name: str, jobs: int) -> None:
+def _log(place: BenchEnvironment, name: str, jobs: int) -> None:
     conninfo = place.create_database(name)
     place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment(name))
     with closing(connect(conninfo)) as conn:
@@ -65,7 +65,7 @@ def _log(place: Ground, name: str, jobs: int) -> None:
         conn.execute("VACUUM ANALYZE public.jobs_log")
 
 
-def _archive(place: Ground, name: str, to: str | None) -> float:
+def _archive(place: BenchEnvironment, name: str, to: str | None) -> float:
     """Rows a second, and nothing but what should stay is left."""
     with closing(connect(_copy(place, name))) as conn:
         report = archive_runs(conn, "90d", to=to, open_folder=StorageFolder)
@@ -74,7 +74,7 @@ def _archive(place: Ground, name: str, to: str | None) -> float:
     return report.runs / report.seconds
 
 
-def _statement(place: Ground, name: str, statement: str) -> float:
+def _statement(place: BenchEnvironment, name: str, statement: str) -> float:
     """Rows a second of one statement, on the procedures' table: without our triggers."""
     with closing(connect(_copy(place, name))) as conn:
         conn.execute("DROP SCHEMA airflow_jobmon CASCADE")
@@ -84,7 +84,7 @@ def _statement(place: Ground, name: str, statement: str) -> float:
         return rows / (time.monotonic() - began)
 
 
-def _copy(place: Ground, name: str) -> str:
+def _copy(place: BenchEnvironment, name: str) -> str:
     """A database with the same content, not used before."""
     with psycopg.connect(place.server.conninfo(), autocommit=True) as admin:
         copy = sql.Identifier(f"{name}_copy")

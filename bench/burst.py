@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import psycopg
 
+from bench.environment import bench_environment
 from bench.figures import Figure
-from bench.ground import ground
 from bench.latency_listen import listening
 from bench.sink import Sink
 
@@ -26,7 +26,7 @@ _DELIVERED = "SELECT count(DISTINCT job_name) FROM airflow_jobmon.deliveries WHE
 
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
-    with ground() as place, ExitStack() as running:
+    with bench_environment() as place, ExitStack() as running:
         sink, database = Sink(), place.create_database("ours")
         place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment("ours"))
         running.enter_context(listening(place, sink))

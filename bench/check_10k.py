@@ -14,13 +14,13 @@ from airflow_jobmon.monitoring.checks import assess_jobs, evaluate_changed, eval
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.settings import Settings
+from bench.environment import BenchEnvironment, BenchFailed, bench_environment
 from bench.figures import Figure, milliseconds
-from bench.ground import BenchFailed, Ground, ground
 
 JOBS = 10_000
 SAMPLE, SCANNED = 300, 3
-"""Jobs asked about the procedures' way, with the index that `migrate` makes and, as the procedures leave the table,
-without one; the time for all of them is reckoned from these."""
+"""How many jobs are checked by the procedures' queries: with the index that `migrate` creates, and without it, as the
+procedures leave the table. The time for all jobs is extrapolated from these."""
 
 _RUNS = """
 INSERT INTO public.jobs_log (job_name, started_at, completed_at, records_updated, status, error_message)
@@ -59,7 +59,7 @@ SIZES = (100, 1000)
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
     figures: list[Figure] = []
     before: float | None = None
-    with ground() as place:
+    with bench_environment() as place:
         conninfo = _migrated(place)
         with closing(connect(conninfo)) as conn:
             loaded = 0
@@ -92,7 +92,7 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
     return figures
 
 
-def _migrated(place: Ground) -> str:
+def _migrated(place: BenchEnvironment) -> str:
     conninfo = place.create_database("ours")
     place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment("ours"))
     return conninfo

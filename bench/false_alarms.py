@@ -21,8 +21,8 @@ from airflow_jobmon.core.schedule.learned import LearnedSchedule
 from airflow_jobmon.core.schedule.learning import learn_schedule
 from airflow_jobmon.core.times import roughly
 from airflow_jobmon.postgres.connect import connect
+from bench.environment import bench_environment
 from bench.figures import Figure
-from bench.ground import ground
 from demo import sample
 
 MOMENT = datetime(2025, 11, 13, 12, tzinfo=UTC)
@@ -37,7 +37,7 @@ Due = Callable[[datetime], datetime | None]
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
     say("loading the demo's ninety days")
-    with ground() as place, connect(place.create_database("sample")) as conn:
+    with bench_environment() as place, connect(place.create_database("sample")) as conn:
         runs = sample.create(conn, MOMENT)
         rows = conn.execute("SELECT job_name, started_at FROM public.jobs_log ORDER BY started_at").fetchall()
     starts: dict[str, list[datetime]] = {}

@@ -1,4 +1,4 @@
-"""What a measurement says, and how it is shown."""
+"""The result of a measurement, and how it is printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Figure:
 
 
 Measure = Callable[[Callable[[str], None]], Sequence[Figure]]
-"""A figure's measurement; it is given where to say what it is doing."""
+"""Measures a figure; its argument prints progress."""
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -20,8 +20,8 @@ from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.day_stats import seal_days
 from airflow_jobmon.settings import Settings
+from bench.environment import BenchEnvironment, BenchFailed, airflow_program, bench_environment
 from bench.figures import Figure, milliseconds
-from bench.ground import BenchFailed, Ground, airflow_program, ground
 from demo.ports import free_port
 
 JOBS, FEW, RUNS = 10_000, 500, 40
@@ -52,12 +52,12 @@ _PANELS = (
 
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
-    with ground() as place:
+    with bench_environment() as place:
         place.airflow("db", "migrate", env=place.environment("ours"))
         return [*_many_jobs(place, say), *_page(place, say, FEW)]
 
 
-def _many_jobs(place: Ground, say: Callable[[str], None]) -> list[Figure]:
+def _many_jobs(place: BenchEnvironment, say: Callable[[str], None]) -> list[Figure]:
     conninfo = _prepared(place, say, JOBS)
     with _served(place, JOBS, say) as server, closing(connect(conninfo)) as conn:
         client = server.machine
@@ -83,7 +83,7 @@ def _many_jobs(place: Ground, say: Callable[[str], None]) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _page(place: Ground, say: Callable[[str], None], jobs: int) -> list[Figure]:
+def _page(place: BenchEnvironment, say: Callable[[str], None], jobs: int) -> list[Figure]:
     conninfo = _prepared(place, say, jobs)
     with _served(place, jobs, say) as server, closing(connect(conninfo)) as conn:
         return [_page_figure(server, conn, jobs)]
@@ -106,7 +106,7 @@ def _ask_panels(conn: psycopg.Connection, jobs: Sequence[str]) -> None:
             conn.execute(panel, [job]).fetchall()
 
 
-def _prepared(place: Ground, say: Callable[[str], None], jobs: int) -> str:
+def _prepared(place: BenchEnvironment, say: Callable[[str], None], jobs: int) -> str:
     name = _database(jobs)
     conninfo = place.create_database(name)
     place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment(name))
@@ -137,7 +137,7 @@ class _Server(NamedTuple):
 
 
 @contextmanager
-def _served(place: Ground, jobs: int, say: Callable[[str], None]) -> Iterator[_Server]:
+def _served(place: BenchEnvironment, jobs: int, say: Callable[[str], None]) -> Iterator[_Server]:
     """Airflow's own API server, one worker, with a database of so many jobs."""
     port = free_port()
     env = place.environment(

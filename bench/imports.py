@@ -1,4 +1,4 @@
-"""What a DAG file pays for importing what it needs of this package, over importing airflow.sdk."""
+"""Seconds that a DAG file needs to import from this package, compared with importing airflow.sdk."""
 
 from __future__ import annotations
 

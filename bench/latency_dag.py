@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 
+from bench.environment import BenchEnvironment, bench_environment
 from bench.figures import Figure, percentile
-from bench.ground import Ground, ground
 from bench.latency_listen import FAILED
 from bench.sink import Sink
 from demo.ports import free_port
@@ -22,7 +22,7 @@ _PAUSE = (0.5, 2.5)
 
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
-    with ground() as place:
+    with bench_environment() as place:
         database, sink = place.create_database("ours"), Sink()
         place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment("ours"))
         place.create_database("airflow")
@@ -45,7 +45,7 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
     ]
 
 
-def _start(place: Ground, sink: Sink) -> Standalone:
+def _start(place: BenchEnvironment, sink: Sink) -> Standalone:
     host, _ = sink.url.rsplit("/", 1)
     env = environment(
         place.directory / "airflow-home",

@@ -1,7 +1,7 @@
 """From a failed row's COMMIT to Slack's `ok`: `airflow jobmon listen` beside the procedures' Node listener.
 
-Both watch databases of the same server, each with its own trigger, and get their failures in turns, so that neither is
-ever measured while the other works.
+Both watch databases of the same server, each with its own trigger. Failures alternate between them, so that neither is
+measured while the other works.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 
 import psycopg
 
+from bench.environment import BenchEnvironment, BenchFailed, airflow_program, bench_environment
 from bench.figures import Figure, milliseconds, percentile
-from bench.ground import BenchFailed, Ground, airflow_program, ground
 from bench.peer import node
 from bench.sink import Sink
 
@@ -33,7 +33,7 @@ VALUES (%s, clock_timestamp() - interval '10 seconds', clock_timestamp(), 'faile
 
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
-    with ground() as place, ExitStack() as running:
+    with bench_environment() as place, ExitStack() as running:
         ours, theirs = Sink(), Sink()
         our_database, their_database = place.create_database("ours"), node.prepare_database(place, "theirs")
         say("migrating, loading 90 days of history for 600 jobs")
@@ -59,7 +59,7 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
 
 
 @contextmanager
-def listening(place: Ground, sink: Sink, database: str = "ours") -> Iterator[None]:
+def listening(place: BenchEnvironment, sink: Sink, database: str = "ours") -> Iterator[None]:
     """`airflow jobmon listen`, watching, until the end of the block."""
     env = place.environment(database, sink.url)
     with place.running("listen", [airflow_program(), "jobmon", "listen"], env) as log:

@@ -11,8 +11,8 @@ import psycopg
 
 from airflow_jobmon.core.model.waits import Wait
 from airflow_jobmon.waiting.run_poller import wait_for_run
+from bench.environment import bench_environment
 from bench.figures import Figure, milliseconds, percentile
-from bench.ground import ground
 
 WAITS = 1000
 _DONE = """
@@ -24,7 +24,7 @@ _CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'ours' AND
 
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
-    with ground() as place:
+    with bench_environment() as place:
         conninfo = place.create_database("ours")
         place.airflow("jobmon", "migrate", "--create-jobs-log", env=place.environment("ours"))
         say(f"{WAITS} waits in one loop")

@@ -1,4 +1,4 @@
-"""A Slack webhook on loopback that does nothing but note when each job's alert came, on this machine's clock."""
+"""A Slack webhook on loopback that only records when each job's alert arrived, by this machine's clock."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import threading
 import time
 from contextlib import suppress
 
-from bench.ground import BenchFailed
+from bench.environment import BenchFailed
 
 _NAME = re.compile(rb"bench-[0-9a-z]+-\d+")
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Sink:
-    """Answers every POST with Slack's `ok`, header and body in one write; keeps connections open for who wants that.
+    """Answers every POST with Slack's `ok`, header and body in one write; keeps connections open if asked.
 
     Times are time.monotonic().
     """

@@ -1,4 +1,4 @@
-"""What the triggers cost the job: a committed run with them and without, by pgbench, in alternating rounds."""
+"""What the triggers cost a job: committing a run with and without them, by pgbench, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 
+from bench.environment import BenchEnvironment, BenchFailed, bench_environment
 from bench.figures import Figure, milliseconds, percentile
-from bench.ground import BenchFailed, Ground, ground
 
 ROUNDS = 24
 SECONDS = 2
@@ -43,7 +43,7 @@ END $$
 
 
 def measure(say: Callable[[str], None]) -> Sequence[Figure]:
-    with ground() as place:
+    with bench_environment() as place:
         databases = ("bare", "watched")
         for name in databases:
             place.create_database(name)
@@ -54,7 +54,9 @@ def measure(say: Callable[[str], None]) -> Sequence[Figure]:
         return [*figures, _without_commits(place, databases)]
 
 
-def _figure(place: Ground, say: Callable[[str], None], outcome: str, clients: int, databases: Sequence[str]) -> Figure:
+def _figure(
+    place: BenchEnvironment, say: Callable[[str], None], outcome: str, clients: int, databases: Sequence[str]
+) -> Figure:
     say(f"{outcome} runs, {clients} client(s): {ROUNDS} rounds of {SECONDS} s each way")
     script = place.directory / f"{outcome}.sql"
     script.write_text(SCRIPTS[outcome])
@@ -79,7 +81,7 @@ def _figure(place: Ground, say: Callable[[str], None], outcome: str, clients: in
     )
 
 
-def _without_commits(place: Ground, databases: Sequence[str]) -> Figure:
+def _without_commits(place: BenchEnvironment, databases: Sequence[str]) -> Figure:
     """What the triggers alone take of the server's time, which committing (two waits for the disk) hides in noise."""
     found: dict[str, list[float]] = {name: [] for name in databases}
     for number in range(ROUNDS + 1):
@@ -100,14 +102,14 @@ def _without_commits(place: Ground, databases: Sequence[str]) -> Figure:
     )
 
 
-def _empty(place: Ground, database: str) -> None:
+def _empty(place: BenchEnvironment, database: str) -> None:
     """Each round starts from the same state; nothing consumes events here."""
     with psycopg.connect(place.server.conninfo(database), autocommit=True) as conn:
         conn.execute("TRUNCATE public.jobs_log, airflow_jobmon.events")
         conn.execute("CHECKPOINT")
 
 
-def _pgbench(place: Ground, database: str, script: Path, clients: int) -> float:
+def _pgbench(place: BenchEnvironment, database: str, script: Path, clients: int) -> float:
     """Mean seconds one run took."""
     server = place.server
     done = subprocess.run(

