@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.rows import namedtuple_row
 
 from airflow_jobmon import __version__
+from airflow_jobmon.core.model.runs import FAILED, SUCCESS
 from airflow_jobmon.core.rendering.prometheus_text import Family, label_set
 from airflow_jobmon.postgres.queries import load_queries
 
@@ -46,10 +48,11 @@ _WATCH = (
 def gauges(conn: psycopg.Connection[Any]) -> list[Family]:
     """Every metric family with its current values."""
     queries = load_queries("prometheus")
-    jobs = conn.execute(queries["job_gauges"]).fetchall()
-    incidents = conn.execute(queries["incident_gauges"]).fetchall()
-    deliveries = conn.execute(queries["delivery_gauges"]).fetchall()
-    watch = conn.execute(queries["watch_gauges"]).fetchone() or ()
+    with conn.cursor(row_factory=namedtuple_row) as cursor:
+        jobs = cursor.execute(queries["job_gauges"]).fetchall()
+        incidents: list[Any] = cursor.execute(queries["incident_gauges"]).fetchall()
+        deliveries = cursor.execute(queries["delivery_gauges"]).fetchall()
+        watch = cursor.execute(queries["watch_gauges"]).fetchone()
     return [
         Family("jobmon_build_info", "The version of airflow_jobmon.", [(label_set({"version": __version__}), 1.0)]),
         *_of_jobs(jobs),
@@ -57,48 +60,48 @@ def gauges(conn: psycopg.Connection[Any]) -> list[Family]:
             "jobmon_open_incidents",
             "Incidents that are open now.",
             [
-                (label_set({"job_name": name, "kind": kind, "severity": severity}), 1.0)
-                for name, kind, severity in incidents
+                (label_set({"job_name": row.job_name, "kind": row.kind, "severity": row.severity}), 1.0)
+                for row in incidents
             ],
         ),
         *_of_deliveries(deliveries),
         *(
             Family(name, meaning, [("", value)], unit)
-            for (name, meaning, unit), value in zip(_WATCH, watch, strict=True)
-            if value is not None
+            for name, meaning, unit in _WATCH
+            if (value := getattr(watch, name)) is not None
         ),
     ]
 
 
-def _of_jobs(rows: Sequence[Sequence[Any]]) -> Iterator[Family]:
-    labels = [label_set({"job_name": row[0]}) for row in rows]
-    for place, (name, meaning, unit) in enumerate(_OF_JOBS, start=1):
-        values = [(label, row[place]) for label, row in zip(labels, rows, strict=True) if row[place] is not None]
+def _of_jobs(rows: Sequence[Any]) -> Iterator[Family]:
+    labeled = [(label_set({"job_name": row.job_name}), row) for row in rows]
+    for name, meaning, unit in _OF_JOBS:
+        values = [(label, value) for label, row in labeled if (value := getattr(row, name)) is not None]
         yield Family(name, meaning, values, unit)
     outcomes = [
-        (f'{label[:-1]},status="{status}"}}', row[place])
-        for label, row in zip(labels, rows, strict=True)
-        for place, status in ((-2, "success"), (-1, "failed"))
-        if row[place] is not None
+        (f'{label[:-1]},status="{status}"}}', value)
+        for label, row in labeled
+        for status in (SUCCESS, FAILED)
+        if (value := getattr(row, status)) is not None
     ]
     yield Family(_RUNS.name, _RUNS.meaning, outcomes)
 
 
-def _of_deliveries(rows: Sequence[Sequence[Any]]) -> Iterator[Family]:
-    counted = [(label_set({"channel": channel, "state": state}), count) for channel, state, count, *_ in rows]
+def _of_deliveries(rows: Sequence[Any]) -> Iterator[Family]:
+    counted = [(label_set({"channel": row.channel, "state": row.state}), row.deliveries) for row in rows]
     yield Family(
         "jobmon_deliveries", "Deliveries of the last 24 hours' alerts and all pending ones, by state.", counted
     )
-    arrived = [(label_set({"channel": channel}), *times) for channel, state, _, *times in rows if state == "sent"]
+    sent = [(label_set({"channel": row.channel}), row) for row in rows if row.state == "sent"]
     yield Family(
         "jobmon_delivery_latency_median_seconds",
         "Time from creating an alert to its acceptance by the channel's server, last 24 hours.",
-        [(labels, median) for labels, median, _ in arrived],
+        [(labels, row.median) for labels, row in sent],
         "seconds",
     )
     yield Family(
         "jobmon_delivery_latency_p95_seconds",
         "The same, 95th percentile.",
-        [(labels, p95) for labels, _, p95 in arrived],
+        [(labels, row.p95) for labels, row in sent],
         "seconds",
     )
