@@ -77,7 +77,7 @@ def test_a_job_has_the_documented_number_of_series(scrape, conn):
     check_and_record(conn, Settings())
     series = [one for family in parse_classic(scrape().text) for one in family.samples if "job_name" in one.labels]
     assert len(series) == 12
-    assert "up to twelve series a\njob" in DOCUMENTED
+    assert "up to\ntwelve series per job" in DOCUMENTED
 
 
 def test_an_empty_database_can_be_scraped(scrape, conn):
