@@ -15,7 +15,7 @@ from airflow_jobmon.settings import Settings
 
 @command()
 def audit(args: Namespace) -> CommandResult:
-    from airflow_jobmon.runtime.report import SENT_NOWHERE, announce, make_audit  # noqa: PLC0415 - psycopg, only when the command runs
+    from airflow_jobmon.runtime.report import NO_CHANNEL, make_audit, send_to_channels  # noqa: PLC0415 - psycopg, only when the command runs
 
     if args.channels is not None and not args.send:
         raise ConfigurationError("--channels selects where to send the report, but it is only printed; add --send")
@@ -34,12 +34,12 @@ def audit(args: Namespace) -> CommandResult:
     )
     print_to_stderr(f"kept at {report.details['kept_at']}")
     # Called also when the report is only printed: it records the audit, which the next audit compares with.
-    sent = announce(target, report, settings, args.channels if args.send else ())
+    sent = send_to_channels(target, report, settings, args.channels if args.send else ())
     failed = sent.failed
     for name, state in (*sent.states.items(), *failed.items()):
         print_to_stderr(f"channel {name}: {state}")
-    if args.send and sent.nowhere:
-        print_to_stderr(f"warning: {SENT_NOWHERE}")
+    if args.send and sent.has_no_channel:
+        print_to_stderr(f"warning: {NO_CHANNEL}")
     text = report_text(report) if args.output in {"table", "plain"} else None
     return CommandResult(value=report.as_json(), text=text, exit_code=1 if failed or report.details["problems"] else 0)
 

@@ -12,7 +12,7 @@ from airflow_jobmon.errors import ConfigurationError
 
 @command()
 def report(args: Namespace) -> CommandResult:
-    from airflow_jobmon.runtime.report import SENT_NOWHERE, announce, make_report  # noqa: PLC0415 - psycopg, only when the command runs
+    from airflow_jobmon.runtime.report import NO_CHANNEL, make_report, send_to_channels  # noqa: PLC0415 - psycopg, only when the command runs
 
     if args.channels is not None and not args.send:
         raise ConfigurationError("--channels selects where to send the report, but it is only printed; add --send")
@@ -26,14 +26,14 @@ def report(args: Namespace) -> CommandResult:
         print_to_stderr(f"kept at {made.kept_at}")
     failed: dict[str, str] = {}
     if args.send:
-        sent = announce(target, made.report, settings, args.channels)
+        sent = send_to_channels(target, made.report, settings, args.channels)
         failed = sent.failed
         for name, state in sent.states.items():
             print_to_stderr(f"channel {name}: {_STATE_TEXTS[state]}")
         for name, why in failed.items():
             print_to_stderr(f"channel {name}: {why}")
-        if sent.nowhere:
-            print_to_stderr(f"warning: {SENT_NOWHERE}")
+        if sent.has_no_channel:
+            print_to_stderr(f"warning: {NO_CHANNEL}")
     text = report_text(made.report) if args.output in {"table", "plain"} else None
     return CommandResult(value=made.report.as_json(), text=text, exit_code=1 if failed else 0)
 

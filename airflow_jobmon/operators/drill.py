@@ -99,7 +99,7 @@ class AlertDrillOperator(BaseOperator):
             return {}
         from airflow_jobmon.core.reports.drill_report import drill_report  # noqa: PLC0415
         from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
-        from airflow_jobmon.runtime.report import announce  # noqa: PLC0415
+        from airflow_jobmon.runtime.report import send_to_channels  # noqa: PLC0415
 
         where = conninfo(self.conn_id or settings.conn_id)
-        return announce(where, drill_report(result), settings, self.channels).failed
+        return send_to_channels(where, drill_report(result), settings, self.channels).failed

@@ -81,7 +81,7 @@ class JobReportOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from airflow_jobmon import settings as configuration  # noqa: PLC0415 - keep the import light for DAG files
         from airflow_jobmon.runtime.connections import conninfo  # noqa: PLC0415
-        from airflow_jobmon.runtime.report import SENT_NOWHERE, announce  # noqa: PLC0415
+        from airflow_jobmon.runtime.report import NO_CHANNEL, send_to_channels  # noqa: PLC0415
 
         if self.report not in REPORTS:
             raise AirflowFailException(f"report {self.report!r} is unknown; use one of {', '.join(REPORTS)}")
@@ -90,16 +90,16 @@ class JobReportOperator(BaseOperator):
             where = conninfo(self.conn_id or settings.conn_id)
             key = _key(context)
             made = self._make(where, settings, key)
-            announced = announce(where, made, settings, self.channels, key=key)
+            delivery = send_to_channels(where, made, settings, self.channels, key=key)
         except JobmonError as error:
             raise AirflowFailException(str(error)) from None
         self.log.info("%s: %s", made.title, made.summary)
-        if announced.nowhere and self.channels is None:
-            self.log.warning(SENT_NOWHERE)
+        if delivery.has_no_channel and self.channels is None:
+            self.log.warning(NO_CHANNEL)
         else:
-            self.log.info("channels: %s", announced.states or "none")
-        done = {**made.in_numbers(), "sent": announced.states}
-        problems = [f"channel {name}: {why}" for name, why in announced.failed.items()]
+            self.log.info("channels: %s", delivery.states or "none")
+        done = {**made.in_numbers(), "sent": delivery.states}
+        problems = [f"channel {name}: {why}" for name, why in delivery.failed.items()]
         problems += made.details.get("problems", [])
         if problems:
             context["ti"].xcom_push(key="return_value", value=done)

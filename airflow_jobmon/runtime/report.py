@@ -22,7 +22,7 @@ from airflow_jobmon.runtime.connections import open_channels
 from airflow_jobmon.runtime.storage import audits_directory, keep
 from airflow_jobmon.settings import Settings
 
-SENT_NOWHERE = (
+NO_CHANNEL = (
     "the report was not sent, since no channel is configured; set [jobmon] channels (AIRFLOW__JOBMON__CHANNELS) to "
     "the connection ids of channels, or name channels for this report"
 )
@@ -37,14 +37,14 @@ class MadeReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class ReportDelivery:
     """By channel: `sent`, `open` (will be retried) or `dead`; `failed`: channels that will never get it, and why."""
 
     states: dict[str, str]
     failed: dict[str, str]
 
     @property
-    def nowhere(self) -> bool:
+    def has_no_channel(self) -> bool:
         """No channel was named or configured."""
         return not (self.states or self.failed)
 
@@ -111,14 +111,14 @@ def find_jobs_to_drill(*, job_name: str | None = None, conn_id: str | None = Non
         return drill_targets(conn, settings, job_name or None)
 
 
-def announce(
+def send_to_channels(
     conninfo: str,
     report: Report,
     settings: Settings,
     channels: Iterable[str] | str | None,
     *,
     key: str | None = None,
-) -> Announced:
+) -> ReportDelivery:
     """Send a report to these channels (None: the configured ones); one that cannot be opened does not stop the others.
 
     key: a channel gets a report with the same key only once.
@@ -130,4 +130,4 @@ def announce(
         names = [name.strip() for name in listed if name.strip()]
     opened, problems = open_channels(dict.fromkeys(names))
     sent = send_report(conninfo, report, opened, key=key)
-    return Announced({message.channel: message.state for message in sent.messages}, {**problems, **sent.failed})
+    return ReportDelivery({message.channel: message.state for message in sent.messages}, {**problems, **sent.failed})
