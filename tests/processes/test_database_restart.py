@@ -34,17 +34,17 @@ def cluster() -> Iterator[Postgres]:
 def waiting_sensor(cluster: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, object]]]:
     """Run the trigger of a deferred sensor as a triggerer does; return its events, one once outside-load succeeds."""
     monkeypatch.setenv("AIRFLOW_CONN_JOBMON_DEFAULT", cluster.uri())
-    told: list[dict[str, object]] = []
+    events: list[dict[str, object]] = []
     loop = asyncio.new_event_loop()
 
     async def wait() -> None:
         trigger = JobsLogTrigger(job_name="outside-load", since="2025-01-01T00:00:00Z")
-        told.extend([event.payload async for event in trigger.run()])
+        events.extend([event.payload async for event in trigger.run()])
 
     task = loop.create_task(wait())
     thread = threading.Thread(target=loop.run_until_complete, args=(asyncio.wait([task]),))
     thread.start()
-    yield told
+    yield events
     loop.call_soon_threadsafe(task.cancel)
     thread.join()
     loop.close()
@@ -125,13 +125,13 @@ def test_five_restarts_while_jobs_keep_failing_lose_nothing(
     cluster: Postgres, sinks: Sinks, start_listener: StartListener, restart: Callable[[Postgres], None]
 ):
     start_listener(cluster.conninfo()).until_it_watches()
-    over, told = threading.Event(), []
+    over, failed = threading.Event(), []
 
     def keep_failing() -> None:
         while not over.wait(0.03):
-            name = f"load-{len(told) + 1}"
+            name = f"load-{len(failed) + 1}"
             fail(cluster, name)
-            told.append(name)
+            failed.append(name)
 
     writer = threading.Thread(target=keep_failing)
     writer.start()
@@ -144,7 +144,7 @@ def test_five_restarts_while_jobs_keep_failing_lose_nothing(
         over.set()
         writer.join()
     for sink in sinks.all.values():
-        sink.until_received(told)
+        sink.until_received(failed)
     with connect(cluster.conninfo()) as conn:
         conn.execute("UPDATE airflow_jobmon.messages SET leased_until = now() WHERE state = 'open'")
     wait_until(lambda: unfinished(cluster) == 0, "every delivery to be marked as sent")

@@ -57,14 +57,14 @@ def test_a_listener_killed_again_and_again_loses_nothing_and_repeats_at_most_one
         kills_while_sending += unfinished(conn) > 0
         expire_leases()
     start_listener()
-    told = {f"load-{number}" for number in range(1, next(numbers))}
+    expected = {f"load-{number}" for number in range(1, next(numbers))}
     for sink in sinks.all.values():
-        sink.until_received(told)
+        sink.until_received(expected)
     wait_until(lambda: unfinished(conn) == 0, "every delivery to be marked as sent")
 
     repeats = {name: sink.repeats() for name, sink in sinks.all.items()}
     record_property("repeats", {"kills": KILLS, "while sending": kills_while_sending, **repeats})
-    assert all(sink.jobs == told for sink in sinks.all.values())
+    assert all(sink.jobs == expected for sink in sinks.all.values())
     assert all(found <= KILLS for found in repeats.values())
     assert kills_while_sending > KILLS / 4, "too few kills happened while sending for this test to mean anything"
 
