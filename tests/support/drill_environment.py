@@ -16,8 +16,9 @@ from airflow_jobmon.channels import Channel
 from airflow_jobmon.delivery.service import DeliveryService
 from airflow_jobmon.monitoring.watcher import Watcher
 from airflow_jobmon.settings import Settings
+from tests.support.http_server import HttpServer, http_server, reply
 from tests.support.running_watchers import target_of
-from tests.support.servers import HttpServer, SmtpServer, http_server, reply, smtp_server
+from tests.support.smtp_server import SmtpServer, smtp_server
 from tests.support.wait_until import wait_until
 
 

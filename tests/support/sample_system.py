@@ -12,7 +12,7 @@ from airflow_jobmon.postgres.connect import connect
 from airflow_jobmon.postgres.migrate import migrate
 from airflow_jobmon.settings import Settings
 from demo import sample
-from tests.support.servers import HttpServer, http_server, reply
+from tests.support.http_server import HttpServer, http_server, reply
 
 JOB = sample.INSTALLMENTS
 

@@ -8,7 +8,7 @@ from airflow.sdk import Connection
 from airflow_jobmon.channels.airflow_connection import hook_for
 from airflow_jobmon.hooks import ResendHook
 from demo.ports import free_port
-from tests.support.servers import drop, http_server, reply
+from tests.support.http_server import drop, http_server, reply
 
 
 def hook(**fields):

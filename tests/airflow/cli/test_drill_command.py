@@ -10,9 +10,9 @@ import pytest
 from airflow_jobmon.runtime.connections import open_channels
 from airflow_jobmon.settings import Settings
 from tests.support.drill_environment import sinks, watching
+from tests.support.http_server import reply
 from tests.support.logged_runs import log_run
 from tests.support.sample_system import JOB, edge_function, watched_system
-from tests.support.servers import reply
 
 CHANNELS = ("slack", "mail", "hook")
 PLAN = """

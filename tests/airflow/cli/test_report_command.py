@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from tests.support.http_server import http_server, reply
 from tests.support.logged_runs import log_run
-from tests.support.servers import http_server, reply
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from airflow_jobmon.postgres.connect import connect
 from demo import sample
+from tests.support.http_server import reply
 from tests.support.sample_system import edge_function, watched_system
-from tests.support.servers import reply
 
 DAG_FILE = Path(__file__).parents[3] / "dags" / "jobmon_end_to_end_test.py"
 

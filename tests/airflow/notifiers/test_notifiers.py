@@ -13,7 +13,8 @@ from airflow.sdk import DAG, AsyncCallback, task
 
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem, DeliveryError, PermanentDeliveryError
 from airflow_jobmon.notifiers import JobEmailNotifier, JobResendNotifier, JobSlackNotifier, JobWebhookNotifier
-from tests.support.servers import http_server, reply, smtp_server
+from tests.support.http_server import http_server, reply
+from tests.support.smtp_server import smtp_server
 from tests.support.wait_until import eventually
 
 SECRET = "hunter2hunter2"

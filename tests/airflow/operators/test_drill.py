@@ -15,8 +15,8 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.runtime.connections import open_channels
 from airflow_jobmon.settings import Settings
 from tests.support.drill_environment import sinks, watching
+from tests.support.http_server import reply
 from tests.support.logged_runs import log_run
-from tests.support.servers import reply
 
 DAGS = Path(__file__).parents[3] / "dags"
 JOB = "update-installment-statuses"

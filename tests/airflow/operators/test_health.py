@@ -11,8 +11,8 @@ from airflow_jobmon.jobs import MonitoredJob
 from airflow_jobmon.notifiers import JobSlackNotifier, JobWebhookNotifier
 from airflow_jobmon.operators import DeliverAlertsOperator, JobHealthOperator
 from airflow_jobmon.postgres.registry import list_jobs
+from tests.support.http_server import HttpServer, http_server, reply
 from tests.support.logged_runs import log_run
-from tests.support.servers import HttpServer, http_server, reply
 
 
 @pytest.fixture

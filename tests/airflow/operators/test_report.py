@@ -10,8 +10,9 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_jobmon.operators import JobReportOperator
+from tests.support.http_server import http_server, reply
 from tests.support.logged_runs import log_run
-from tests.support.servers import http_server, reply, smtp_server
+from tests.support.smtp_server import smtp_server
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.settings import Settings
 from airflow_jobmon.web.routes.schemas import HealthReport, Metrics
+from tests.support.http_server import http_server, reply
 from tests.support.logged_runs import install_now, log_run
 from tests.support.moments import ago
-from tests.support.servers import http_server, reply
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from psycopg.conninfo import conninfo_to_dict
 from airflow_jobmon.monitoring.checks import check_and_record
 from airflow_jobmon.settings import Settings
 from demo.ports import free_port
+from tests.support.http_server import hang, http_server
 from tests.support.logged_runs import log_run
 from tests.support.network_link import Wire, wire
-from tests.support.servers import hang, http_server
 
 HEALTH = "/jobmon/check-job-health"
 AWAY = "the job log's database does not respond; the connection is retried in the background"

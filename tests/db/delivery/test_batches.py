@@ -18,7 +18,8 @@ from airflow_jobmon.postgres.silences import silence, unsilence
 from airflow_jobmon.settings import Settings
 from tests.support.database_rows import add_alert as add_one_alert
 from tests.support.delivery_faults import ACCEPTED, HTTP_KINDS, end_pauses, http_connection, mail_connection, opened
-from tests.support.servers import http_server, reply, smtp_server
+from tests.support.http_server import http_server, reply
+from tests.support.smtp_server import smtp_server
 
 JOBS = [f"billing-{n:03}-nightly-settlement-of-region" for n in range(200)]
 HOUR = timedelta(hours=1)

@@ -16,8 +16,9 @@ from airflow_jobmon.monitoring.checks import evaluate_changed, evaluate_events
 from airflow_jobmon.settings import Settings
 from tests.support.delivery_faults import ACCEPTED, HTTP_KINDS, end_pauses, http_connection, mail_connection, opened
 from tests.support.hostile_alerts import NASTY, texts
+from tests.support.http_server import http_server, reply
 from tests.support.logged_runs import log_run
-from tests.support.servers import http_server, reply, smtp_server
+from tests.support.smtp_server import smtp_server
 from tests.unit.channels.test_email_message import Page
 from tests.unit.channels.test_slack_message import check_harmless, check_limits
 

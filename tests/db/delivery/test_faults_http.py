@@ -22,7 +22,8 @@ from tests.support.delivery_faults import (
     opened,
     paused,
 )
-from tests.support.servers import cut_short, drop, garbage, hang, http_server, reply, smtp_server
+from tests.support.http_server import cut_short, drop, garbage, hang, http_server, reply
+from tests.support.smtp_server import smtp_server
 
 
 @pytest.fixture(params=HTTP_KINDS)

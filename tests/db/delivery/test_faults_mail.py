@@ -7,6 +7,7 @@ import time
 import pytest
 
 from airflow_jobmon.delivery.sender import deliver_due
+from tests.support.certificates import make_certificate, server_tls
 from tests.support.database_rows import add_alert
 from tests.support.delivery_faults import (
     delivery_states,
@@ -17,7 +18,8 @@ from tests.support.delivery_faults import (
     opened,
     paused,
 )
-from tests.support.servers import http_server, make_certificate, reply, server_tls, smtp_server
+from tests.support.http_server import http_server, reply
+from tests.support.smtp_server import smtp_server
 
 ONCALL, BACKUP = "oncall@example.com", "backup@example.com"
 

@@ -14,9 +14,10 @@ from airflow_jobmon.postgres.outbox import addressed_channels, newest_due_alert
 from airflow_jobmon.postgres.reports import latest_report, messages_of
 from tests.support.database_rows import add_alert
 from tests.support.delivery_faults import end_pauses, http_connection, mail_connection, opened
+from tests.support.http_server import http_server, reply
 from tests.support.recording_channel import Recorder
 from tests.support.sample_reports import a_report
-from tests.support.servers import http_server, reply, smtp_server
+from tests.support.smtp_server import smtp_server
 
 
 def test_a_report_reaches_every_channel_and_is_stored(conn, database, monkeypatch):

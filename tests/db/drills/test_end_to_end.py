@@ -19,8 +19,8 @@ from airflow_jobmon.runtime.drill import _caller
 from demo import sample
 from demo.ports import free_port
 from tests.support.database_rows import row_count
+from tests.support.http_server import hang, reply
 from tests.support.sample_system import JOB, edge_function, watched_system
-from tests.support.servers import hang, reply
 
 SETUP = """
 INSERT INTO installments (payment_plan_id, amount, student_due_date, status)

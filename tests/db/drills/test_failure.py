@@ -23,9 +23,9 @@ from airflow_jobmon.runtime.connections import connection_type, open_channels
 from airflow_jobmon.settings import Settings
 from tests.support.database_rows import row_count
 from tests.support.drill_environment import sinks, watching
+from tests.support.http_server import reply
 from tests.support.logged_runs import log_run
 from tests.support.pgbouncer import pgbouncer
-from tests.support.servers import reply
 from tests.support.wait_until import wait_until
 
 JOB = "update-installment-statuses"

@@ -16,9 +16,9 @@ from airflow_jobmon.postgres.registry import apply_jobs
 from airflow_jobmon.runtime.connections import open_channels
 from airflow_jobmon.settings import Settings
 from tests.support.drill_environment import sinks, watching
+from tests.support.http_server import reply
 from tests.support.logged_runs import log_run
 from tests.support.moments import ago
-from tests.support.servers import reply
 
 JOB = "update-installment-statuses"
 SETTINGS = Settings(channels=("slack", "mail", "hook"), sweep_interval=timedelta(seconds=1))

@@ -11,8 +11,9 @@ from airflow.sdk import Connection
 from airflow_jobmon.channels.email import EmailChannel
 from airflow_jobmon.errors import ConfigurationError, DeliveryError
 from demo.ports import free_port
+from tests.support.certificates import make_certificate, server_tls
 from tests.support.hostile_alerts import an_alert
-from tests.support.servers import make_certificate, server_tls, smtp_server, talker
+from tests.support.smtp_server import smtp_server, talker
 
 KEY = uuid.UUID("12345678-1234-4234-8234-123456789abc")
 ONCALL, BACKUP = "oncall@example.com", "backup@example.com"

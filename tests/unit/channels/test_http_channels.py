@@ -17,9 +17,9 @@ from airflow_jobmon.channels.webhook import WebhookChannel
 from airflow_jobmon.core.model.alerts import Alert
 from airflow_jobmon.errors import ConfigurationError, DeliveryError, PermanentDeliveryError
 from demo.ports import free_port
-from tests.support import servers
+from tests.support import http_server as faults
 from tests.support.hostile_alerts import alerts, an_alert, copied, copies, some_alerts
-from tests.support.servers import http_server, reply
+from tests.support.http_server import http_server, reply
 
 KEY = uuid.UUID("12345678-1234-4234-8234-123456789abc")
 SECRET = "hunter2hunter2"
@@ -152,7 +152,7 @@ def test_an_unknown_host_name_is_a_rejection(make):
 
 @pytest.mark.parametrize(
     "fault",
-    [servers.hang, servers.drip_headers, servers.drip_body],
+    [faults.hang, faults.drip_headers, faults.drip_body],
     ids=["silence", "headers drip", "the body drips"],
 )
 def test_the_timeout_bounds_the_whole_request(make, server, fault):
@@ -162,11 +162,11 @@ def test_the_timeout_bounds_the_whole_request(make, server, fault):
     assert (error.permanent, error.rejected) == (False, False)
     assert "did not respond within 0.6 s" in str(error)
     # The abandoned worker is woken: it closes the connection instead of reading on.
-    if fault is not servers.hang:
+    if fault is not faults.hang:
         assert server.finished.acquire(timeout=20)
 
 
-@pytest.mark.parametrize("fault", [servers.drop, servers.cut_short, servers.garbage], ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("fault", [faults.drop, faults.cut_short, faults.garbage], ids=lambda fault: fault.__name__)
 def test_a_lost_connection_is_not_a_rejection(make, server, fault):
     server.otherwise = fault
     error = refusal(make(server.url))
@@ -201,7 +201,7 @@ def test_a_redirect_loop_ends(make, server):
 def test_no_address_reaches_the_log(make, server, caplog):
     with caplog.at_level(logging.DEBUG):
         send(make(server.url))
-        server.otherwise = servers.drop
+        server.otherwise = faults.drop
         refusal(make(server.url))
     text = "\n".join(record.getMessage() for record in caplog.records)
     assert SECRET not in text

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import HttpServer, http_server, make_certificate, reply, server_tls
+from tests.support.certificates import make_certificate, server_tls
+from tests.support.http_server import HttpServer, http_server, reply
 from tests.unit.channels.test_http_channels import ACCEPTED, CHANNELS, refusal, send
 
 
