@@ -20,7 +20,7 @@ from airflow_jobmon.archive.part_file import verify_part, write_part
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.errors import ArchiveProblem, JobmonError, StorageProblem
 from airflow_jobmon.postgres.archive import Batch, Place, RowRange, next_place
-from airflow_jobmon.postgres.exports import GIVEN_UP, ExportJournal, ExportPart, JournaledExport
+from airflow_jobmon.postgres.exports import WITHDRAWN, ExportJournal, ExportPart, JournaledExport
 
 Connection = psycopg.Connection[Any]
 Progress = Callable[[str], None]
@@ -64,7 +64,7 @@ class Exporter:
             with contextlib.suppress(JobmonError, psycopg.Error):
                 untouched = isinstance(error, StorageProblem) and error.untouched
                 give_up(self.journal, self.folder, number, name, untouched=untouched)
-            if isinstance(error, psycopg.Error) and error.sqlstate == GIVEN_UP:
+            if isinstance(error, psycopg.Error) and error.sqlstate == WITHDRAWN:
                 raise ArchiveProblem(f"{error.diag.message_primary}; its runs are still in the job log") from None
             raise
         if batch.picked:

@@ -1,4 +1,4 @@
-"""Connections to the job log's database, always in the same state whatever the role's or server's defaults are."""
+"""Connections to the database of the job log, in the same state whatever the defaults of the role or server are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_jobmon.errors import ConnectionProblem
 
 APPLICATION_NAME = "airflow_jobmon"
 CONNECT_TIMEOUT = 5
-"""Seconds until an attempt to connect is given up; a conninfo that sets connect_timeout keeps its own."""
+"""Seconds until connecting times out, unless the conninfo sets connect_timeout."""
 
 _NOTICE_A_DEAD_SERVER = {
     "keepalives_idle": 15,
@@ -22,10 +22,10 @@ _NOTICE_A_DEAD_SERVER = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""A watcher waits for hours on a silent connection: a server that vanished is noticed in half a minute."""
+"""A watcher waits for hours on an idle connection; with these it notices a vanished server within half a minute."""
 
-# One statement, one round trip. The isolation level is touched only where it is not what we need: behind a pooler a
-# setting may outlive us on a connection that others use.
+# One statement, one round trip. The isolation level is set only where it differs: behind a pooler the setting may stay
+# on a connection that others use next.
 _SESSION = """
 SELECT pg_catalog.set_config('TimeZone', 'UTC', false),
     CASE WHEN pg_catalog.current_setting('default_transaction_isolation') <> 'read committed'
@@ -66,7 +66,7 @@ def connect(conninfo: str) -> Connection[TupleRow]:
 
 
 def open_session(conn: Connection[Any]) -> None:
-    """Bring a connection that somebody else made into the state that `connect` leaves one in."""
+    """Bring a connection that another component opened into the state in which `connect` returns one."""
     conn.isolation_level = IsolationLevel.READ_COMMITTED
     conn.execute(_SESSION)
 
@@ -85,13 +85,13 @@ async def aconnect(conninfo: str) -> AsyncConnection[TupleRow]:
         await conn.close()
         raise _problem(prepared, error) from None
     except BaseException:
-        await conn.close()  # cancelled half way: nobody else would close it
+        await conn.close()  # cancelled half way: no other code would close it
         raise
     return conn
 
 
 def prepared_conninfo(conninfo: str) -> str:
-    """With our name, a bound on connecting, and a way to notice a dead server, unless the conninfo says otherwise.
+    """With our application name, a connect timeout and keepalives, unless the conninfo sets them.
 
     Raises ConnectionProblem for one that cannot be read, without quoting it.
     """
@@ -104,7 +104,7 @@ def prepared_conninfo(conninfo: str) -> str:
         }
         return make_conninfo(**{**defaults, **given})
     except psycopg.Error:
-        # libpq quotes the part it could not read, and that may be the password.
+        # libpq quotes the part that it could not read, which may be the password.
         raise ConnectionProblem(
             "the connection string cannot be read; write it like host=... port=5432 dbname=... user=..., "
             "or as a postgresql:// URI, with special characters quoted"
@@ -123,7 +123,7 @@ def _problem(conninfo: str, error: psycopg.Error) -> ConnectionProblem:
 
 
 def _reason(error: psycopg.Error) -> str:
-    """The server's or libpq's own words on one line, without what they repeat of the address."""
+    """The message of the server or libpq on one line, without the address that it repeats."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

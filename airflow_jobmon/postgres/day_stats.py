@@ -1,4 +1,7 @@
-"""Reads what jobs did on each day, and keeps that cheap: see sql/views/13_days.sql and sql/functions/16_sealing.sql."""
+"""Reads the figures of each job and day, and seals days so that this stays cheap.
+
+See sql/views/13_days.sql and sql/functions/16_sealing.sql.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,19 @@ Connection = psycopg.Connection[Any]
 
 
 def days(conn: Connection, names: Sequence[str], since: date) -> Mapping[str, list[DayStats]]:
-    """By job, its UTC days from `since` on, oldest first, exactly as the log says; days without a run are left out."""
+    """By job, its UTC days with runs from `since` on, oldest first, exactly as counted from the log."""
     found: dict[str, list[DayStats]] = {name: [] for name in names}
+    # By position, since all jobs have hundreds of thousands of days: the columns are a name and the fields of DayStats.
     rows = conn.execute(load_queries("day_stats")["days"], {"names": sorted(found), "since": since}).fetchall()
-    for row in rows:
-        found[row[0]].append(DayStats._make(row[1:]))  # hundreds of thousands, when all jobs are asked for
+    for name, *day in rows:
+        found[name].append(DayStats._make(day))
     return found
 
 
 def seal_days(conn: Connection, *, most: timedelta) -> int:
-    """Count days that are over, step by step, for about this long or until there is nothing to do; returns the steps.
+    """Seal days that are over, step by step, for about `most` or until none is left; returns the number of steps.
 
-    Any number of processes may do so at once. A step that never reached the disk is made again.
+    Any number of processes may do so at once. A step that a crash loses is done again.
     """
     query = load_queries("day_stats")["seal"]
     deadline = time.monotonic() + most.total_seconds()

@@ -1,4 +1,4 @@
-"""Runs the SQL of an end-to-end drill: statements that a user wrote, with values that the first of them returned."""
+"""Runs the SQL of an end-to-end drill: statements of the user, with the values that the first of them returned."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _NATIVE = (bool, int, float, str)
 
 
 def run_sql(conn: Connection[Any], text: str, values: Mapping[str, Any], *, what: str) -> dict[str, Any]:
-    """Run one or several statements; the first row of the last that returned any, by column name, else nothing.
+    """Run one or several statements; returns the first row of the last one that returned any, by column name.
 
-    `values` are put in as literals, not as parameters, since the server takes parameters for one statement only. What
-    JSON cannot hold is returned as text. Raises ConfigurationError, `what` before the server's words.
+    `values` become literals, not parameters, since the server takes parameters for a single statement only. Values that
+    JSON cannot hold are returned as text. Raises ConfigurationError, with `what` before the server's message.
     """
     cursor = ClientCursor(conn)
     row: dict[str, Any] = {}
@@ -29,9 +29,7 @@ def run_sql(conn: Connection[Any], text: str, values: Mapping[str, Any], *, what
                 return row
     except Error as error:
         hint = f" (hint: {error.diag.message_hint})" if error.diag.message_hint else ""
-        if (
-            isinstance(error, ProgrammingError) and error.sqlstate is None
-        ):  # not the server's word, but the placeholders'
+        if isinstance(error, ProgrammingError) and error.sqlstate is None:  # from the placeholders, not the server
             hint = f"; known are {', '.join(f'%({name})s' for name in values)}, and a literal % is written %%"
         raise ConfigurationError(f"{what}: {error.diag.message_primary or str(error).strip()}{hint}") from None
 

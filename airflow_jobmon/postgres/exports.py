@@ -16,7 +16,7 @@ from airflow_jobmon.postgres.queries import load_queries
 
 Connection = psycopg.Connection[Any]
 
-GIVEN_UP = "JM011"
+WITHDRAWN = "JM011"
 """SQLSTATE of a part that another process withdrew from the journal."""
 
 

@@ -50,11 +50,11 @@ def find_cron_job(conn: Connection[Any], job_name: str, named: str | None) -> Cr
         raise ConfigurationError(f"cron.job has {len(found) or 'no'} job(s) called {named[:60]!r}; see its names there")
     if found:
         raise ConfigurationError(
-            f"several jobs of cron.job speak of {job_name[:60]!r}: {', '.join(map(str, found))[:300]}; "
+            f"several jobs of cron.job mention {job_name[:60]!r}: {', '.join(map(str, found))[:300]}; "
             "name one by --cron-job"
         )
     raise ConfigurationError(
-        f"no job of cron.job speaks of {job_name[:60]!r} (another drill may have taken it off for now); "
+        f"no job of cron.job mentions {job_name[:60]!r} (another drill may have removed it for now); "
         "name it by --cron-job"
     )
 
@@ -73,10 +73,10 @@ def unschedule(conn: Connection[Any], job: CronJob) -> bool:
             conn.execute(queries["unschedule"], job.as_json())
             put_back(conn, job)
             if not is_scheduled(conn, job):
-                raise ConfigurationError(f"pg_cron would not put {job} back as it was; nothing was changed")
+                raise ConfigurationError(f"pg_cron did not restore {job} as it was; nothing was changed")
     except Error as error:
         raise ConfigurationError(
-            f"role {conn.info.user!r} could not take {job} off pg_cron and put it back: "
+            f"role {conn.info.user!r} could not remove {job} from pg_cron and restore it: "
             f"{error.diag.message_primary or error}; nothing was changed; leave --unschedule out, or connect as "
             f"{job.username!r} or a superuser"
         ) from None

@@ -15,9 +15,9 @@ _MOST_BATCHES = 50
 
 
 def prune(conn: psycopg.Connection[Any]) -> None:
-    """Delete what is over for 400 days, and give up on what nobody delivers.
+    """Delete what ended more than 400 days ago, and give up deliveries on channels without a deliverer.
 
-    One call deletes at most 50,000 rows a table, so that a first clean-up never holds up a health check for long.
+    One call deletes at most 50,000 rows a table, so that a first clean-up does not delay a health check for long.
     """
     for query in load_queries("retention").values():
         for _ in range(_MOST_BATCHES):

@@ -1,5 +1,7 @@
+-- The figures of each job and UTC day.
+
 -- name: days
--- Each given job's days from `since` on, oldest first: like the view `days`, and reading nothing older.
+-- The days of each given job from `since` on, oldest first: as in the view `days`, without reading older ones.
 SELECT j.name, d.day, d.total_runs, d.successful_runs, d.failed_runs, d.timed_runs, d.duration_sum, d.duration_median,
     d.duration_p95, d.duration_max, d.records_runs, d.records_sum::bigint, d.records_median
 FROM unnest(%(names)s::text[]) AS j (name),
@@ -15,4 +17,5 @@ FROM unnest(%(names)s::text[]) AS j (name),
 ORDER BY j.name, d.day
 
 -- name: seal
+-- One step.
 SELECT airflow_jobmon.seal()

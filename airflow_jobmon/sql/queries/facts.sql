@@ -1,9 +1,10 @@
 -- name: clock
+-- The time by which all watchers evaluate.
 SELECT clock_timestamp()
 
 -- name: job_names
--- Every name in the log, by a loose scan of the (job_name, started_at) index: one probe a name, not a row.
--- A job that only drills know is none.
+-- Every name in the log, by a loose scan of the index on (job_name, started_at): one probe a name, not one row a run.
+-- A job that has only drills is left out.
 WITH RECURSIVE name AS (
     (SELECT job_name FROM airflow_jobmon.runs WHERE NOT drill ORDER BY job_name LIMIT 1)
     UNION ALL
@@ -16,6 +17,7 @@ WITH RECURSIVE name AS (
 SELECT job_name FROM name WHERE job_name IS NOT NULL
 
 -- name: known_names
+-- Those of these names that the log holds.
 SELECT given.name
 FROM unnest(%(names)s::text[]) AS given (name)
 WHERE EXISTS (SELECT FROM airflow_jobmon.runs r WHERE r.job_name = given.name)
@@ -93,7 +95,7 @@ LEFT JOIN LATERAL (
 
 -- name: facts_at
 -- What log and archive showed of each given job at %(at)s: runs that started later are unseen, and runs that ended later
--- are still running. Whole days that are counted by now do not tell that, so the success rate is counted from the runs.
+-- are still running. The stored figures of whole days cannot show that, so the success rate is counted from the runs.
 WITH job AS (
     SELECT unnest(%(names)s::text[]) AS name
 ), log AS NOT MATERIALIZED (

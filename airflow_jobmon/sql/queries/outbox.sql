@@ -5,7 +5,7 @@
 INSERT INTO airflow_jobmon.channels (name) SELECT unnest(%(names)s::text[]) ON CONFLICT DO NOTHING
 
 -- name: ensure_notifiers
--- Channels that a task has as notifiers: alerts are addressed to them while that was lately so.
+-- Channels that a task has as notifiers: alerts are addressed to them for 30 days.
 INSERT INTO airflow_jobmon.channels (name, notifier_seen_at) SELECT unnest(%(names)s::text[]), clock_timestamp()
 ON CONFLICT (name) DO UPDATE SET notifier_seen_at = excluded.notifier_seen_at
 

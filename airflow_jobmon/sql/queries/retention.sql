@@ -1,6 +1,8 @@
+-- Retention of our own tables, one batch a statement.
+
 -- name: abandoned
--- Addressed to a channel that nobody delivers on, such as one that was taken out of the configuration.
-UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = 'nobody delivered on this channel for seven days'
+-- On a channel without a deliverer, such as one that was removed from the configuration.
+UPDATE airflow_jobmon.deliveries SET state = 'dead', last_error = 'no deliverer has served this channel for seven days'
 WHERE (alert_id, channel) IN (
     SELECT d.alert_id, d.channel FROM airflow_jobmon.deliveries d
     JOIN airflow_jobmon.alerts a ON a.id = d.alert_id
@@ -13,7 +15,7 @@ WHERE (alert_id, channel) IN (
 )
 
 -- name: alerts
--- With their deliveries; never one that is still to be delivered.
+-- With their deliveries; never an alert with a pending delivery.
 DELETE FROM airflow_jobmon.alerts WHERE id IN (
     SELECT a.id FROM airflow_jobmon.alerts a
     WHERE a.created_at < clock_timestamp() - %(keep)s
@@ -61,7 +63,7 @@ DELETE FROM airflow_jobmon.silences WHERE id IN (
 )
 
 -- name: drills
--- With what they left, unless it is still to be removed.
+-- With what they left behind, but never a drill that has not ended.
 DELETE FROM airflow_jobmon.drills WHERE id IN (
     SELECT d.id FROM airflow_jobmon.drills d
     WHERE d.began_at < clock_timestamp() - %(keep)s AND d.ended_at IS NOT NULL

@@ -60,7 +60,7 @@ WITH RECURSIVE scan AS MATERIALIZED (
     FROM airflow_jobmon.jobs
     WHERE name NOT IN (SELECT job_name FROM airflow_jobmon.job_state) AND name NOT IN (SELECT job_name FROM newest)
 ), job AS (
-    -- Those whose mark alone does not tell.
+    -- Jobs whose mark alone cannot show whether anything changed.
     SELECT name, checked_at, newest_run AS evaluated_run
     FROM known
     WHERE mark IS NULL AND NOT is_due

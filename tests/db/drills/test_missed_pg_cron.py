@@ -177,8 +177,8 @@ def test_a_drill_that_is_interrupted_puts_it_back(conn):
 @pytest.mark.parametrize(
     ("names", "named", "said"),
     [
-        pytest.param([], None, "no job of cron.job speaks of 'update-installment-statuses'", id="none"),
-        pytest.param([DAILY, f"{JOB}-twice"], None, "several jobs of cron.job speak of", id="several"),
+        pytest.param([], None, "no job of cron.job mentions 'update-installment-statuses'", id="none"),
+        pytest.param([DAILY, f"{JOB}-twice"], None, "several jobs of cron.job mention", id="several"),
         pytest.param([DAILY], "daily", "cron.job has no job", id="a name that is not there"),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_login_that_is_no_superuser_takes_off_only_what_it_can_put_back(conn, 
     before = listed(conn)
     with connect(psycopg.conninfo.make_conninfo(server.conninfo(), user="billing")) as theirs:
         if refused:
-            with pytest.raises(ConfigurationError, match=r"could not take .* off pg_cron and put it back"):
+            with pytest.raises(ConfigurationError, match=r"could not remove .* from pg_cron and restore it"):
                 hold(theirs)
         else:
             assert failed(hold(theirs)) == [UNDELIVERED]
