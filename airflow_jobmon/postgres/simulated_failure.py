@@ -49,7 +49,7 @@ class _JobLog:
 
     @property
     def relation(self) -> sql.SQL:
-        """As the server itself wrote it, quotes and all."""
+        """As the server wrote it, with its quotes."""
         return sql.SQL(self.table)
 
 
@@ -120,9 +120,7 @@ def _insert(conn: Connection[Any], log: _JobLog, drill_id: UUID, job_name: str) 
     given = {"job_name": job_name, "status": log.failed, "error": simulated_error(drill_id)}
     row = conn.execute(statement, given).fetchone()
     if row is None:
-        raise SchemaProblem(
-            f"{log.table} swallowed the simulated failure: a trigger of its own, or a rule, took it away"
-        )
+        raise SchemaProblem(f"{log.table} discarded the simulated failure: one of its triggers or rules skips the row")
     if row[0] is None:
         raise SchemaProblem(f"{log.table} gave the simulated failure no {log.columns['id']}; {_give_default(log)}")
     return str(row[0])
@@ -131,7 +129,7 @@ def _insert(conn: Connection[Any], log: _JobLog, drill_id: UUID, job_name: str) 
 def _refuse_unless_a_drill(log: _JobLog, shown: _OwnRun | None) -> None:
     if shown is None:
         raise SchemaProblem(
-            f"the simulated failure would not be seen in airflow_jobmon.runs: row level security or a trigger on "
+            f"airflow_jobmon.runs would not show the simulated failure: row level security or a trigger on "
             f"{log.table} hides or changes it; nothing was changed"
         )
     if not shown.drill:
@@ -172,11 +170,14 @@ def _refused(conn: Connection[Any], log: _JobLog, error: psycopg.Error) -> Schem
         case "23514" if constraint:
             what = f"let constraint {constraint} admit it, or exempt errors that start with TEST ALERT"
         case "23503":
-            what = f"constraint {constraint} wants the job elsewhere too; hold the drill for a job that is there"
+            what = (
+                f"constraint {constraint} refers to another table, which lacks the job; hold the drill for a job "
+                "that it has"
+            )
         case "42501":
             what = f"GRANT SELECT, INSERT, DELETE ON {log.table} TO {sql.Identifier(conn.info.user).as_string(conn)}"
         case "55P03":
-            what = "it is locked; try again when that is over"
+            what = "another session holds a lock on it; try again later"
         case _:
             what = "a drill inserts a failed run with an error text, which is what the table must take"
     return SchemaProblem(f"{log.table} takes no simulated failure: {_said(error)}; {what}; nothing was changed")
@@ -184,8 +185,8 @@ def _refused(conn: Connection[Any], log: _JobLog, error: psycopg.Error) -> Schem
 
 def _give_default(log: _JobLog) -> str:
     return (
-        f"column {log.columns['id']} of {log.table} has no default and a drill makes up no ids; give it one, like "
-        f"ALTER TABLE {log.table} ALTER {log.columns['id']} SET DEFAULT gen_random_uuid()"
+        f"column {log.columns['id']} of {log.table} has no default, and a drill does not invent ids; give it a "
+        f"default, like ALTER TABLE {log.table} ALTER {log.columns['id']} SET DEFAULT gen_random_uuid()"
     )
 
 

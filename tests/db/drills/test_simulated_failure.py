@@ -137,7 +137,7 @@ def test_the_run_uses_the_mapped_columns_and_words(fresh, words):
         ),
         pytest.param(
             {"more": "CREATE TABLE names (name text PRIMARY KEY)", "job_name": "text REFERENCES names"},
-            "constraint jobs_log_job_name_fkey wants the job elsewhere too",
+            "constraint jobs_log_job_name_fkey refers to another table, which lacks the job",
             id="a foreign key",
         ),
         pytest.param({"error_message": "varchar(20)"}, "value too long for type character varying", id="a short error"),
@@ -148,7 +148,7 @@ def test_the_run_uses_the_mapped_columns_and_words(fresh, words):
                 "after": SWALLOWS.format("", "NULL")
                 + "CREATE TRIGGER theirs BEFORE INSERT ON public.jobs_log FOR EACH ROW EXECUTE FUNCTION swallow()"
             },
-            "swallowed the simulated failure",
+            "discarded the simulated failure",
             id="a trigger that swallows it",
         ),
         pytest.param(
@@ -216,5 +216,7 @@ def test_a_drill_does_not_wait_for_a_locked_table(fresh, empty_database, monkeyp
     )
     with connect(empty_database) as other, other.transaction():
         other.execute("LOCK TABLE public.jobs_log")
-        with pytest.raises(SchemaProblem, match="it is locked; try again when that is over; nothing was changed"):
+        with pytest.raises(
+            SchemaProblem, match="another session holds a lock on it; try again later; nothing was changed"
+        ):
             hold(fresh, settings)
