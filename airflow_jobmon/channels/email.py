@@ -94,7 +94,8 @@ def _send_mail(connection: Connection, server: str, envelope: _Envelope, deadlin
         raise _refusal(server, error.smtp_code, error.smtp_error) from None
     except smtplib.SMTPNotSupportedError as error:
         raise PermanentDeliveryError(
-            f"{server}: {fit(one_line(str(error)), 200)} if the server offers no STARTTLS, set disable_tls in the extra"
+            f"{server}: {fit(one_line(str(error)), 200).rstrip('.')}; "
+            "if the server offers no STARTTLS, set disable_tls in the extra"
         ) from None
     except (smtplib.SMTPException, OSError, EOFError, RuntimeError) as error:
         if deadline.passed or isinstance(error, TimeoutError):

@@ -49,7 +49,7 @@ class ResendChannel:
         self.from_email = read_sender(from_email or extra.get("from_email"), where=where, field="from_email")
         if len(self.to) > _MOST_RECIPIENTS:
             raise ConfigurationError(
-                f"{where}: 'to' has {len(self.to)} addresses, Resend takes {_MOST_RECIPIENTS} at most; "
+                f"{where}: 'to' has {len(self.to)} addresses, Resend accepts {_MOST_RECIPIENTS} at most; "
                 "use a mailing list"
             )
         self._address()
@@ -72,7 +72,6 @@ class ResendChannel:
         return json.dumps(mail).encode("ascii")
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
-
         base_url, api_key = self._address()
         headers = {
             "Content-Type": "application/json",

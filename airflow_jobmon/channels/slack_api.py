@@ -47,14 +47,13 @@ class SlackApiChannel:
         self.channel = found.strip()
         self._address()
 
-    def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:  # noqa: ARG002 - Slack takes no key
+    def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:  # noqa: ARG002 - Slack has no idempotency key
         return json.dumps({"channel": self.channel, **slack_message(alerts)}).encode("ascii")
 
-    def render_report(self, report: Report, *, key: UUID) -> bytes:  # noqa: ARG002 - Slack takes no key
+    def render_report(self, report: Report, *, key: UUID) -> bytes:  # noqa: ARG002 - Slack has no idempotency key
         return json.dumps({"channel": self.channel, **slack_report(report)}).encode("ascii")
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
-
         url, token, proxy = self._address()
         headers = {**JSON_HEADERS, "Authorization": f"Bearer {token}"}
         response = post(open_session(proxy=proxy), url, body, headers=headers, timeout=timeout)

@@ -41,14 +41,13 @@ class SlackWebhookChannel:
         self._connection = AirflowConnection(conn_id, connection)
         self._address()
 
-    def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:  # noqa: ARG002 - Slack takes no key
+    def render(self, alerts: Sequence[Alert], *, key: UUID) -> bytes:  # noqa: ARG002 - Slack has no idempotency key
         return json.dumps(slack_message(alerts)).encode("ascii")
 
-    def render_report(self, report: Report, *, key: UUID) -> bytes:  # noqa: ARG002 - Slack takes no key
+    def render_report(self, report: Report, *, key: UUID) -> bytes:  # noqa: ARG002 - Slack has no idempotency key
         return json.dumps(slack_report(report)).encode("ascii")
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
-
         url, proxy = self._address()
         response = post(open_session(proxy=proxy), url, body, headers=JSON_HEADERS, timeout=timeout)
         check_status(response, advice=f"create a new webhook in Slack and put it in connection {self.name!r}")

@@ -67,7 +67,6 @@ class WebhookChannel:
         return json.dumps(message).encode("ascii")
 
     def send(self, body: bytes, *, key: UUID, timeout: float, only: Sequence[str] | None = None) -> Accepted:  # noqa: ARG002
-
         url, session = self._open()
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(key)}
         response = post(session, url, body, headers=headers, timeout=timeout)

@@ -26,7 +26,7 @@ class SentReport:
 
     @property
     def failed(self) -> dict[str, str]:
-        """The channels that will never get the report, and why; one that is only down now gets it later."""
+        """The channels that will never receive the report, and why; a channel that is only down now receives it later."""
         dead = {
             message.channel: message.last_error or "refused" for message in self.messages if message.state == "dead"
         }
@@ -38,8 +38,8 @@ def send_report(
 ) -> SentReport:
     """Store the report, send it on these channels, and return the state of its messages.
 
-    A message that a channel does not take now stays in the outbox and is delivered with the alerts, later.
-    key: identifies the report when it is sent again; a channel that took it, or will get it, is not sent it twice.
+    A message that a channel does not accept now stays in the outbox and is delivered later, with the alerts.
+    key: identifies the report if it is sent again, so that no channel receives it twice.
     """
     bodies, unrendered = {}, {}
     for name, channel in channels.items():

@@ -1,4 +1,4 @@
-"""Delivers what is due, once: one thread and one connection per channel, so that a hanging channel delays no other."""
+"""Delivers all due messages once. Each channel has its own thread and connection, so a hanging one delays no other."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class AlertDrillOperator(BaseOperator):
         )
 
     def _report(self, settings: Settings, result: DrillResult) -> dict[str, str]:
-        """The channels that did not get the report, and why."""
+        """The channels that did not receive the report, and why."""
         if not self.channels:
             return {}
         from airflow_jobmon.core.reports.drill_report import drill_report  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Delivers with this Airflow's connections: opens the configured and addressed channels, sends what is due."""
+"""Delivers with this Airflow's connections: opens the configured and addressed channels, and sends due alerts."""
 
 from __future__ import annotations
 

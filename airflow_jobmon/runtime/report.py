@@ -38,7 +38,7 @@ class MadeReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportDelivery:
-    """By channel: `sent`, `open` (will be retried) or `dead`; `failed`: channels that will never get it, and why."""
+    """By channel: `sent`, `open` (will be retried) or `dead`; `failed`: channels that will never receive it, and why."""
 
     states: dict[str, str]
     failed: dict[str, str]
@@ -121,7 +121,7 @@ def send_to_channels(
 ) -> ReportDelivery:
     """Send a report to these channels (None: the configured ones); one that cannot be opened does not stop the others.
 
-    key: a channel gets a report with the same key only once.
+    key: a channel receives a report with the same key only once.
     """
     if channels is None:
         names = list(settings.channels)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.install
 PROBE = Path(__file__).parents[1] / "support" / "provider_probe.py"
 
 VERSIONS = {
-    # What is tested everywhere else.
+    # The version that all other tests use.
     "3.3.2": ["--constraint", str(ROOT / "requirements-dev.txt")],
     # Libraries of its own time: with today's, Airflow 3.2.2 itself does not start.
     "3.2.2": ["--exclude-newer", "2026-06-01"],

@@ -1,4 +1,4 @@
-"""Real `listen` processes, a database for them, and the sinks that their alerts go to."""
+"""Real `listen` processes, their database, and the sinks that receive their alerts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandForker]:
 
 @dataclass(frozen=True)
 class Sinks:
-    """One of each kind, under the names of their channels."""
+    """One sink of each kind, by the name of its channel."""
 
     hook: HttpSink
     slack: HttpSink
@@ -34,7 +34,7 @@ class Sinks:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The Airflow connections that lead here, and the setting that names them as channels."""
+        """The Airflow connections to these sinks, and the setting that lists them as channels."""
         connections: dict[str, dict[str, Any]] = {
             "hook": {"conn_type": "http", "host": self.hook.url},
             "slack": {"conn_type": "slackwebhook", "host": f"{self.slack.url}/services", "password": "T0/B0/x"},
@@ -84,7 +84,7 @@ def start_listener(forker: CommandForker, database: str, sinks: Sinks) -> Iterat
 
 @pytest.fixture
 def expire_leases(conn: psycopg.Connection) -> Callable[[], None]:
-    """Let the time of a lease pass; only for when no listener is alive that holds one."""
+    """Make all leases expire; call it only while no live listener holds one."""
 
     def expire() -> None:
         conn.execute(
