@@ -26,7 +26,7 @@ class SentReport:
 
     @property
     def failed(self) -> dict[str, str]:
-        """The channels that will never receive the report, and why; a channel that is only down now receives it later."""
+        """The channels that will never receive the report, and why; one that is only down now receives it later."""
         dead = {
             message.channel: message.last_error or "refused" for message in self.messages if message.state == "dead"
         }

@@ -38,7 +38,7 @@ class MadeReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportDelivery:
-    """By channel: `sent`, `open` (will be retried) or `dead`; `failed`: channels that will never receive it, and why."""
+    """By channel: `sent`, `open` (will be retried) or `dead`; `failed`: those that will never receive it, and why."""
 
     states: dict[str, str]
     failed: dict[str, str]
