@@ -33,7 +33,7 @@ def failed(services: Services, word: str) -> str:
     return name
 
 
-def test_a_failed_run_is_told_by_a_triggerer_and_a_celery_worker(services):
+def test_a_triggerer_and_a_celery_worker_deliver_a_failed_run(services):
     name = failed(services, "load")
     began = time.monotonic()
     for sink in SINKS:
@@ -47,7 +47,7 @@ def test_every_part_is_healthy_by_the_checks_of_the_file(services):
         services.until(lambda name=name: services.healthy(name), f"{name} to be healthy")
 
 
-def test_a_run_that_does_not_come_is_told(services):
+def test_a_missed_run_is_delivered(services):
     name = fresh_name("hourly")
     registry = services.directory / "jobs.yaml"
     registry.write_text(f"jobs:\n  - name: {name}\n    every: 1m\n    grace: 1s\n")
@@ -64,7 +64,7 @@ def test_a_run_that_does_not_come_is_told(services):
         services.until_arrived(sink, "Job Missed", name, timeout=180)
 
 
-def test_the_api_server_tells_machines_how_jobs_are(services):
+def test_the_api_server_reports_job_health_to_programs(services):
     name = failed(services, "asked")
     services.until(
         lambda: services.ask(f"/jobmon/check-job-health?job_name={name}").status_code == 503, "the job to be critical"
@@ -72,7 +72,7 @@ def test_the_api_server_tells_machines_how_jobs_are(services):
     assert f'job_name="{name}"' in services.ask("/jobmon/metrics").text
 
 
-def test_alerts_still_come_when_the_triggerer_that_watches_is_killed(services):
+def test_alerts_still_arrive_after_the_watching_triggerer_is_killed(services):
     (pid,) = services.watching()
     holder = next(
         name
