@@ -168,8 +168,9 @@ def _summary(audit: Audit) -> str:
     errors = f"{counted(len(audit.errors), 'new error text', ',') if audit.errors else 'no new error texts'} {since}"
     problems = f" Failed: {'; '.join(audit.problems)}." if audit.problems else ""
     return (
-        f"{counted(len(audit.healths), 'job', ',')}, {critical} critical; {counted(len(audit.files), 'file')} exported; "
-        f"{audit.archive.summary}; {audit.drill.summary}; {errors}.{problems}"
+        f"{counted(len(audit.healths), 'job', ',')}, {critical} critical; "
+        f"{counted(len(audit.files), 'file')} exported; {audit.archive.summary}; "
+        f"{audit.drill.summary}; {errors}.{problems}"
     )
 
 
