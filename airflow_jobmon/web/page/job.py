@@ -72,9 +72,9 @@ def _expectations(source: str | None, job: MonitoredJob, unregistered: str) -> l
     registered = ("Registered by", source) if source else ("Registered", _UNREGISTERED[unregistered])
     if source is None and unregistered != "defaults":
         return [registered]
-    rhythm = f"{job.schedule} ({job.timezone})" if job.schedule else f"every {format_duration(job.every)}"
+    schedule = f"{job.schedule} ({job.timezone})" if job.schedule else f"every {format_duration(job.every)}"
     found = [
-        ("Schedule", f"{rhythm}, grace {format_duration(job.grace)}"),
+        ("Schedule", f"{schedule}, grace {format_duration(job.grace)}"),
         ("Limits", f"slow over {format_duration(job.max_duration)}, stuck over {format_duration(job.timeout)}"),
         ("Success rate", f"at least {job.min_success_rate:g} % over {job.window_days} days"),
         registered,
