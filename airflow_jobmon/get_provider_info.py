@@ -105,7 +105,7 @@ def _options() -> dict[str, dict[str, Any]]:
             default="learn",
         ),
         "sweep_interval": _option(
-            "How often watchers sweep for changes without a notification: missed or stuck runs, recoveries, new jobs.",
+            "How often watchers look for changes without a notification: recoveries, new jobs, changed runs.",
             default="30s",
         ),
         "realert_interval": _option(

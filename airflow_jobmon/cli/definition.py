@@ -296,7 +296,7 @@ UNSILENCE = ActionCommand(
     func=lazy_load_command("airflow_jobmon.cli.unsilence_command.unsilence"),
     description=_text(
         """
-        End the silence of exactly this name now. The next sweep of a watcher notifies incidents that are still open,
+        End the silence of exactly this name now. A watcher then notifies incidents that are still open, within seconds,
         unless another silence matches the job too.
         """
     ),
@@ -322,8 +322,8 @@ ACK = ActionCommand(
     func=lazy_load_command("airflow_jobmon.cli.ack_command.ack"),
     description=_text(
         """
-        Acknowledge open incidents: their alerts are not repeated by the clock until they are resolved.
-        A failure with a new error text is still notified, and so is the resolution.
+        Acknowledge open incidents: their alerts are no longer repeated at intervals.
+        A failure with a new error text is still notified once, and so is the resolution.
         """
     ),
     epilog=_text(

@@ -21,7 +21,7 @@ def unsilence(args: Namespace) -> CommandResult:
         "open_incidents": lifted.open_incidents,
     }
     note = (
-        "the next sweep of a watcher notifies incidents that are still open"
+        "a watcher notifies incidents that are still open, within seconds"
         if lifted.now
         else "the silence had already ended"
     )

@@ -17,9 +17,9 @@ _LONGEST = 8_000
 
 _PORT = r"\d{1,5}(?:[/?#\s\"'<>,;:.)\]]|$)"
 _USERINFO = re.compile(r"(?<=://)[^\s/?#@\"'<>]+(?=@)")
-# A password may hold a raw slash or @, which ends the authority for a parser but not for the user who typed it.
+# A password may hold a raw slash or @, which ends the host part for a parser but not for the user who typed it.
 _ODD_USERINFO = re.compile(rf"(?<=://)([^\s:/?#@\[]*):(?!{_PORT})\S*(?=@)")
-# The log's text may have been cut inside a URL, before the @ that tells a password from a port.
+# The log's text may have been cut inside a URL, before the @ that distinguishes a password from a port.
 _CUT_USERINFO = re.compile(rf"(?<=://)([^\s:/?#@\[]*):(?!{_PORT})[^\s@]*$")
 _QUERY_SECRET = re.compile(
     r"(?i)([?&;#](?:[\w.\-\[\]]*(?:token|secret|passw(?:or)?d|passwd|pwd|passphrase|api[_-]?key|access[_-]?key|signature"
@@ -42,7 +42,7 @@ _SPACES = re.compile(r"\s+")
 
 
 def mask_secrets(text: str) -> str:
-    """Replace passwords, tokens and keys in URLs and `password=` pairs by `***`; when in doubt, mask.
+    """Replace passwords, tokens and keys in URLs and `password=` pairs with `***`; when in doubt, mask.
 
     User names stay (`postgres://app:***@host`), since they show which login failed.
     """

@@ -17,7 +17,7 @@ from airflow_jobmon.settings import Settings
 
 
 def run_failure_drill(conn: Connection, settings: Settings, job_name: str, options: DrillOptions) -> DrillResult:
-    """Log a failed run under this job name (any name will do) and follow it until each channel accepted it or did not.
+    """Log a failed run under this job name (any name will do) and follow its alert until each channel has answered.
 
     Raises SchemaProblem if the job log does not accept the run; nothing was changed then.
     """

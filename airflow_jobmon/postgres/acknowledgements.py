@@ -1,4 +1,4 @@
-"""Acknowledgements: someone states that they know of an open incident."""
+"""Acknowledgements: a user states that they know about an open incident."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class IncidentSelector:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """An open incident and who acknowledged it; `changed` is false where that was so before."""
+    """An open incident and who acknowledged it; `changed` is false if this call changed nothing."""
 
     incident_id: int
     job_name: str

@@ -101,7 +101,7 @@ def _lock(conn: Connection[Any]) -> None:
 
 
 def _evaluate_soon(conn: Connection[Any], name: str) -> tuple[int, int]:
-    """Have the next sweep evaluate the matching jobs with open incidents; returns how many jobs and incidents match."""
+    """Make the matching jobs with open incidents due for evaluation; return how many jobs and incidents match."""
     queries, given = load_queries("silences"), {"name": name, "like": like_pattern(name)}
     conn.execute(queries["evaluate_soon"], given)
     jobs, open_incidents = conn.execute(queries["affected"], given).fetchone() or (0, 0)

@@ -148,7 +148,7 @@ def is_refusal(error: Exception) -> bool:
             return not isinstance(cause, OSError)  # no such connection, or one of the wrong kind
         error = cause
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        # libpq tells no SQLSTATE of a refused connection, and the words after FATAL may be translated.
+        # libpq gives no SQLSTATE for a refused connection, and the words after FATAL may be translated.
         return "FATAL" in str(error) and not any(word in str(error) for word in _FOR_NOW)
     return not isinstance(error, OSError)
 

@@ -20,7 +20,7 @@ SIMULATED = "TEST ALERT - Please ignore this simulated failure"
 """The error of a simulated failure starts with this."""
 
 WITHIN = timedelta(minutes=1)
-"""How long the evaluation may take, and each channel but mail to accept the alert."""
+"""How long the evaluation may take, and how long each channel except email may take to accept the alert."""
 
 WITHIN_BY_MAIL = timedelta(minutes=5)
 

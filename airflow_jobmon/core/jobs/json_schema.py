@@ -45,7 +45,7 @@ def _job() -> dict[str, Any]:
             given["default"] = defaults[name]
     return {
         "type": "object",
-        "description": "What is expected of one job: either `schedule` or `every`; neither means every 24 h.",
+        "description": "The expectations of one job: either `schedule` or `every`; neither means every 24 h.",
         "required": schema["required"],
         "additionalProperties": False,
         "not": {"required": ["schedule", "every"], "properties": {"schedule": {"type": "string"}}},

@@ -14,7 +14,7 @@ from airflow_jobmon.errors import ConfigurationError
 
 
 class MonitoredJob(BaseModel):
-    """What is expected of one job. Durations are timedeltas or text such as `90s`, `1h`, `2d`, `PT1H`.
+    """The expectations of one job. Durations are timedeltas or text such as `90s`, `1h`, `2d`, `PT1H`.
 
     Give either `schedule` (cron, read in `timezone`) or `every`; neither means every 24 h.
     Raises ConfigurationError with every mistake: the job, the field, what is wrong, and how to fix it.

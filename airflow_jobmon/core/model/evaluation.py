@@ -18,7 +18,8 @@ from airflow_jobmon.core.model.silences import Silence
 class EvaluationContext:
     """What an evaluation depends on besides the job: the time, the configuration, the silence in force.
 
-    installed_at: findings from before it are pre-existing; the earliest time for a job that the log did not show then.
+    installed_at: findings from before it are pre-existing; the earliest possible time for a job that was not in the log
+    then.
     newest_start_at_installation: when the job's newest run of that time started; None counts every run before
     `installed_at`.
     """

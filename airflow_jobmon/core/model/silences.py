@@ -1,4 +1,4 @@
-"""Silences: until when the alerts of which jobs are recorded and not sent."""
+"""Silences: while one is in force, the alerts of its jobs are recorded and not sent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Finds the successes of a job that were not announced yet.
+"""Finds the successes of a job that have not been announced yet.
 
-Runs do not become visible in the order of their ids or end times. So what was announced is a set of runs, the successes
-among the job's newest runs, and not a point in time.
+Runs do not become visible in the order of their ids or end times. So the announced successes are stored as a set of
+runs among the job's newest, not as a point in time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A wait of a sensor: for the first finished run of a job, and whether that run was good."""
+"""What a sensor waits for: the first finished run of a job; and whether that run is good."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class ClockChange:
 
     @property
     def more_runs(self) -> int:
-        """How many runs more than on other days; negative for fewer."""
+        """How many more runs there are than on other days; negative if there are fewer."""
         if not self.caught_up:
             return -len(self.times) if self.forward else len(self.times)
         return 1 - len(self.times) - self.also if self.forward else 0

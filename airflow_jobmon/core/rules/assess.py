@@ -19,7 +19,7 @@ FEWEST_RUNS = 5
 """A success rate over fewer finished runs than this says nothing."""
 
 DORMANT_AFTER = timedelta(days=7)
-"""An unregistered job silent for this long, and for twice as long as its learned schedule allows, is taken for retired:
+"""An unregistered job silent for this long, and for twice as long as its learned schedule allows, counts as retired:
 its findings are shown and stay open, but no one is alerted."""
 
 _OF_RECORDS = {Kind.ZERO_RECORDS, Kind.FALLING_RECORDS}

@@ -34,8 +34,8 @@ RECENT = timedelta(hours=24)
 def evaluate_incidents(inputs: JobInputs, context: EvaluationContext) -> Evaluation:
     """Decide what the health of a job changes about its open incidents, and which it opens.
 
-    Failures that a later success overtook open and resolve an incident at once, where as many had failed in a row as
-    alert. A run that ended after a newer one had already finished changes nothing.
+    Failures that a later success overtook open and resolve an incident at once, if `failures_to_alert` runs in a row
+    had failed. A run that ended after a newer one had already finished changes nothing.
     """
     facts = inputs.facts
     in_time = [run for run in inputs.new_failures if not _finished_late(run, facts.last_finished)]

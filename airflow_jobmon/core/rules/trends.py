@@ -2,16 +2,18 @@
 
 Whole UTC days are compared. The *last week* is the seven days before today. *Usual* is the four weeks that ended two
 weeks before the last week: for each weekday the median of its days in them, of which at least two must have had runs.
-So a weekend, or a job that is slow each Monday, is no finding, and a change is found before it becomes usual.
+So a weekend, or a job that is slow each Monday, is not a finding, and a change is found before it becomes usual.
 
 - **Rising duration.** On the median day of the last week, successes took over 1.5 times as long as usual, over a second
-  longer, and longer than on nine of ten days of those weeks. A day counts by its median run; three days must have some.
+  longer, and longer than on nine of ten days of those weeks. A day counts by its median run; at least three days must
+  have runs.
 - **Falling records.** On the median day of the last week, runs updated less than half of the usual records, and fewer
-  than on nine of ten days of those weeks. Weekdays with usually fewer than ten do not count; three days must.
+  than on nine of ten days of those weeks. Weekdays that usually have fewer than ten do not count; at least
+  three days must.
 - **Falling success rate.** The last week's rate is below the job's target (98 %), and failures were at least twice as
   frequent as in those weeks. It takes three failures on three days, five finished runs in the last week, twenty before.
 - **Zero records.** On `zero_records_days` days in a row (3), counting only weekdays that usually have some, runs
-  succeeded and logged zero updated records; and the row is longer than any in the four weeks before it. It ends as soon
+  succeeded and logged zero updated records, for longer than ever in the four weeks before. It ends as soon
   as a run updates some. `zero_records_days: 0` switches both rules about records off.
 
 A single bad day, or three at the end of a month, is none of these. A lasting change is a finding from the fourth day on

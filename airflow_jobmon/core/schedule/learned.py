@@ -1,4 +1,4 @@
-"""A schedule learned from the starts of an unregistered job: by when its next run must have come.
+"""A schedule learned from the starts of an unregistered job: the time by which its next run must have started.
 
 `learning` finds it; job_state.rhythm stores it as JSON.
 """
@@ -29,7 +29,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class LearnedSchedule:
-    """When the next run must have come, given the start of the last one.
+    """When the next run must have started, given the start of the last one.
 
     week: steps (hour of the week in UTC from Monday, expected, missed after), the latter two in seconds from the
     beginning of that week; each holds for starts from its hour up to that of the next step. typical: the median time
@@ -42,7 +42,7 @@ class LearnedSchedule:
     week: tuple[tuple[int, float, float], ...] = ()
 
     def after(self, start: datetime) -> tuple[datetime, datetime]:
-        """When the next run should have come at the latest, and the moment after which it is missed, in UTC."""
+        """When the next run should have started at the latest, and the moment after which it is missed, in UTC."""
         expected, missed = min(self._by_gap(), self._by_week(start.timestamp()), key=itemgetter(1))
         moment = start.astimezone(UTC)
         return moment + timedelta(seconds=round(expected)), moment + timedelta(seconds=round(missed))

@@ -1,4 +1,4 @@
-"""Learns by when an unregistered job's next run must have come, from when its runs started.
+"""Learns, from the starts of an unregistered job's runs, the time by which its next run must have started.
 
 Two rules are learned, each only where the runs support it; where both apply, the earlier deadline counts:
 

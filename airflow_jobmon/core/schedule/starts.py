@@ -14,7 +14,7 @@ FEWEST_RUNS = 5
 """Fewer do not show a schedule."""
 
 SHORTEST_SPAN = timedelta(days=1)
-"""Nor do runs of less than a day, which show neither a night nor a weekday."""
+"""Runs that span less time do not either: they show neither a night nor a weekday."""
 
 
 @overload

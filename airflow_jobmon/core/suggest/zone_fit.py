@@ -38,7 +38,7 @@ def fit_zones(
             if is_the_same_anywhere(best):
                 return [best]
             found.append(best)
-    chosen = next((fit for fit in found if not any(betters(other, fit) for other in found)), None)
+    chosen = next((fit for fit in found if not any(is_clearly_better(other, fit) for other in found)), None)
     return [] if chosen is None else [chosen, *(fit for fit in found if fit is not chosen)]
 
 
@@ -58,7 +58,7 @@ def is_the_same_anywhere(fit: Fit) -> bool:
     return fit.expression.endswith(" * * * *")
 
 
-def betters(one: Fit, other: Fit) -> bool:
+def is_clearly_better(one: Fit, other: Fit) -> bool:
     """Whether the runs clearly favour the first."""
     return one.cost + _CLEARLY_BETTER <= other.cost
 
@@ -82,7 +82,7 @@ def evidence_for_zone(fits: Sequence[Fit], zones: Sequence[str], start: datetime
     own = next(family for family in known if fit.zone in family)
     if len(known) == 1:
         return f"no clock changed in this period, so the zone is uncertain: {fit.zone} is assumed"
-    if alike := [other.zone for other in others if not betters(fit, other)]:
+    if alike := [other.zone for other in others if not is_clearly_better(fit, other)]:
         return f"the zone is uncertain, with so few runs around a clock change: {fit.zone} or {' or '.join(alike)}"
     changes = [f"{period.start:%Y-%m-%d}" for period in periods_after_changes(fit.zone, start, end)]
     if changes:
