@@ -17,7 +17,7 @@ from airflow_jobmon.core.model.silences import Silence, in_force
 from airflow_jobmon.core.rules.alert_factory import drill_alert
 from airflow_jobmon.core.rules.assess import assess
 from airflow_jobmon.core.rules.incident_changes import close_incidents, evaluate_incidents, not_evaluated
-from airflow_jobmon.core.rules.lateness import PassedDeadline, late_runs_change, late_starts
+from airflow_jobmon.core.rules.late_starts import PassedDeadline, late_runs_change, late_starts
 from airflow_jobmon.postgres import facts as facts_of_log
 from airflow_jobmon.postgres.incidents import AddressedAlert, IncidentRepository, Installation, Occurrence, RunKey
 from airflow_jobmon.postgres.job_state import JobState

@@ -13,7 +13,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import JobFacts, Window
 from airflow_jobmon.core.model.runs import FAILED, SUCCESS, Run
 from airflow_jobmon.core.rules.incident_changes import RECENT
-from airflow_jobmon.core.rules.lateness import PassedDeadline
+from airflow_jobmon.core.rules.late_starts import PassedDeadline
 from airflow_jobmon.core.schedule.learned import LearnedSchedule
 from airflow_jobmon.core.times import parse_moment
 from airflow_jobmon.postgres.queries import load_queries

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_jobmon.channels import Channel
 from airflow_jobmon.channels.airflow_connection import AirflowConnection, read_connection
-from airflow_jobmon.channels.registry import channel_for
+from airflow_jobmon.channels.channel_types import channel_for
 from airflow_jobmon.errors import ConfigurationError, ConnectionProblem, JobmonError
 
 

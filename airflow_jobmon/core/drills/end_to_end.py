@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from airflow_jobmon.core.jobs.fields import Duration
+from airflow_jobmon.core.jobs.field_types import Duration
 from airflow_jobmon.errors import ConfigurationError
 
 

@@ -8,8 +8,18 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from airflow_jobmon.core.jobs.fields import Allowance, ChannelNames, Cron, Duration, Name, Sentence, Url, Words, Zone
-from airflow_jobmon.core.schedule.schedule import earliness, first_slot_after, latest_slot_at_or_before
+from airflow_jobmon.core.jobs.field_types import (
+    Allowance,
+    ChannelNames,
+    Cron,
+    Duration,
+    Name,
+    Sentence,
+    Url,
+    Words,
+    Zone,
+)
+from airflow_jobmon.core.schedule.cron_slots import earliness, first_slot_after, latest_slot_at_or_before
 from airflow_jobmon.errors import ConfigurationError
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_jobmon.core.schedule.cron import read_cron
-from airflow_jobmon.core.schedule.schedule import first_slot_after, latest_slot_at_or_before
+from airflow_jobmon.core.schedule.cron_slots import first_slot_after, latest_slot_at_or_before
 
 _EARLY = timedelta(minutes=5)
 _LATE = timedelta(hours=2)

@@ -12,9 +12,9 @@ import pytest
 from airflow.sdk import Connection
 from hypothesis import given
 
+from airflow_jobmon.channels.channel_types import channel_for
 from airflow_jobmon.channels.email_message import email_bytes
 from airflow_jobmon.channels.email_report import report_email
-from airflow_jobmon.channels.registry import channel_for
 from airflow_jobmon.channels.slack_report import slack_report
 from tests.support.delivery_faults import http_connection, mail_connection
 from tests.support.sample_reports import a_report, reports

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.reports.clock_changes import clock_changes
-from airflow_jobmon.core.schedule.schedule import first_slot_after
+from airflow_jobmon.core.schedule.cron_slots import first_slot_after
 from tests.support import cron_oracle
 
 

@@ -15,7 +15,7 @@ from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Health, JobFacts, JobHealth, Kind
 from airflow_jobmon.core.model.runs import Run
 from airflow_jobmon.core.rules.assess import assess
-from airflow_jobmon.core.schedule.schedule import first_slot_after
+from airflow_jobmon.core.schedule.cron_slots import first_slot_after
 from tests.support import cron_oracle
 
 TICK = timedelta(microseconds=1)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.core.schedule.schedule import first_slot_after
+from airflow_jobmon.core.schedule.cron_slots import first_slot_after
 from airflow_jobmon.core.suggest.cron_candidates import nominal
 from airflow_jobmon.core.suggest.suggest import History, Suggestion, suggest
 from airflow_jobmon.core.suggest.zone_fit import USUAL_ZONES

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_jobmon.core.schedule.schedule import first_slot_after, latest_slot_at_or_before
+from airflow_jobmon.core.schedule.cron_slots import first_slot_after, latest_slot_at_or_before
 from tests.support import cron_oracle
 
 TICK = timedelta(microseconds=1)

@@ -7,7 +7,7 @@ import sys
 import pytest
 from airflow.sdk import Connection
 
-from airflow_jobmon.channels.registry import channel_for
+from airflow_jobmon.channels.channel_types import channel_for
 from airflow_jobmon.errors import ConfigurationError
 from airflow_jobmon.runtime.connections import open_channel
 

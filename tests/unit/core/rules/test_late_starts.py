@@ -13,7 +13,7 @@ from airflow_jobmon.core.model.alerts import AlertEvent
 from airflow_jobmon.core.model.evaluation import EvaluationContext
 from airflow_jobmon.core.model.incidents import Action, IncidentState
 from airflow_jobmon.core.rendering.messages import statement, title
-from airflow_jobmon.core.rules.lateness import MOST_STARTS, LateStart, PassedDeadline, late_runs_change, late_starts
+from airflow_jobmon.core.rules.late_starts import MOST_STARTS, LateStart, PassedDeadline, late_runs_change, late_starts
 
 DAILY = MonitoredJob(name="load", schedule="0 2 * * *", grace="1h")
 HOURLY = MonitoredJob(name="load", every="1h", grace="10m")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
-from airflow_jobmon.core.schedule.schedule import first_slot_after, latest_slot_at_or_before
+from airflow_jobmon.core.schedule.cron_slots import first_slot_after, latest_slot_at_or_before
 
 
 def at(text: str) -> datetime:
