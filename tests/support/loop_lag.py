@@ -42,7 +42,7 @@ def _waited_for_processor() -> Mapping[int | None, float]:
         try:
             read = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text()
         except OSError:
-            continue  # it has ended; elsewhere than on Linux nobody tells, so that all counts
+            continue  # it has ended; outside Linux this is unknown, so everything counts
         waited[thread.native_id] = int(read.split()[1]) / 1e9
     return waited
 

@@ -89,7 +89,7 @@ def _as_somebody_else() -> list[str]:
 
 
 def _is_ready(process: subprocess.Popen[bytes], pooler: Pooler) -> bool:
-    """False where it ended, as it does when somebody else took the port."""
+    """False if it ended, as it does when another process has taken the port."""
     deadline = time.monotonic() + 20
     while process.poll() is None and time.monotonic() < deadline:
         try:

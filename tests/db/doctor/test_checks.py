@@ -173,7 +173,7 @@ def test_a_mapping_changed_without_migrating_is_a_warning(database):
 
 
 @pytest.mark.parametrize("table", ["public.jobs_log", '"Odd Schema"."Jobs %s ""Log"""'])
-def test_every_check_bears_an_odd_name(empty_database, table):
+def test_every_check_works_with_odd_names(empty_database, table):
     settings = Settings(jobs_log_table=table, channels=("%s odd 'channel'",))
     with connect(empty_database) as conn:
         migrate(conn, settings, create_jobs_log=True)

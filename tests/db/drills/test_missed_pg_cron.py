@@ -160,7 +160,7 @@ def test_a_schedule_restored_by_hand_is_left_alone(conn):
     assert [job[1] for job in listed(conn)] == ["0 3 * * *"]
 
 
-def test_a_drill_that_is_interrupted_puts_it_back(conn):
+def test_a_drill_that_is_interrupted_restores_the_schedule(conn):
     class Interrupted(BaseException):
         pass
 
@@ -182,7 +182,7 @@ def test_a_drill_that_is_interrupted_puts_it_back(conn):
         pytest.param([DAILY], "daily", "cron.job has no job", id="a name that is not there"),
     ],
 )
-def test_which_one_is_meant_must_be_plain(conn, names, named, said):
+def test_a_job_that_matches_no_or_several_schedules_is_refused(conn, names, named, said):
     for name in names:
         schedule(conn, "schedule(%s, '0 2 * * *', 'SELECT 1')", name)
     before = listed(conn)
@@ -191,7 +191,7 @@ def test_which_one_is_meant_must_be_plain(conn, names, named, said):
     assert listed(conn) == before
 
 
-def test_one_of_several_is_taken_by_its_name(conn):
+def test_one_of_several_schedules_is_selected_by_its_name(conn):
     for name in (DAILY, f"{JOB}-twice"):
         schedule(conn, "schedule(%s, '0 2 * * *', 'SELECT 1')", name)
     before = listed(conn)
@@ -206,7 +206,7 @@ def test_one_of_several_is_taken_by_its_name(conn):
         pytest.param(False, True, id="that it may not put back as it was"),
     ],
 )
-def test_a_login_that_is_no_superuser_takes_off_only_what_it_can_put_back(conn, server, active, refused):
+def test_a_login_without_superuser_removes_only_a_schedule_that_it_can_restore(conn, server, active, refused):
     conn.execute(
         "GRANT USAGE ON SCHEMA cron, airflow_jobmon TO billing;"
         "GRANT ALL ON ALL TABLES IN SCHEMA airflow_jobmon TO billing;"

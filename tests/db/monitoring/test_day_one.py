@@ -162,7 +162,7 @@ def test_a_missed_run_alerts_by_the_learned_schedule_and_is_dated_when_it_was_du
     assert "by its learned schedule one was expected by" in message
 
 
-def test_a_job_that_was_missed_and_stays_away_falls_silent_stays_open_and_is_resolved_when_it_returns(old):
+def test_a_missed_job_that_stays_away_stops_alerting_stays_open_and_is_resolved_when_it_returns(old):
     daily = Settings(channels=("slack",), realert_interval=DAY)
     end = NOW + 25 * DAY
     others = [run for run in living(NOW, end) if run.name in {"weekly", "failing"}]

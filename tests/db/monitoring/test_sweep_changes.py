@@ -127,7 +127,7 @@ def test_a_registered_job_is_evaluated_at_once_with_or_without_runs(conn):
     settle(conn)
 
 
-def test_drills_alone_make_no_job(conn, index):
+def test_drills_alone_create_no_job(conn, index):
     log_run(conn, "load", status="failed", error_message="TEST ALERT")
     log_run(conn, "mend", status="success")
     assert changed(conn) == ["mend"]

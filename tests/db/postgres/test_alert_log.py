@@ -68,7 +68,7 @@ def test_only_dead_deliveries_are_retried_and_of_one_job_if_asked(conn, add):
     assert retry_dead(conn, job=None) == 0
 
 
-def test_a_retried_delivery_is_due_at_once_and_its_channel_is_forgiven(conn, add):
+def test_a_retried_delivery_is_due_at_once_and_the_failures_of_its_channel_are_reset(conn, add):
     conn.execute("""INSERT INTO airflow_jobmon.channels (name, failures, paused_until, dead_told_at)
         VALUES ('slack', 9, now() + interval '1 hour', now()), ('mail', 9, now() + interval '1 hour', now())""")
     add("a", slack="dead")
@@ -80,7 +80,7 @@ def test_a_retried_delivery_is_due_at_once_and_its_channel_is_forgiven(conn, add
     assert conn.execute(f"SELECT name FROM airflow_jobmon.channels WHERE {forgiven}").fetchall() == [("slack",)]
 
 
-def test_a_message_that_nobody_got_is_grouped_afresh_and_one_that_some_got_goes_to_the_others_as_it_was(conn, add):
+def test_a_message_that_no_one_received_is_regrouped_and_a_partly_sent_one_goes_to_the_others_unchanged(conn, add):
     fresh, partly = add("a", mail="dead"), add("b", mail="dead")
     in_message(conn, fresh, "mail", None)
     in_message(conn, partly, "mail", ["left@example.com"])

@@ -30,7 +30,7 @@ def states(conn) -> list[str]:
     return [row["state"] for row in list_incidents(conn, job=None, resolved=True, limit=9)]
 
 
-def test_a_history_tells_everything_in_order(conn, database):
+def test_a_history_shows_every_event_in_order(conn, database):
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '400 days'")
     fail(conn, 30, "disk full")
     assert states(conn) == ["notified"]

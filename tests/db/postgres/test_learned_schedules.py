@@ -62,7 +62,7 @@ def test_a_schedule_is_learned_anew_only_where_the_job_ran_since_and_half_a_day_
     assert learn_schedules(conn, ["load"], now=now + timedelta(hours=13)) == 1
 
 
-def test_while_a_run_is_overdue_nothing_is_learned_and_once_it_came_at_once(conn):
+def test_nothing_is_learned_while_a_run_is_overdue_and_a_schedule_is_learned_as_soon_as_it_starts(conn):
     last = log_daily(conn)
     evaluate_jobs(conn, SETTINGS, now=last + timedelta(minutes=90))
     overdue = last + timedelta(hours=40)
@@ -71,7 +71,7 @@ def test_while_a_run_is_overdue_nothing_is_learned_and_once_it_came_at_once(conn
     assert learn_schedules(conn, ["load"], now=overdue + timedelta(seconds=1)) == 1
 
 
-def test_a_run_that_came_late_while_nobody_watched_is_one_message(conn):
+def test_runs_that_started_late_while_no_watcher_ran_are_one_message(conn):
     last = log_daily(conn, last=datetime.now(UTC) - 3 * DAY)
     conn.execute("UPDATE airflow_jobmon.installation SET installed_at = installed_at - interval '30 days'")
     conn.execute("INSERT INTO airflow_jobmon.job_state (job_name, first_seen_at) VALUES ('load', %s)", [last - 9 * DAY])
@@ -80,13 +80,13 @@ def test_a_run_that_came_late_while_nobody_watched_is_one_message(conn):
         log_run(conn, "load", started_at=last + timedelta(hours=hours))
     for _ in range(2):
         evaluate_changed(conn, SETTINGS)
-    told = conn.execute("SELECT kind, event, details ->> 'message' FROM airflow_jobmon.alerts").fetchall()
-    assert [alert[:2] for alert in told] == [("missed", "opened")]
-    assert "missed and recovered" in told[0][2]
+    alerts = conn.execute("SELECT kind, event, details ->> 'message' FROM airflow_jobmon.alerts").fetchall()
+    assert [alert[:2] for alert in alerts] == [("missed", "opened")]
+    assert "missed and recovered" in alerts[0][2]
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.incidents WHERE resolved_at IS NULL").fetchone() == (0,)
 
 
-def test_a_registered_job_needs_no_learned_schedule_and_one_taken_off_the_registry_gets_one(conn):
+def test_a_registered_job_needs_no_learned_schedule_and_one_removed_from_the_registry_gets_one(conn):
     log_daily(conn)
     apply_jobs(conn, [MonitoredJob(name="load")], source="test")
     evaluate_jobs(conn, SETTINGS)
@@ -122,7 +122,7 @@ def test_archived_runs_count_and_drills_do_not(conn):
     assert with_all.typical == DAY.total_seconds()
 
 
-def test_a_job_that_runs_each_minute_is_looked_at_over_weeks(conn):
+def test_weeks_of_runs_are_read_for_a_job_that_runs_every_minute(conn):
     conn.execute(
         "INSERT INTO jobs_log (job_name, started_at, completed_at, status) SELECT 'load', at, at, 'success'"
         " FROM generate_series(now() - interval '26 days', now(), interval '1 minute') AS at"

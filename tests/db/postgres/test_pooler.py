@@ -223,8 +223,8 @@ async def test_sensors_and_success_assets_wait_through_it(conn, pooled):
         log_run(conn, f"job {number}", records_updated=number, started_at=datetime.now(UTC))
     async with asyncio.timeout(TIMEOUT):
         runs = await asyncio.gather(*waits)
-        news = await announced
+        successes_so_far = await announced
     await successes.aclose()
     assert [run.records_updated for run in runs] == list(range(100))
-    assert news.newest.job_name == "job 7"
+    assert successes_so_far.newest.job_name == "job 7"
     assert left_behind(pooled) == []

@@ -43,7 +43,7 @@ def test_jobs_are_added_changed_and_left_as_they_are(conn):
     assert [(entry.job, entry.source) for entry in list_jobs(conn)] == [(NIGHTLY, "file:a"), (changed, "file:a")]
 
 
-def test_a_changed_job_keeps_the_moment_it_was_registered(conn):
+def test_a_changed_job_keeps_its_registration_time(conn):
     apply_jobs(conn, [NIGHTLY], source="file:a")
     [before] = list_jobs(conn)
     apply_jobs(conn, [MonitoredJob(name="nightly", owner="billing")], source="file:a")
@@ -106,13 +106,13 @@ def test_changed_jobs_are_evaluated_soon_and_watchers_are_woken(conn, database):
         assert [name for name, at in judge_at(conn).items() if at] == ["nightly"]
 
 
-def test_fields_that_a_newer_package_stored_do_not_hinder_an_older_one(conn):
+def test_fields_that_a_newer_package_stored_do_not_break_an_older_one(conn):
     apply_jobs(conn, [NIGHTLY], source="file:a")
     conn.execute("""UPDATE airflow_jobmon.jobs SET config = config || '{"invented_later": 1}'""")
     assert [entry.job for entry in list_jobs(conn)] == [NIGHTLY]
 
 
-def test_what_was_left_unset_takes_the_default_of_the_package_that_reads_it(conn):
+def test_an_unset_field_takes_the_default_of_the_package_that_reads_it(conn):
     apply_jobs(conn, [MonitoredJob(name="plain")], source="file:a")
     assert conn.execute("SELECT config FROM airflow_jobmon.jobs").fetchall() == [({"name": "plain"},)]
 
@@ -126,7 +126,7 @@ def test_any_job_is_read_as_it_was_registered(conn, job):
         assert apply_jobs(conn, [job], source="file:a").unchanged == (job.name,)
 
 
-def test_a_dry_run_says_the_same_and_writes_nothing_and_needs_no_right_to(conn, database):
+def test_a_dry_run_reports_the_same_changes_writes_nothing_and_needs_no_permission_to_write(conn, database):
     apply_jobs(conn, [NIGHTLY, OFTEN], source="file:a")
     conn.execute("UPDATE airflow_jobmon.job_state SET judge_at = NULL")
     conn.execute("DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
@@ -155,7 +155,7 @@ def test_a_dry_run_refuses_what_applying_would_refuse(conn):
         pytest.param("dag:health/one", "dag:health/two", "take it out of dag:health/one", id="between two tasks"),
     ],
 )
-def test_a_refusal_says_how_a_job_moves(conn, holder, source, way):
+def test_a_refusal_says_how_to_move_the_job(conn, holder, source, way):
     apply_jobs(conn, [NIGHTLY, OFTEN], source=holder)
     with pytest.raises(ConfigurationError) as refused:
         apply_jobs(conn, [NIGHTLY, OFTEN], source=source)
@@ -165,7 +165,7 @@ def test_a_refusal_says_how_a_job_moves(conn, holder, source, way):
     )
 
 
-def test_a_job_that_is_taken_over_keeps_its_moment_and_belongs_to_the_new_source_alone(conn):
+def test_a_job_that_is_taken_over_keeps_its_registration_time_and_belongs_to_the_new_source_alone(conn):
     apply_jobs(conn, [NIGHTLY, OFTEN], source="file:old")
     before = {entry.job.name: entry.registered_at for entry in list_jobs(conn)}
     applied = apply_jobs(conn, [NIGHTLY], source="file:new", may_take_from=lambda holder: holder == "file:old")
@@ -206,7 +206,7 @@ def test_an_entry_that_this_host_cannot_read_is_listed_with_its_reason_beside_th
     assert names(apply_jobs(conn, [OFTEN], source="file:a"))["changed"] == ["often"]
 
 
-def test_the_list_shows_how_each_job_is_and_when_it_is_due(conn):
+def test_the_list_shows_the_health_and_the_due_time_of_each_job(conn):
     log_run(conn, "often", "failed")
     apply_jobs(conn, [NIGHTLY, OFTEN, MonitoredJob(name="rests", enabled=False)], source="file:a")
     assert [entry.health for entry in list_jobs(conn)] == [None, None, None]
@@ -220,7 +220,7 @@ def test_the_list_shows_how_each_job_is_and_when_it_is_due(conn):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(jobs=registries())
-def test_what_is_exported_is_applied_to_the_same_registry(conn, tmp_path, jobs):
+def test_applying_an_export_gives_the_same_registry(conn, tmp_path, jobs):
     path = tmp_path / "exported.yaml"
     with conn.transaction(force_rollback=True):
         apply_jobs(conn, jobs, source="file:a")
@@ -237,7 +237,7 @@ def test_what_is_exported_is_applied_to_the_same_registry(conn, tmp_path, jobs):
 
 
 @pytest.mark.parametrize("name", ["two\nlines", " padded ", "x" * 600, "\x1b[31m"])
-def test_a_job_that_no_registry_would_take_is_expected_by_the_defaults(conn, name):
+def test_the_defaults_apply_to_a_job_that_the_registry_would_refuse(conn, name):
     log_run(conn, name)
     assert registered_job(conn, name).model_dump() == {**MonitoredJob(name="any").model_dump(), "name": name}
     assert [health.job_name for health in evaluate_jobs(conn, Settings())] == [name]

@@ -31,5 +31,5 @@ def test_a_missing_column_is_named(conn):
         cursor.execute("SELECT 1 AS x").fetchone()
 
 
-def test_a_statement_without_rows_is_no_error(conn):
+def test_a_statement_without_rows_is_not_an_error(conn):
     conn.cursor(row_factory=tuple_row(Point)).execute("SET LOCAL statement_timeout = 0")

@@ -73,7 +73,7 @@ def test_one_job_is_read_by_an_index_in_the_log_and_in_the_archive(empty_databas
         assert conn.execute(query).fetchall() == [("19807",)]
 
 
-def test_a_changed_mapping_is_a_changed_history(conn):
+def test_the_history_follows_a_changed_mapping(conn):
     conn.execute(
         "CREATE TABLE public.other (id int, name text, started_at timestamptz, completed_at timestamptz, status text)"
     )
@@ -85,7 +85,7 @@ def test_a_changed_mapping_is_a_changed_history(conn):
     assert history(conn, "job_name, status") == [("sync", "success"), ("nightly", "failed")]
 
 
-def test_views_and_their_figures_do_not_notice_the_archive(conn):
+def test_archiving_does_not_change_the_views_and_their_figures(conn):
     for day in range(5):
         log_run(conn, "sync", "failed" if day == 2 else "success", datetime.now(UTC) - timedelta(days=day + 1))
     views = ["recent_executions", "success_rate", "failed_jobs", "performance_metrics", "daily_metrics"]

@@ -1,4 +1,4 @@
-"""What got worse about a job is told once a day, kept, shown in its health, and alerted to nobody."""
+"""Trends are computed once a day, stored, and shown in a job's health; they alert no one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def today() -> date:
 
 @pytest.fixture
 def dry(conn: Conn) -> Conn:
-    """A job whose last four whole days updated no records and took thrice as long as in the two months before."""
+    """A job whose last four whole days updated no records and took three times as long as in the two months before."""
     apply_jobs(conn, [MonitoredJob(name="sync", every="36h")], source="test")
     for ago in range(1, 63):
         log_run(
@@ -47,7 +47,7 @@ def stored(conn: Conn) -> tuple[list[str], date | None]:
     return [found["kind"] for found in trends], on
 
 
-def test_the_full_check_tells_them_and_sweeps_and_readers_keep_them(dry):
+def test_the_full_check_finds_trends_and_sweeps_and_readers_keep_them(dry):
     (health,) = evaluate_jobs(dry, Settings())
     assert [found.kind for found in health.findings] == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
     assert health.status is Health.WARNING
@@ -60,43 +60,43 @@ def test_the_full_check_tells_them_and_sweeps_and_readers_keep_them(dry):
     assert findings(dry) == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
 
 
-def test_they_open_no_incident_and_do_not_alert(dry):
+def test_trends_open_no_incident_and_do_not_alert(dry):
     evaluate_jobs(dry, Settings(channels=("slack",)))
     assert dry.execute("SELECT count(*) FROM airflow_jobmon.incidents").fetchone() == (0,)
     assert dry.execute("SELECT count(*) FROM airflow_jobmon.alerts").fetchone() == (0,)
 
 
-def test_they_are_told_once_a_day(dry):
+def test_trends_are_computed_once_a_day(dry):
     assert store_trends(dry, ["sync"], today=today()) == 1
     assert store_trends(dry, ["sync"], today=today()) == 0
     assert store_trends(dry, ["sync"], today=today() + timedelta(days=1)) == 1
 
 
-def test_who_only_reads_reckons_what_nobody_stored(dry):
+def test_a_reader_computes_trends_that_are_not_stored_and_stores_nothing(dry):
     assert findings(dry) == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
     assert dry.execute("SELECT count(*) FROM airflow_jobmon.job_state WHERE trends_on IS NOT NULL").fetchone() == (0,)
 
 
-def test_what_was_stored_is_not_reckoned_again(dry):
+def test_stored_trends_are_not_computed_again(dry):
     evaluate_jobs(dry, Settings())
     dry.execute("DELETE FROM public.jobs_log WHERE started_at < now() - interval '20 days'")
     assert findings(dry) == [Kind.RISING_DURATION, Kind.ZERO_RECORDS]
 
 
-def test_the_past_is_evaluated_by_the_days_before_it(dry):
+def test_an_evaluation_at_a_past_time_computes_trends_from_the_days_before_it(dry):
     evaluate_jobs(dry, Settings())
     (health,) = assess_jobs(dry, Settings(), at=datetime.now(UTC) - timedelta(days=10))
     assert health.findings == ()
 
 
-def test_a_run_that_updates_records_ends_their_absence_at_once(dry):
+def test_a_run_that_updates_records_ends_zero_records_at_once(dry):
     evaluate_jobs(dry, Settings())
     log_run(dry, "sync", records_updated=3)
     evaluate_changed(dry, Settings())
     assert findings(dry) == [Kind.RISING_DURATION]
 
 
-def test_a_changed_registry_entry_has_them_told_anew(dry):
+def test_trends_are_computed_again_after_the_registry_entry_changes(dry):
     evaluate_jobs(dry, Settings())
     apply_jobs(dry, [MonitoredJob(name="sync", every="36h", zero_records_days=0)], source="test")
     assert findings(dry) == [Kind.RISING_DURATION]
@@ -104,7 +104,7 @@ def test_a_changed_registry_entry_has_them_told_anew(dry):
     assert stored(dry) == (["rising_duration"], today())
 
 
-def test_jobs_that_nobody_registered_are_told_of_only_where_defaults_hold(dry):
+def test_unregistered_jobs_have_trends_only_under_defaults(dry):
     dry.execute("DELETE FROM airflow_jobmon.jobs")
     evaluate_jobs(dry, Settings())
     assert stored(dry) == ([], None)

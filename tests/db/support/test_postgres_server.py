@@ -66,7 +66,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_the_server_ends_with_whoever_started_it(tmp_path, number):
+def test_the_server_stops_with_the_process_that_started_it(tmp_path, number):
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(tmp_path / "cluster")],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

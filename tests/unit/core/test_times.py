@@ -21,6 +21,6 @@ NOW = datetime(2025, 11, 13, 12, tzinfo=UTC)
         pytest.param(timedelta(days=400), "400 d", id="long"),
     ],
 )
-def test_how_far_off_a_moment_is_has_one_unit(off, shown):
+def test_a_relative_time_has_one_unit(off, shown):
     assert relative(NOW - off, NOW) == (shown if shown == "now" else f"{shown} ago")
     assert relative(NOW + off, NOW) == (shown if shown == "now" else f"in {shown}")

@@ -77,7 +77,7 @@ def test_a_non_alerting_finding_neither_opens_nor_resolves():
         pytest.param(-DAY, None, id="when a clock was set back"),
     ],
 )
-def test_a_critical_incident_repeats_by_the_clock(passed, alert):
+def test_a_critical_incident_repeats_at_its_interval(passed, alert):
     assert step(NOTIFIED, FAILED, now=NOW + passed) == (alert, IncidentState.NOTIFIED)
 
 
@@ -108,7 +108,7 @@ def test_resolved_is_sent_only_if_the_problem_was(silenced):
         assert step(unnotified, None, silenced=silenced) == (None, IncidentState.NONE)
 
 
-def test_an_acknowledged_incident_repeats_neither_by_the_clock_nor_after_a_silence():
+def test_an_acknowledged_incident_repeats_neither_at_its_interval_nor_after_a_silence():
     assert step(ACKNOWLEDGED, FAILED, now=NOW + 100 * DAY) == (None, IncidentState.ACKNOWLEDGED)
     assert step(ACKNOWLEDGED, FAILED, now=NOW + 100 * DAY, silenced=True) == (None, IncidentState.ACKNOWLEDGED)
 

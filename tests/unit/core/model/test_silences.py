@@ -56,7 +56,7 @@ def test_matching_is_what_its_definition_says(glob, name):
     assert matches(glob, name) == meant_by(glob, name)
 
 
-def test_many_stars_are_matched_in_no_time():
+def test_many_stars_are_matched_quickly():
     assert not matches("*a" * 30 + "b", "a" * 2000)
 
 

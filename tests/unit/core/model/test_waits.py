@@ -103,7 +103,7 @@ def test_an_invalid_since_is_refused_in_one_line(since, said):
         pytest.param({}, AT_SIX, AT_SIX - timedelta(days=1), id="nothing known: a day"),
     ],
 )
-def test_without_since_the_wait_opens_with_the_latest_slot(fields, run_after, since):
+def test_without_since_the_wait_starts_at_the_latest_slot(fields, run_after, since):
     assert default_since(MonitoredJob(name="nightly", **fields), run_after) == since
 
 

@@ -54,7 +54,7 @@ def test_a_steady_job_has_no_findings():
     assert kinds(history(lambda _, day: day_of(day))) == []
 
 
-def test_no_history_is_no_finding():
+def test_a_job_without_history_has_no_finding():
     assert degradation([], JOB, today=TODAY) == ()
 
 
@@ -92,7 +92,7 @@ def test_a_lasting_change_is_usual_after_about_four_weeks():
     [pytest.param(lambda ago: 0.05 if ago <= 7 else 0.01, id="five times of nearly nothing"),
      pytest.param(lambda ago: 14 if ago <= 7 else 10, id="less than half as much again")],
 )  # fmt: skip
-def test_small_rises_are_no_finding(quick):
+def test_small_rises_are_not_a_finding(quick):
     assert kinds(history(lambda ago, day: day_of(day, seconds=quick(ago)))) == []
 
 
@@ -129,7 +129,7 @@ def test_zero_records_can_be_found_earlier_or_never():
     assert kinds(days, JOB.model_copy(update={"zero_records_days": 0})) == []
 
 
-def test_where_records_do_not_matter_fewer_are_no_finding():
+def test_fewer_records_are_not_a_finding_where_records_do_not_matter():
     days = history(lambda ago, day: day_of(day, records=5 if ago <= 7 else 50))
     assert kinds(days) == [Kind.FALLING_RECORDS]
     assert kinds(days, JOB.model_copy(update={"zero_records_days": 0})) == []
@@ -168,11 +168,11 @@ def test_failures_are_found_when_they_are_twice_as_frequent(failures, found):
     assert kinds(history(lambda ago, day: day_of(day, failed=1 if ago in failures else 0))) == found
 
 
-def test_one_day_on_which_a_busy_job_failed_is_no_trend():
+def test_one_day_on_which_a_busy_job_failed_is_not_a_trend():
     assert kinds(history(lambda ago, day: day_of(day, runs=24, failed=24 if ago == 2 else 0))) == []
 
 
-def test_a_rate_above_the_target_is_no_finding():
+def test_a_rate_above_the_target_is_not_a_finding():
     days = history(lambda ago, day: day_of(day, runs=100, failed=1 if ago <= 7 else 0))
     assert kinds(days) == []
     assert kinds(days, JOB.model_copy(update={"target_success_rate": 99.5})) == [Kind.FALLING_SUCCESS_RATE]
