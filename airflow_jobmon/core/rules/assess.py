@@ -7,11 +7,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from math import floor
-from typing import NamedTuple
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Finding, Health, JobFacts, JobHealth, Kind, worst
 from airflow_jobmon.core.model.runs import FAILED, RUNNING, SUCCESS, Run
+from airflow_jobmon.core.rules.missed import (
+    ExpectedRun,
+    expected_as_learned,
+    expected_as_scheduled,
+    in_hours,
+    overdue_finding,
+)
 from airflow_jobmon.core.schedule.learned import LearnedSchedule
 from airflow_jobmon.core.times import format_duration, roughly, to_the_second
 
@@ -40,7 +46,7 @@ def assess(
     """
     if all_rules is None:
         all_rules = registered
-    expected = _expected_as_scheduled(facts, job, now) if all_rules else _expected_as_learned(facts, now)
+    expected = expected_as_scheduled(facts, job, now) if all_rules else expected_as_learned(facts, now)
     dormant = not registered and _is_dormant(facts, now, None if all_rules else facts.learned_schedule)
     findings = tuple(
         replace(found, alerts=False) if dormant else found
@@ -53,7 +59,7 @@ def assess(
         status=worst([found.severity for found in findings]) if findings else quiet_health,
         findings=findings,
         last_run=newest,
-        hours_since_last_run=max(_hours(now - newest.started_at), 0.0) if newest else None,
+        hours_since_last_run=max(in_hours(now - newest.started_at), 0.0) if newest else None,
         next_due_at=expected.due if expected else None,
         consecutive_failures=facts.failed_in_a_row,
         success_rate=None
@@ -68,36 +74,6 @@ def _by_now(now: datetime, found: Finding) -> Finding:
     return replace(found, since=now) if found.since > now else found
 
 
-class _ExpectedRun(NamedTuple):
-    """The next run: when it should start (`at`), from when it is late, and after when it is missed (`due`).
-
-    With a stated schedule it is late at once; with a learned one half-way to `due`, since starting slightly later than
-    ever before is no cause for concern.
-    """
-
-    at: datetime
-    late: datetime
-    due: datetime
-    learned: bool
-
-
-def _expected_as_scheduled(facts: JobFacts, job: MonitoredJob, now: datetime) -> _ExpectedRun:
-    last_start = min(facts.newest.started_at, now) if facts.newest else facts.registered_at
-    at, changed = job.expected_after(last_start), facts.scheduled_since
-    if changed is not None and at <= changed <= now:
-        at = job.expected_after(changed)  # a slot from before the schedule was set does not count
-    return _ExpectedRun(at, at, at + job.grace, learned=False)
-
-
-def _expected_as_learned(facts: JobFacts, now: datetime) -> _ExpectedRun | None:
-    """None where no schedule was learned, and where the run was due before the job was first seen."""
-    if facts.learned_schedule is None or facts.newest is None:
-        return None
-    last_start = min(facts.newest.started_at, now)
-    at, due = facts.learned_schedule.after(last_start)
-    return _ExpectedRun(at, at + (due - at) / 2, due, learned=True) if due > facts.registered_at else None
-
-
 def _is_dormant(facts: JobFacts, now: datetime, learned: LearnedSchedule | None) -> bool:
     if facts.newest is None:
         return False
@@ -108,11 +84,11 @@ def _is_dormant(facts: JobFacts, now: datetime, learned: LearnedSchedule | None)
 
 
 def _findings(
-    facts: JobFacts, job: MonitoredJob, now: datetime, expected: _ExpectedRun | None, *, all_rules: bool
+    facts: JobFacts, job: MonitoredJob, now: datetime, expected: ExpectedRun | None, *, all_rules: bool
 ) -> Iterator[Finding]:
     if facts.last_finished is not None and facts.last_finished.status == FAILED:
         yield _failed(facts, facts.last_finished, job)
-    if expected is not None and (overdue := _overdue(facts, expected, now)):
+    if expected is not None and (overdue := overdue_finding(facts, expected, now)):
         yield overdue
     newest = facts.newest
     if newest is not None and newest.status == RUNNING:
@@ -145,31 +121,6 @@ def _failed(facts: JobFacts, run: Run, job: MonitoredJob) -> Finding:
         since=facts.failing_since or ended,
         evidence_at=ended,
         alerts=counts,
-    )
-
-
-def _overdue(facts: JobFacts, expected: _ExpectedRun, now: datetime) -> Finding | None:
-    at, late, due, learned = expected
-    if now <= late or (facts.newest is None and now <= due):
-        return None
-    since_last = now - (facts.newest.started_at if facts.newest else facts.registered_at)
-    ago = f"no run for {_spoken(since_last)}" if facts.newest else f"has never run in {_spoken(since_last)}"
-    missed = now > due
-    rule = "by its learned schedule one was expected by" if learned else "one was expected at"
-    return Finding(
-        kind=Kind.MISSED if missed else Kind.LATE,
-        severity=Health.CRITICAL if missed else Health.WARNING,
-        message=f"{ago}; {rule} {to_the_second(at)}"
-        + (
-            f" and due by {to_the_second(due)}"
-            if missed
-            else f"; it is late, and counts as missed after {to_the_second(due)}"
-        ),
-        observed=round(since_last.total_seconds(), 3),
-        threshold=round((due - (now - since_last)).total_seconds(), 3),
-        since=due if missed else late,
-        evidence_at=due if missed else late,
-        alerts=missed,
     )
 
 
@@ -258,20 +209,10 @@ def _trends(facts: JobFacts, job: MonitoredJob) -> Iterator[Finding]:
 
 
 def _next_moment(
-    facts: JobFacts, job: MonitoredJob, now: datetime, expected: _ExpectedRun | None, *, all_rules: bool
+    facts: JobFacts, job: MonitoredJob, now: datetime, expected: ExpectedRun | None, *, all_rules: bool
 ) -> datetime | None:
     """When time alone may next change the health: late, missed or stuck; None where only a new run can."""
     moments = [expected.late, expected.due] if expected else []
     if facts.newest is not None and facts.newest.status == RUNNING:
         moments.append(facts.newest.started_at + _stuck_after(facts, job, all_rules=all_rules))
     return min((moment for moment in moments if moment >= now), default=None)
-
-
-def _spoken(duration: timedelta) -> str:
-    """In hours, as the gap of a daily job is read; in minutes too where it is under two hours."""
-    hours = f"{_hours(duration)} hours"
-    return hours if duration >= timedelta(hours=2) else f"{duration.total_seconds() // 60:.0f} minutes ({hours})"
-
-
-def _hours(duration: timedelta) -> float:
-    return round(duration.total_seconds() / 3600, 1)
