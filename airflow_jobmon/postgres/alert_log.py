@@ -12,12 +12,12 @@ from airflow_jobmon.postgres.queries import load_queries
 
 
 def list_alerts(conn: Connection[Any], *, job: str | None, state: str | None, limit: int) -> list[dict[str, Any]]:
-    """Newest first, a row per alert and channel."""
+    """Alerts, newest first, one row per alert and channel."""
     return _rows(conn, "alerts", {"job": job, "state": state, "limit": limit})
 
 
 def list_incidents(conn: Connection[Any], *, job: str | None, resolved: bool, limit: int) -> list[dict[str, Any]]:
-    """Newest first, each with its state; with `resolved`, resolved ones too."""
+    """Incidents, newest first, each with its state; with `resolved`, resolved ones too."""
     rows = _rows(conn, "incidents", {"job": job, "all": resolved, "limit": limit})
     return [with_state(row) for row in rows]
 

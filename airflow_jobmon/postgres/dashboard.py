@@ -23,7 +23,7 @@ from airflow_jobmon.postgres.silences import list_silences
 
 @dataclass(frozen=True, slots=True)
 class RecentAlert:
-    """An alert and its deliveries: none where it had no channel."""
+    """An alert and its deliveries; there are none if it had no channel."""
 
     created_at: datetime
     kind: str
@@ -32,7 +32,7 @@ class RecentAlert:
 
 
 def incidents(conn: Connection[Any], job_name: str | None = None, *, limit: int) -> list[Incident]:
-    """Open ones, worst first, then newest; with `job_name`, those of this job, followed by its resolved ones."""
+    """Open incidents, worst first, then newest; with `job_name`, those of this job, followed by its resolved ones."""
     queries = load_queries("dashboard")
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(queries["incidents"], {"job_name": job_name, "limit": limit}).fetchall()

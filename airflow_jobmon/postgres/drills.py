@@ -20,7 +20,7 @@ from airflow_jobmon.postgres.queries import load_queries
 
 @dataclass(frozen=True, slots=True)
 class AbandonedDrill:
-    """A drill that was killed, and what it left: a run in the job log, a schedule taken off pg_cron, test data."""
+    """A drill that was killed, and what it left: a run in the job log, a schedule removed from pg_cron, test data."""
 
     id: UUID
     drill: str
@@ -49,7 +49,7 @@ class DrillJournal:
         self._sql = load_queries("drills")
 
     def begin(self, drill: str, job_name: str) -> datetime:
-        """Enter the drill; returns when it began."""
+        """Add the drill to the journal; returns when it began."""
         began_at: datetime = self._value("begin", drill=drill, job_name=job_name)
         return began_at
 
@@ -95,7 +95,7 @@ class DrillJournal:
             return cursor.execute(self._sql["alert"], given).fetchone()
 
     def deliveries(self, alert_id: int, since: datetime) -> tuple[list[Delivery], timedelta]:
-        """Of this alert, by channel, and how long after `since` they were read."""
+        """The deliveries of this alert, by channel, and how long after `since` they were read."""
         with self.conn.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(self._sql["deliveries"], {"alert_id": alert_id}).fetchall()
         read_at = [row.pop("read_at") for row in rows]
@@ -111,7 +111,7 @@ class DrillJournal:
         ]
 
     def newest_start(self, job_name: str) -> datetime | None:
-        """When this job's newest run started, drills left out; None where it never ran."""
+        """When this job's newest run started, not counting drills; None if it never ran."""
         moment: datetime | None = self._value("newest_start", job_name=job_name)
         return moment
 
@@ -121,7 +121,7 @@ class DrillJournal:
         except errors.InsufficientPrivilege:
             raise SchemaProblem(
                 f"role {self.conn.info.user!r} lacks permission to write airflow_jobmon.drill_leftovers, where a drill "
-                "records what to put back if it is killed; hold this drill as the owner of the schema airflow_jobmon"
+                "records what to put back if it is killed; run this drill as the owner of the schema airflow_jobmon"
             ) from None
 
     def _value(self, query: str, **given: Any) -> Any:

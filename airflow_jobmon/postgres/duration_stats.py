@@ -1,4 +1,4 @@
-"""Stores what a check of all jobs leaves for those who read often: its time, and how long each job usually takes."""
+"""Stores two results of a check of all jobs for frequent readers: its time, and how long each job usually takes."""
 
 from __future__ import annotations
 

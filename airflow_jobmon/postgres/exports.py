@@ -62,7 +62,7 @@ class ExportJournal:
         self._sql = load_queries("exports")
 
     def begin(self, folder: str, before: datetime, job: str | None) -> None:
-        """Enter a new export, and lock it for as long as this session lasts."""
+        """Add a new export to the journal, and lock it for as long as this session lasts."""
         self.try_lock()
         self._run("begin_export", folder=folder, before=before, job=job)
 

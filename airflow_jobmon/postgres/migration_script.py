@@ -24,7 +24,7 @@ SELECT pg_catalog.pg_advisory_xact_lock({lock}) \\g /dev/null
 _REFUSE_NEWER = """
 DO $$ BEGIN
     IF (SELECT max(version) FROM airflow_jobmon.migrations) > {newest} THEN
-        RAISE EXCEPTION 'this database is at migration %, this file knows {newest}',
+        RAISE EXCEPTION 'this database is at migration %, this file ends at {newest}',
             (SELECT max(version) FROM airflow_jobmon.migrations)
             USING HINT = 'print it again with the version of airflow-provider-jobmon that migrated the database';
     END IF;

@@ -122,7 +122,7 @@ class Outbox:
         return self._conn.execute(self._sql["mark_dead"], given).fetchall()
 
     def silence_resolutions(self, alert_ids: Sequence[int]) -> None:
-        """Of the incidents of these dead alerts: a channel that was not notified of an incident needs no resolution."""
+        """Silence the resolutions of the incidents of these dead alerts: a channel that was not notified needs none."""
         self._execute("silence_resolutions", alert_ids=list(alert_ids))
 
     def other_channels(self) -> list[str]:
@@ -162,7 +162,7 @@ def _still_grows(ages: Sequence[timedelta]) -> bool:
 
 
 def register_channels(conn: psycopg.Connection[Any], names: Sequence[str], *, notifiers: Sequence[str] = ()) -> None:
-    """Enter these channels; alerts are addressed from now on to those that are given as notifiers."""
+    """Register these channels; from now on, alerts are addressed to those that are given as notifiers."""
     sql = load_queries("outbox")
     conn.execute(sql["ensure_channels"], {"names": list(names)})
     if notifiers:

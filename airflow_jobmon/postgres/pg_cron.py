@@ -40,7 +40,7 @@ def find_cron_job(conn: Connection[Any], job_name: str, named: str | None) -> Cr
     installed, database = conn.execute(queries["is_installed"]).fetchone() or (False, "?")
     if not installed:
         raise ConfigurationError(
-            f"database {database!r} has no table cron.job, so pg_cron is not installed in it; leave --unschedule out"
+            f"database {database!r} has no table cron.job, so pg_cron is not installed in it; leave out --unschedule"
         )
     with conn.cursor(row_factory=class_row(CronJob)) as cursor:
         found = cursor.execute(queries["find"], {"job_name": job_name, "named": named}).fetchall()
@@ -50,19 +50,19 @@ def find_cron_job(conn: Connection[Any], job_name: str, named: str | None) -> Cr
         raise ConfigurationError(f"cron.job has {len(found) or 'no'} job(s) called {named[:60]!r}; see its names there")
     if found:
         raise ConfigurationError(
-            f"several jobs of cron.job mention {job_name[:60]!r}: {', '.join(map(str, found))[:300]}; "
-            "name one by --cron-job"
+            f"several jobs in cron.job mention {job_name[:60]!r}: {', '.join(map(str, found))[:300]}; "
+            "select one with --cron-job"
         )
     raise ConfigurationError(
-        f"no job of cron.job mentions {job_name[:60]!r} (another drill may have removed it for now); "
-        "name it by --cron-job"
+        f"no job in cron.job mentions {job_name[:60]!r} (another drill may have removed it for now); "
+        "select it with --cron-job"
     )
 
 
 def unschedule(conn: Connection[Any], job: CronJob) -> bool:
     """Remove the schedule, in the caller's transaction; False where another session removed it meanwhile.
 
-    First tries that it can be restored. Raises ConfigurationError, and changes nothing, where it cannot.
+    First checks that it can be restored. Raises ConfigurationError, and changes nothing, where it cannot.
     """
     queries = load_queries("pg_cron")
     conn.execute(queries["lock"], job.as_json())
@@ -77,7 +77,7 @@ def unschedule(conn: Connection[Any], job: CronJob) -> bool:
     except Error as error:
         raise ConfigurationError(
             f"role {conn.info.user!r} could not remove {job} from pg_cron and restore it: "
-            f"{error.diag.message_primary or error}; nothing was changed; leave --unschedule out, or connect as "
+            f"{error.diag.message_primary or error}; nothing was changed; leave out --unschedule, or connect as "
             f"{job.username!r} or a superuser"
         ) from None
     conn.execute(queries["unschedule"], job.as_json())

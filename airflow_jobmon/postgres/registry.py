@@ -95,11 +95,11 @@ def apply_jobs(
     may_take_from: whether a job of this other source may be taken over. A job keeps its `registered_at`.
     dry_run: only return what would change; needs no permission to write.
 
-    Raises ConfigurationError where a name is given twice, or belongs to another source: taking it over without a word
-    would let two files overwrite each other forever.
+    Raises ConfigurationError where a name is given twice, or belongs to another source: taking it over silently would
+    let two files overwrite each other forever.
     """
     queries = load_queries("registry")
-    # What was left unset stays unset, so that a default improved later reaches it.
+    # An unset field stays unset, so that a default that improves later applies to it.
     wanted = {job.name: job.model_dump(mode="json", exclude_unset=True) for job in _each_once(jobs)}
     with conn.transaction(), conn.cursor(row_factory=namedtuple_row) as cursor:
         if not dry_run:

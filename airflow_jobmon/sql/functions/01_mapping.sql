@@ -42,7 +42,7 @@ BEGIN
     RETURN found_oid::regclass;
 END $$;
 
--- The type of a column, or of what its domain is made of; null if there is no such column.
+-- The type of a column, or the base type of its domain; null if there is no such column.
 CREATE OR REPLACE FUNCTION airflow_jobmon.column_type(relation regclass, name text) RETURNS regtype
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -104,8 +104,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM unnest(words) WITH ORDINALITY AS listed (word, place)
 $$;
 
--- The run's status in our words, as a template. A word of theirs without one of ours is shown as it is; a run without
--- any status is shown as `(none)`, not hidden.
+-- The run's status in our words, as a template. A word that is not mapped is shown as it is; a run without a status is
+-- shown as `(none)`, not hidden.
 CREATE OR REPLACE FUNCTION airflow_jobmon.read_status(theirs text, status_words jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -125,8 +125,8 @@ BEGIN
     RETURN format($sql$CASE%s ELSE coalesce(%s, '(none)') END$sql$, cases, theirs);
 END $$;
 
--- Whether the run failed, as a template: by their words for `failed`, and by `failed` itself unless that is a word of
--- theirs for something else.
+-- Whether the run failed, as a template: by the mapped words for `failed`, and by `failed` itself unless it is mapped to
+-- another status.
 CREATE OR REPLACE FUNCTION airflow_jobmon.read_failed(theirs text, status_words jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -144,7 +144,7 @@ BEGIN
 END $$;
 
 -- For each of our columns an expression over theirs, as a template for format(): %1$s is the row that has the columns
--- (`log` in the view, `NEW` and `OLD` in a trigger). Besides: `id_raw`, the id in its own type; `failed`, whether the
+-- (`log` in the view, `NEW` and `OLD` in a trigger). Also: `id_raw`, the id in its own type; `failed`, whether the
 -- run failed; `job_key` and `start_key`, what an index must have as its first two columns, as plain SQL.
 CREATE OR REPLACE FUNCTION airflow_jobmon.mapping(jobs_log regclass, columns jsonb, status_words jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -194,7 +194,7 @@ BEGIN
         'status', airflow_jobmon.read_status(mapped ->> 'status', status_words));
 END $$;
 
--- The table that `attach` was given last, and how it is read.
+-- The table of the last call of `attach`, and how it is read.
 CREATE OR REPLACE FUNCTION airflow_jobmon.installed_mapping(OUT jobs_log regclass, OUT mapped jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

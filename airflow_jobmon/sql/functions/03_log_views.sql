@@ -38,8 +38,8 @@ BEGIN
 END $$;
 
 -- `shown` is the SELECT of logged_rows(). Rows that are not runs are left out of both sides at once, since a side of a
--- UNION ALL that has conditions of its own is not read in the order of its index. The texts of both sides must agree on
--- a collation, or they could not be compared with anything; so the name of an archived job takes that of the job log.
+-- UNION ALL that has conditions of its own is not read in the order of its index. Both sides need the same collation for
+-- their texts to be comparable, so the name of an archived job takes that of the job log.
 CREATE OR REPLACE FUNCTION airflow_jobmon.attach_history(shown text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable

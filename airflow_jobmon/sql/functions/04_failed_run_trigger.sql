@@ -1,7 +1,7 @@
 -- What happens when a run fails: an event is stored and listeners are notified, in the transaction of the job.
 
--- Creates a trigger function. It runs with the rights of its owner, whatever search_path the job has, and waits for no
--- lock for long.
+-- Creates a trigger function. It runs with the rights of its owner, ignores the job's search_path, and does not wait
+-- long for any lock.
 CREATE OR REPLACE FUNCTION airflow_jobmon.make_trigger_function(name text, body text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -84,7 +84,7 @@ END $template$,
 $function$;
 
 -- What listeners of `job_failure` get: valid JSON below NOTIFY's limit of 8,000 bytes, whatever the run contains. A name
--- or an id is cut only where it is absurdly long; the error is cut to what fits.
+-- or an id is cut only if it is extremely long; the error is cut to what fits.
 CREATE OR REPLACE FUNCTION airflow_jobmon.job_failure_payload(
     run_key json, run_job text, run_error text, alert_time timestamptz
 ) RETURNS text

@@ -14,7 +14,7 @@ BEGIN
     PERFORM airflow_jobmon.attach_history(airflow_jobmon.logged_rows(jobs_log, mapped));
     PERFORM airflow_jobmon.make_trigger_function('note_failed_run', airflow_jobmon.note_failed_run_body(mapped));
     PERFORM airflow_jobmon.make_marking(mapped);
-    -- A log that is read differently must be counted anew, on all days.
+    -- If the log is read differently, all days must be counted again.
     INSERT INTO airflow_jobmon.dirty (job_name, day)
     SELECT NULL, NULL
     FROM airflow_jobmon.installation i
@@ -46,8 +46,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM airflow_jobmon.marking_triggers(jobs_log, mapped) m
 $$;
 
--- Puts the triggers on the table that `attach` named, and takes them off any other; returns what it did. Where they are
--- right already it takes no lock; otherwise it takes one that writers wait for, so set a short lock_timeout.
+-- Creates the triggers on the table that `attach` named, and drops them from any other; returns what it did. If they are
+-- already right, it takes no lock; otherwise it takes one that writers wait for, so set a short lock_timeout.
 CREATE OR REPLACE FUNCTION airflow_jobmon.attach_triggers() RETURNS SETOF text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -82,14 +82,14 @@ BEGIN
         RETURN NEXT format('trigger %s created on %s', wanted.name, wanted.relation);
         was_unmarked := was_unmarked OR wanted.function <> 'airflow_jobmon.note_failed_run';
     END LOOP;
-    -- While a marking trigger was missing, days may have changed unmarked: all of them are counted anew.
+    -- While a marking trigger was missing, days may have changed unmarked: all of them are counted again.
     IF was_unmarked THEN
         INSERT INTO airflow_jobmon.dirty DEFAULT VALUES;
     END IF;
     UPDATE airflow_jobmon.installation SET triggers = digests WHERE triggers IS DISTINCT FROM digests;
 END $$;
 
--- Takes our triggers off every table that should have none, such as one that was the job log before.
+-- Drops our triggers from every table that should have none, such as one that was the job log before.
 CREATE OR REPLACE FUNCTION airflow_jobmon.remove_triggers_elsewhere(jobs_log regclass, mapped jsonb) RETURNS SETOF text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable

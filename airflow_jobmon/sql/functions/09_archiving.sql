@@ -16,7 +16,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- The whole row of `log` as JSON, from which it can be restored. The value of a type with a cast to JSON of its own
--- (hstore) is kept as text, since it could not be read back from what that cast makes of it.
+-- (hstore) is kept as text, since it could not be read back from the result of that cast.
 CREATE OR REPLACE FUNCTION airflow_jobmon.whole_row(relation regclass) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -91,8 +91,8 @@ BEGIN
         'job', mapped ->> 'job_name');
 END $$;
 
--- For the rest of a transaction that archives: texts that are read back as what they were, whatever the defaults of the
--- role are, and no long waits. `airflow_jobmon.archiving` tells our own triggers that the runs are not lost.
+-- For the rest of a transaction that archives: values as text that is read back unchanged, whatever the defaults of
+-- the role are, and no long waits. `airflow_jobmon.archiving` shows our own triggers that the runs are not lost.
 CREATE OR REPLACE FUNCTION airflow_jobmon.archive_settings() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,6 +1,7 @@
 -- Exports runs to files and deletes what was exported.
 
--- Tells whether a row is still as it was exported. Under archive_settings() the text of a row is the same each time.
+-- A digest that shows whether a row has changed since it was exported. Under archive_settings() the text of a row is the
+-- same each time.
 CREATE OR REPLACE FUNCTION airflow_jobmon.row_digest(whole text) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT pg_catalog.hashtextextended(whole, 0) $$;
 

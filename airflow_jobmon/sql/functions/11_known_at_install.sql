@@ -1,5 +1,5 @@
--- Once, at the first migration: records the jobs that the log shows already. What is wrong with those runs is not news;
--- a job or a run that the log did not show then is monitored from the start.
+-- Once, at the first migration: records the jobs that are already in the log. Problems of their runs are pre-existing
+-- and do not alert; a job or a run that is logged later is monitored from the start.
 CREATE OR REPLACE FUNCTION airflow_jobmon.note_jobs() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -89,7 +89,7 @@ LANGUAGE sql STABLE AS $$
             AND r.job_name = job AND NOT r.drill AND r.status IN ('success', 'failed')
             AND r.started_at >= whole.start AND r.started_at < (SELECT range.since FROM airflow_jobmon.sealed_range range)
         UNION ALL
-        -- Sealed days that are marked: what the log says instead of what was counted.
+        -- Sealed days that are marked: replace the stored count by a count of the log.
         SELECT logged.finished - coalesce(d.successful_runs + d.failed_runs, 0),
             logged.succeeded - coalesce(d.successful_runs, 0)
         FROM (
@@ -104,7 +104,7 @@ LANGUAGE sql STABLE AS $$
         LATERAL airflow_jobmon.finished_on(job, marked.day) logged
         WHERE d.frozen IS NOT TRUE
         UNION ALL
-        -- Frozen days that are not sealed: what was counted instead of what is left in the log.
+        -- Frozen days that are not sealed: replace the count of the runs left in the log by the stored count.
         SELECT f.successful_runs + f.failed_runs - logged.finished, f.successful_runs - logged.succeeded
         FROM airflow_jobmon.job_days f,
             LATERAL airflow_jobmon.finished_on(job, f.day) logged

@@ -61,9 +61,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         ORDER BY 1)
 $$;
 
--- Starts over if no count can be relied on any more, until all days are counted anew: the log was truncated, consists of
--- other tables than before (a partition with rows was attached, or one is gone) or is read differently; or changes are
--- not marked, or one could not be. Returns whether it did.
+-- Starts over if the stored counts can no longer be trusted: the log was truncated, consists of other tables than before
+-- (a partition with rows was attached, or one is gone) or is read differently; or changes are not marked, or a mark could
+-- not be written. Then no stored count is used until all days are counted again. Returns whether it started over.
 CREATE OR REPLACE FUNCTION airflow_jobmon.seal_anew(state airflow_jobmon.sealing, cold date) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

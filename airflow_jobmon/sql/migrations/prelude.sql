@@ -1,6 +1,6 @@
 -- Before the first migration: the schema, and the list of what has been applied to it.
 DO $$ BEGIN
-    -- Not CREATE SCHEMA IF NOT EXISTS, which asks for rights on the database even where somebody made it for us.
+    -- Not CREATE SCHEMA IF NOT EXISTS, which asks for rights on the database even if the schema was created for us.
     IF pg_catalog.to_regnamespace('airflow_jobmon') IS NULL THEN
         CREATE SCHEMA airflow_jobmon;
     END IF;

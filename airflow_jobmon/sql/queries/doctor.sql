@@ -2,7 +2,7 @@
 -- however large the log is.
 
 -- name: time_limits
--- A person waits for the answer; and a session that waits for a lock makes others wait behind it.
+-- A person is waiting, and a session that waits for a lock makes others wait behind it.
 SELECT set_config('statement_timeout', '1500', true) AS for_answers, set_config('lock_timeout', '500', true) AS for_locks
 
 -- name: server

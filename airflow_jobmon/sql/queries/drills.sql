@@ -1,11 +1,11 @@
--- The journal of alert drills, and what became of the alert of one.
+-- The journal of alert drills, and the alert and deliveries of a drill.
 
 -- name: begin
 -- Returns when the drill began.
 INSERT INTO airflow_jobmon.drills (id, drill, job_name) VALUES (%(id)s, %(drill)s, %(job_name)s) RETURNING began_at
 
 -- name: heartbeat
--- That it still runs, and in which session.
+-- Records that the drill still runs, and in which session.
 UPDATE airflow_jobmon.drills SET seen_at = clock_timestamp(), backend_pid = pg_backend_pid() WHERE id = %(id)s
 
 -- name: end
@@ -55,7 +55,7 @@ WHERE alert_id = %(alert_id)s
 ORDER BY channel
 
 -- name: watchers
--- The live ones, those that also deliver first.
+-- The live watchers; those that also deliver come first.
 SELECT kind, host, pid, delivers
 FROM airflow_jobmon.watchers
 WHERE seen_at > clock_timestamp() - interval '15 seconds'

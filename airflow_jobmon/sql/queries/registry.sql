@@ -1,7 +1,7 @@
 -- The registry of monitored jobs.
 
 -- name: lock
--- One process applies at a time, so that two sources cannot both find a name free. Readers are not blocked.
+-- One process applies at a time, so that two sources cannot both claim a name. Readers are not blocked.
 LOCK TABLE airflow_jobmon.jobs IN SHARE ROW EXCLUSIVE MODE
 
 -- name: list

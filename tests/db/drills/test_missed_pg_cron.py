@@ -177,8 +177,8 @@ def test_a_drill_that_is_interrupted_restores_the_schedule(conn):
 @pytest.mark.parametrize(
     ("names", "named", "said"),
     [
-        pytest.param([], None, "no job of cron.job mentions 'update-installment-statuses'", id="none"),
-        pytest.param([DAILY, f"{JOB}-twice"], None, "several jobs of cron.job mention", id="several"),
+        pytest.param([], None, "no job in cron.job mentions 'update-installment-statuses'", id="none"),
+        pytest.param([DAILY, f"{JOB}-twice"], None, "several jobs in cron.job mention", id="several"),
         pytest.param([DAILY], "daily", "cron.job has no job", id="a name that is not there"),
     ],
 )
