@@ -18,6 +18,7 @@ from airflow_jobmon.postgres.monitoring_queries import (
     queries_file,
     run_query,
 )
+from airflow_jobmon.postgres.registry import is_registered
 
 
 @command()
@@ -51,5 +52,4 @@ def _result(answer: QueryResult, form: str) -> CommandResult:
 
 
 def _is_known(conn: Any, name: str) -> bool:
-    registered = conn.execute("SELECT FROM airflow_jobmon.jobs WHERE name = %s", (name,)).fetchone()
-    return registered is not None or name in known_names(conn, [name])
+    return is_registered(conn, name) or name in known_names(conn, [name])

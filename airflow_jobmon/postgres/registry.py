@@ -69,6 +69,11 @@ def list_jobs(conn: Connection[Any], *, source: str | None = None) -> list[Regis
         return [_registered(row) for row in cursor.execute(load_queries("registry")["list"], {"source": source})]
 
 
+def is_registered(conn: Connection[Any], name: str) -> bool:
+    row = conn.execute(load_queries("registry")["is_registered"], {"name": name}).fetchone()
+    return bool(row and row[0])
+
+
 def stored_job(config: dict[str, Any]) -> MonitoredJob:
     """The MonitoredJob that `config` stores."""
     return read_stored_job(json.dumps(config, sort_keys=True))

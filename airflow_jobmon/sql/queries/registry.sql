@@ -15,6 +15,9 @@ LEFT JOIN airflow_jobmon.job_health h ON h.job_name = j.name
 WHERE %(source)s::text IS NULL OR j.source = %(source)s
 ORDER BY j.name
 
+-- name: is_registered
+SELECT EXISTS (SELECT FROM airflow_jobmon.jobs WHERE name = %(name)s)
+
 -- name: held
 -- The entries of these names, and all others of this source.
 SELECT name, source, config
