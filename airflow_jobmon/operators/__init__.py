@@ -1,4 +1,4 @@
-"""Operators: check the health of outside jobs, deliver alerts, make reports, archive old runs, hold alert drills."""
+"""Operators: check the health of outside jobs, deliver alerts, make reports, archive old runs, run alert drills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AlertDrillOperator: hold an alert drill."""
+"""AlertDrillOperator: run an alert drill."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class AlertDrillOperator(BaseOperator):
-    """Hold an alert drill, and fail if an alert does not arrive. XCom: its steps, even if it fails.
+    """Run an alert drill, and fail if an alert does not arrive. XCom: its steps, even if it fails.
 
     :param drill: `failure`, `missed` or `end-to-end`. Templated, as all fields but `deliver`.
     :param job_name: the job to drill; any name for `failure`.

@@ -198,8 +198,8 @@ def _refuse_foreign(holders: Mapping[str, str], source: str, may_take_from: Call
         else "run `airflow jobmon jobs remove` with its name, and the next run of this task registers it"
     )
     raise ConfigurationError(
-        f"job {name[:100]!r}{more} is registered by {holder}, so {source} cannot register it too; take it out of one "
-        f"of them. Where it is to move here, take it out of {holder}, then {take}"
+        f"job {name[:100]!r}{more} is registered by {holder}, so {source} cannot register it too; remove it from one "
+        f"of them. To move it here, remove it from {holder}, then {take}"
     )
 
 

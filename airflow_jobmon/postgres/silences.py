@@ -95,8 +95,8 @@ def _lock(conn: Connection[Any]) -> None:
         conn.execute(queries["lock"])
     except LockNotAvailable:
         raise BusyProblem(
-            f"airflow_jobmon.silences or job_state was held by others for {_PATIENCE}, so nothing was changed; "
-            "try again, or see in pg_locks who holds them"
+            f"airflow_jobmon.silences or job_state was locked by other sessions for {_PATIENCE}, so nothing was "
+            "changed; try again, or find these sessions in pg_locks"
         ) from None
 
 
@@ -112,5 +112,5 @@ def _no_such_silence(conn: Connection[Any], name: str) -> str:
     said = f"there is no silence of {name[:100]!r}"
     if others := list_silences(conn, job=name):
         shown = ", ".join(f"{row['name'][:100]!r} until {to_the_second(row['ends_at'])}" for row in others[:5])
-        return f"{said}; it is silenced by {shown}: lift that one"
+        return f"{said}; it is silenced by {shown}: lift that silence"
     return f"{said}; see those in force with: airflow jobmon silence --list"

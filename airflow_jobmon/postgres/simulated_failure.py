@@ -1,7 +1,7 @@
 """Inserts the failed run of a drill into the user's job log, and deletes it again; touches no other row.
 
-All that could be wrong is found before the commit: whether the table takes the row, whether the run would be read as a
-drill, and whether it could be deleted. A refusal has changed nothing.
+Every problem is found before the commit: whether the table accepts the row, whether the run would be read as a drill,
+and whether it could be deleted. A refusal has changed nothing.
 """
 
 from __future__ import annotations
@@ -164,14 +164,14 @@ def _refused(conn: Connection[Any], log: _JobLog, error: psycopg.Error) -> Schem
             what = _give_default(log)
         case "23502":
             what = (
-                f"column {column} takes no null and has no default, and a drill knows only the columns of a run; give "
-                f"it one (ALTER TABLE {log.table} ALTER {column} SET DEFAULT ...)"
+                f"column {column} requires a value and has no default, and a drill knows only the columns of a run; "
+                f"give it one (ALTER TABLE {log.table} ALTER {column} SET DEFAULT ...)"
             )
         case "23514" if constraint:
             what = f"let constraint {constraint} admit it, or exempt errors that start with TEST ALERT"
         case "23503":
             what = (
-                f"constraint {constraint} refers to another table, which lacks the job; hold the drill for a job "
+                f"constraint {constraint} refers to another table, which lacks the job; run the drill for a job "
                 "that it has"
             )
         case "42501":
@@ -179,8 +179,10 @@ def _refused(conn: Connection[Any], log: _JobLog, error: psycopg.Error) -> Schem
         case "55P03":
             what = "another session holds a lock on it; try again later"
         case _:
-            what = "a drill inserts a failed run with an error text, which is what the table must take"
-    return SchemaProblem(f"{log.table} takes no simulated failure: {_said(error)}; {what}; nothing was changed")
+            what = "a drill inserts a failed run with an error text, which the table must accept"
+    return SchemaProblem(
+        f"{log.table} does not accept the simulated failure: {_said(error)}; {what}; nothing was changed"
+    )
 
 
 def _give_default(log: _JobLog) -> str:

@@ -1,4 +1,4 @@
-"""The stored health of jobs, for those who only read it."""
+"""The stored health of jobs, for readers that do not evaluate."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 TROUBLE = (psycopg.Error, OSError, JobmonError)
-"""Raised where the database is away or answers with an error; anything else is a bug in this package."""
+"""Raised if the database is unavailable or answers with an error; anything else is a bug in this package."""
 
 _FOR_NOW = ("starting up", "shutting down", "recovery", "too many", "connection slots", "terminating connection")
 """In the message of a server that refuses connections for now."""
@@ -135,13 +135,13 @@ def explained(error: Exception) -> JobmonError:
                 f"{_line(error)}; grant this user the role jobmon_operator, as the grants file of the package does"
             )
         case psycopg.OperationalError() | psycopg.InterfaceError() | OSError():
-            return ConnectionProblem(f"the database is away: {_line(error) or type(error).__name__}")
+            return ConnectionProblem(f"the database is unavailable: {_line(error) or type(error).__name__}")
         case _:
             return JobmonError(f"the database refused to look up runs: {_line(error) or type(error).__name__}")
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether it takes a person to make this better; otherwise the server is away, or too busy, for now."""
+    """Whether only a person can fix this; otherwise the server is unavailable or too busy for now."""
     if isinstance(error, ConnectionProblem):
         cause = error.__cause__ or error.__context__
         if not isinstance(cause, psycopg.Error):

@@ -1,4 +1,4 @@
-"""The drill operator and the DAGs that hold drills, as Airflow runs them, while a watcher runs."""
+"""The drill operator and the DAGs that run drills, as Airflow runs them, while a watcher runs."""
 
 from __future__ import annotations
 

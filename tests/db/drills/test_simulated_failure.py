@@ -124,8 +124,8 @@ def test_the_run_uses_the_mapped_columns_and_words(fresh, words):
     [
         pytest.param(
             {"tenant": "integer NOT NULL"},
-            "column tenant takes no null and has no default, and a drill knows only the columns of a run; give it one "
-            r"\(ALTER TABLE public.jobs_log ALTER tenant SET DEFAULT ...\)",
+            "column tenant requires a value and has no default, and a drill knows only the columns of a run; "
+            r"give it one \(ALTER TABLE public.jobs_log ALTER tenant SET DEFAULT ...\)",
             id="a column more, not null",
         ),
         pytest.param({"id": "uuid PRIMARY KEY"}, "column id of public.jobs_log has no default", id="an id to be given"),

@@ -152,7 +152,7 @@ def test_a_dry_run_refuses_what_applying_would_refuse(conn):
     [
         pytest.param("dag:health/check", "file:a", "then give --take-over", id="from a DAG to a file"),
         pytest.param("file:a", "dag:health/check", "run `airflow jobmon jobs remove` with its name", id="to a DAG"),
-        pytest.param("dag:health/one", "dag:health/two", "take it out of dag:health/one", id="between two tasks"),
+        pytest.param("dag:health/one", "dag:health/two", "remove it from dag:health/one", id="between two tasks"),
     ],
 )
 def test_a_refusal_says_how_to_move_the_job(conn, holder, source, way):

@@ -217,7 +217,9 @@ def test_drills_are_sent_in_a_silence_too(conn):
 
 def test_lifting_a_name_that_was_never_silenced_is_an_error_that_names_the_silences_over_it(conn):
     hush(conn, "lo*")
-    with pytest.raises(UnknownSilence, match=r"no silence of 'load'; it is silenced by 'lo\*' until .*: lift that one"):
+    with pytest.raises(
+        UnknownSilence, match=r"no silence of 'load'; it is silenced by 'lo\*' until .*: lift that silence"
+    ):
         unsilence(conn, "load", by="anna")
     with pytest.raises(UnknownSilence, match="no silence of 'other'; see those in force with"):
         unsilence(conn, "other", by="anna")
@@ -284,7 +286,7 @@ def test_a_lock_on_a_jobs_state_does_not_make_evaluations_wait_behind_a_silence(
     fail(conn)
     with connect(database) as holder, holder.transaction():
         holder.execute("SELECT FROM airflow_jobmon.job_state WHERE job_name = 'load' FOR UPDATE")
-        with pytest.raises(BusyProblem, match="held by others for 100ms, so nothing was changed"):
+        with pytest.raises(BusyProblem, match="locked by other sessions for 100ms, so nothing was changed"):
             hush(conn)
         fail(conn, job="another")
     assert list_silences(conn) == []

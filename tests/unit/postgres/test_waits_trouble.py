@@ -46,8 +46,8 @@ def test_a_refusal_needs_a_person_and_an_outage_needs_time(error, refusal):
     [
         pytest.param(psycopg.errors.UndefinedTable("no\nLINE 1"), "airflow jobmon migrate", id="not migrated"),
         pytest.param(psycopg.errors.InsufficientPrivilege("permission denied"), "jobmon_operator", id="no rights"),
-        pytest.param(psycopg.OperationalError("gone"), "away: gone", id="lost"),
-        pytest.param(TimeoutError(), "away: TimeoutError", id="no answer"),
+        pytest.param(psycopg.OperationalError("gone"), "unavailable: gone", id="lost"),
+        pytest.param(TimeoutError(), "unavailable: TimeoutError", id="no answer"),
         pytest.param(psycopg.ProgrammingError(""), "ProgrammingError", id="anything else"),
     ],
 )
