@@ -22,7 +22,7 @@ ENDPOINT = "functions/v1/update-installment-statuses"
 CALL = "CALL public.update_installment_statuses()"
 MAKE = """
 WITH agency AS (INSERT INTO agencies (name, time_zone) VALUES (%(name)s, 'UTC') RETURNING id),
-plan AS (INSERT INTO payment_plans (agency_id, student) SELECT id, 'nobody' FROM agency RETURNING id)
+plan AS (INSERT INTO payment_plans (agency_id, student) SELECT id, 'test student' FROM agency RETURNING id)
 INSERT INTO installments (payment_plan_id, amount, student_due_date, status)
 SELECT id, 100.00, CURRENT_DATE - 2, 'pending' FROM plan RETURNING id
 """
@@ -79,7 +79,7 @@ with DAG(
         return before
 
     @task
-    def look(installment: int) -> str:
+    def check_result(installment: int) -> str:
         status: str = database().get_first(CHECK, parameters={"installment": installment})[0]
         if status != "overdue":
             raise AirflowFailException(f"installment {installment} is {status!r}; it should be 'overdue'")
@@ -93,4 +93,4 @@ with DAG(
     ran = JobsLogSensor(
         task_id="wait_for_run", job_name=JOB, since="{{ ti.xcom_pull('call_job') }}", min_records=1, timeout=600
     )
-    made >> called >> ran >> look(made) >> remove_test_data().as_teardown(setups=made)
+    made >> called >> ran >> check_result(made) >> remove_test_data().as_teardown(setups=made)

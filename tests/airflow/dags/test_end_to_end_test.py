@@ -1,4 +1,4 @@
-"""The DAG that tries the sample system's real job: setup, call, sensor, look, teardown."""
+"""The DAG that tests the sample system's real job: setup, call, sensor, check, teardown."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_it_passes_and_leaves_only_a_real_run(run, system, edge, by):
     before = counted(system)
     state, states = run(by)
     assert (state, set(states.values())) == ("success", {"success"})
-    assert set(states) == {"make_test_data", "call_job", "wait_for_run", "look", "remove_test_data"}
+    assert set(states) == {"make_test_data", "call_job", "wait_for_run", "check_result", "remove_test_data"}
     assert len(edge.requests) == (by == "edge")
     assert counted(system) == before
     with connect(system) as conn:
