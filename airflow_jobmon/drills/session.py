@@ -92,29 +92,29 @@ def drill_session(
     conn: Connection, drill: str, job_name: str, options: DrillOptions, *, cleanup_sql: str | None = None
 ) -> Iterator[Drill]:
     """Run a drill after cleaning up after killed ones; the drill ends with the block, even by an exception."""
-    held = Drill(conn, drill, job_name, options)
+    current = Drill(conn, drill, job_name, options)
     completed = False
     try:
-        _remove_leftovers(held, cleanup_sql)
-        yield held
+        _remove_leftovers(current, cleanup_sql)
+        yield current
         completed = True
     finally:
-        if not held.leaves_something:
-            held.journal.end(held.steps, passed=completed and held.result.passed)
+        if not current.leaves_something:
+            current.journal.end(current.steps, passed=completed and current.result.passed)
 
 
-def _remove_leftovers(held: Drill, cleanup_sql: str | None) -> None:
-    with held.journal.abandoned(held.job_name if cleanup_sql else None) as found:
+def _remove_leftovers(current: Drill, cleanup_sql: str | None) -> None:
+    with current.journal.abandoned(current.job_name if cleanup_sql else None) as found:
         for killed in found:
             try:
-                with held.conn.transaction():
-                    observed = _undo(held.conn, killed, cleanup_sql)
-                    held.journal.close(killed)
+                with current.conn.transaction():
+                    observed = _undo(current.conn, killed, cleanup_sql)
+                    current.journal.close(killed)
             except JobmonError as error:
-                held.add("left by a killed drill", "removed", f"{killed.drill} drill {killed.id}: {error}", ok=False)
+                current.add("left by a killed drill", "removed", f"{killed.drill} drill {killed.id}: {error}", ok=False)
             else:
                 if observed:
-                    held.add("left by a killed drill", "removed", observed, ok=True)
+                    current.add("left by a killed drill", "removed", observed, ok=True)
 
 
 def _undo(conn: Connection, killed: AbandonedDrill, cleanup_sql: str | None) -> str:

@@ -110,13 +110,13 @@ def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) 
     if settings.unregistered_jobs == "ignore":
         repository = IncidentRepository(conn)
         wanted = repository.registered_names() | repository.names_with_incidents()
-        changed = [owed for owed in changed if owed.name in wanted]
-    return _evaluate_owed(conn, settings, changed, now)
+        changed = [job for job in changed if job.name in wanted]
+    return _evaluate_in_batches(conn, settings, changed, now)
 
 
 def evaluate_due(conn: Connection, settings: Settings) -> Evaluated:
     """Evaluate the jobs whose time has come, at most one batch: an index lookup, cheap where there is none."""
-    return _sum(_evaluate_owed(conn, settings, due_jobs(conn, BATCH), None))
+    return _sum(_evaluate_in_batches(conn, settings, due_jobs(conn, BATCH), None))
 
 
 def evaluate_changed(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Evaluated:
@@ -124,8 +124,8 @@ def evaluate_changed(conn: Connection, settings: Settings, *, now: datetime | No
     return _sum(sweep(conn, settings, now=now))
 
 
-def _evaluate_owed(
-    conn: Connection, settings: Settings, owed: Sequence[JobToEvaluate], now: datetime | None
+def _evaluate_in_batches(
+    conn: Connection, settings: Settings, jobs: Sequence[JobToEvaluate], now: datetime | None
 ) -> Iterator[Evaluated]:
     def evaluate_batch(batch: Sequence[JobToEvaluate]) -> Evaluated:
         names = [job.name for job in batch]
@@ -137,7 +137,7 @@ def _evaluate_owed(
             healths, alerts = evaluate(repository, settings, inputs, now)
             return Evaluated(0, len(healths), alerts)
 
-    return each_batch(owed, evaluate_batch)
+    return each_batch(jobs, evaluate_batch)
 
 
 def _sum(done: Iterable[Evaluated]) -> Evaluated:

@@ -98,7 +98,7 @@ class JobReportOperator(BaseOperator):
             self.log.warning(NO_CHANNEL)
         else:
             self.log.info("channels: %s", delivery.states or "none")
-        done = {**made.in_numbers(), "sent": delivery.states}
+        done = {**made.as_short_json(), "sent": delivery.states}
         problems = [f"channel {name}: {why}" for name, why in delivery.failed.items()]
         problems += made.details.get("problems", [])
         if problems:

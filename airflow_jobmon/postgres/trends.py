@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.health import Finding
-from airflow_jobmon.core.rules.trends import REACH, degradation
+from airflow_jobmon.core.rules.trends import REACH, find_trends
 from airflow_jobmon.postgres.day_stats import days
 from airflow_jobmon.postgres.incidents import IncidentRepository
 from airflow_jobmon.postgres.job_state import JobState
@@ -70,7 +70,7 @@ def _find(conn: Connection, jobs: Sequence[MonitoredJob], today: date) -> Mappin
     found: dict[str, tuple[Finding, ...]] = {}
     for job in jobs:
         try:
-            found[job.name] = degradation(history[job.name], job, today=today)
+            found[job.name] = find_trends(history[job.name], job, today=today)
         except (ArithmeticError, ValueError):
             log.exception("the trends of job %.200r cannot be found", job.name)
             found[job.name] = ()

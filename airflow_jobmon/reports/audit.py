@@ -22,8 +22,8 @@ from airflow_jobmon.core.reports.audit import (
     NewError,
     archive_part,
     audit_report,
-    covering,
     drill_part,
+    jobs_reaching_every_channel,
 )
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.monitoring.checks import assess_jobs
@@ -106,7 +106,7 @@ def new_errors(conn: Connection, since: datetime, now: datetime, *, job_name: st
 
 def drill_targets(conn: Connection, settings: Settings, job_name: str | None) -> list[str]:
     """Jobs whose drills together reach every channel: the named one, then as few others as necessary."""
-    return covering(_reached(conn, settings), frozenset(settings.channels), job_name)
+    return jobs_reaching_every_channel(_reached(conn, settings), frozenset(settings.channels), job_name)
 
 
 def _reached(conn: Connection, settings: Settings) -> dict[str, frozenset[str]]:

@@ -71,9 +71,11 @@ class Report:
             "details": self.details,
         }
 
-    def in_numbers(self) -> dict[str, Any]:
-        """What a task run keeps of it, well below 200 kB: no sections, no single days of a job, and of each list in the
-        details as many of the first rows as there is room for. `left_out`: how many more there were, by list.
+    def as_short_json(self) -> dict[str, Any]:
+        """JSON of well below 200 kB, which a task returns as its XCom.
+
+        Without the sections and the single days of a job; of each list in the details, as many of the first rows as
+        fit. `left_out`: how many more there were, by list.
         """
         lists = {name: rows for name, rows in self.details.items() if isinstance(rows, list) and rows}
         kept = {name: list(_fitting(map(_without_days, rows), _ROOM // len(lists))) for name, rows in lists.items()}

@@ -147,7 +147,9 @@ UNREGISTERED = "jobmon-audit"
 """The job name a drill uses if no registered job's alerts reach the default channels."""
 
 
-def covering(reached: Mapping[str, frozenset[str]], usual: frozenset[str], first: str | None) -> list[str]:
+def jobs_reaching_every_channel(
+    reached: Mapping[str, frozenset[str]], usual: frozenset[str], first: str | None
+) -> list[str]:
     """Names of jobs whose alerts together reach every channel; `first`, if given, is among them.
 
     reached: the channels of each registered job. usual: those of an unregistered job.

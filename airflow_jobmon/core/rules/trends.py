@@ -51,7 +51,7 @@ _MORE_FAILURES = 2.0
 Measure = Callable[[DayStats], float | None]
 
 
-def degradation(days: Sequence[DayStats], job: MonitoredJob, *, today: date) -> tuple[Finding, ...]:
+def find_trends(days: Sequence[DayStats], job: MonitoredJob, *, today: date) -> tuple[Finding, ...]:
     """Find what got worse before `today` (UTC); `days` are the days with runs, in any order.
 
     The findings are warnings that do not alert. `observed` and `threshold` are seconds for rising_duration, records a

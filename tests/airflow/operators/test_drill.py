@@ -45,7 +45,7 @@ def example(name: str) -> DAG:
     return bag.dags[name]
 
 
-def hold(run_dag, **given):
+def run_the_drill(run_dag, **given):
     with DAG(dag_id="drilling", schedule=None) as dag:
         AlertDrillOperator(task_id="drill", **{"job_name": JOB, **given})
     return outcome(run_dag(dag))
@@ -103,20 +103,20 @@ def test_the_form_of_the_end_to_end_test_refuses_an_invalid_connection_id(run_da
     ],
 )
 def test_a_drill_that_cannot_run_fails_at_once_and_notifies_no_one(run_dag, conn, servers, jobmon_default, given):
-    state, steps = hold(run_dag, **given)
+    state, steps = run_the_drill(run_dag, **given)
     assert (state, steps) == ("failed", {})
     assert conn.execute("SELECT count(*) FROM airflow_jobmon.alerts").fetchone() == (0,)
 
 
 def test_a_dead_channel_fails_the_task_and_its_steps_are_in_xcom(run_dag, conn, watched):
     watched.slack.otherwise = reply(404, "no_service")
-    state, steps = hold(run_dag)
+    state, steps = run_the_drill(run_dag)
     assert state == "failed"
     assert [name for name, step in steps.items() if not step["ok"]] == ["accepted by slack"]
 
 
 def test_the_report_goes_to_the_given_channels(run_dag, conn, watched, monkeypatch):
-    state, _ = hold(run_dag, channels=["hook"])
+    state, _ = run_the_drill(run_dag, channels=["hook"])
     assert state == "success"
     drill, report = watched.hook.requests
     assert drill.json["alerts"][0]["event"] == "test"
@@ -125,17 +125,17 @@ def test_the_report_goes_to_the_given_channels(run_dag, conn, watched, monkeypat
 
 
 def test_a_report_that_reaches_no_channel_fails_the_task(run_dag, conn, watched):
-    assert hold(run_dag, channels="no_such_channel")[0] == "failed"
+    assert run_the_drill(run_dag, channels="no_such_channel")[0] == "failed"
 
 
 def test_without_a_watcher_it_delivers_by_itself_if_deliver_is_set(run_dag, conn, servers, jobmon_default):
-    state, steps = hold(run_dag, deliver=True)
+    state, steps = run_the_drill(run_dag, deliver=True)
     assert state == "success"
     assert "evaluated by this drill itself" in steps["picked up by a watcher"]["observed"]
     assert len(servers.mail.mails) == 1
 
 
 def test_no_text_from_a_run_is_rendered_as_a_template(run_dag, conn, watched):
-    state, _ = hold(run_dag, job_name="{{ '{{ 7*7 }}' }}")
+    state, _ = run_the_drill(run_dag, job_name="{{ '{{ 7*7 }}' }}")
     assert state == "success"
     assert "{{ 7*7 }}" in watched.slack.requests[0].json["text"]

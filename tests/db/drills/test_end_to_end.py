@@ -64,7 +64,7 @@ def connect_to(monkeypatch, url):
     monkeypatch.setenv("AIRFLOW_CONN_EDGE_FUNCTIONS", json.dumps(fields))
 
 
-def hold(conn, where, fields, **changed):
+def run_the_drill(conn, where, fields, **changed):
     plan = read_plan({**fields, **changed}, source="plan")
     return run_end_to_end_drill(conn, JOB, plan, DrillOptions(lambda _: None), call=_caller(plan, where))
 
@@ -78,7 +78,7 @@ def nothing_is_left(conn) -> bool:
 
 
 def test_the_job_is_called_as_an_edge_function_and_does_its_work(conn, system, edge):
-    result = hold(conn, system, BY_HTTP)
+    result = run_the_drill(conn, system, BY_HTTP)
     assert result.passed, result.failures
     assert [(step.step, step.expected, step.observed) for step in result.steps if step.seconds is None] == [
         ("test data created", "committed", "installment=1"),
@@ -97,13 +97,13 @@ def test_the_job_is_called_as_an_edge_function_and_does_its_work(conn, system, e
 
 
 def test_the_job_is_called_by_sql(conn, system):
-    result = hold(conn, system, PLAN)
+    result = run_the_drill(conn, system, PLAN)
     assert result.passed, result.failures
     assert nothing_is_left(conn)
 
 
 def test_headers_and_a_body_are_sent_as_given(conn, system, edge):
-    result = hold(conn, system, BY_HTTP, headers={"X-Try": "1"}, data={"only": [1, 2]}, method="PUT")
+    result = run_the_drill(conn, system, BY_HTTP, headers={"X-Try": "1"}, data={"only": [1, 2]}, method="PUT")
     assert result.passed, result.failures
     [request] = edge.requests
     assert (request.method, request.headers["X-Try"], request.json) == ("PUT", "1", {"only": [1, 2]})
@@ -112,7 +112,7 @@ def test_headers_and_a_body_are_sent_as_given(conn, system, edge):
 @pytest.mark.parametrize("fields", [PLAN, BY_HTTP], ids=["by SQL", "by HTTP"])
 def test_a_failing_job_fails_the_drill_and_the_test_data_is_removed(conn, system, edge, fields):
     sample.bank_answers(conn, answers=False)
-    result = hold(conn, system, fields)
+    result = run_the_drill(conn, system, fields)
     assert "Connection timeout after 3 retries" in failed(result)["job called"]
     assert nothing_is_left(conn)
 
@@ -142,7 +142,7 @@ def test_a_failing_job_fails_the_drill_and_the_test_data_is_removed(conn, system
     ],
 )
 def test_a_failed_check_is_named_and_the_test_data_is_removed(conn, system, changed, step, said):
-    result = hold(conn, system, PLAN, **changed)
+    result = run_the_drill(conn, system, PLAN, **changed)
     assert list(failed(result)) == [step]
     assert said in failed(result)[step]
     assert nothing_is_left(conn)
@@ -158,22 +158,22 @@ def test_a_failed_check_is_named_and_the_test_data_is_removed(conn, system, chan
 )
 def test_an_error_response_to_the_call_is_quoted(conn, system, edge, answer, said):
     edge.otherwise = answer
-    result = hold(conn, system, BY_HTTP, timeout="2s")
+    result = run_the_drill(conn, system, BY_HTTP, timeout="2s")
     assert said in failed(result)["job called"]
     assert nothing_is_left(conn)
 
 
 def test_a_missing_function_is_named(conn, system, monkeypatch):
     connect_to(monkeypatch, f"http://127.0.0.1:{free_port()}")
-    assert "connection 'edge_functions'" in failed(hold(conn, system, BY_HTTP))["job called"]
+    assert "connection 'edge_functions'" in failed(run_the_drill(conn, system, BY_HTTP))["job called"]
     monkeypatch.delenv("AIRFLOW_CONN_EDGE_FUNCTIONS")
-    assert "edge_functions" in failed(hold(conn, system, BY_HTTP))["job called"]
+    assert "edge_functions" in failed(run_the_drill(conn, system, BY_HTTP))["job called"]
     assert nothing_is_left(conn)
 
 
 def test_setup_sql_that_fails_changes_nothing(conn, system):
     with pytest.raises(ConfigurationError, match="setup_sql: null value in column"):
-        hold(conn, system, PLAN, setup_sql="INSERT INTO installments (amount) VALUES (1) RETURNING id")
+        run_the_drill(conn, system, PLAN, setup_sql="INSERT INTO installments (amount) VALUES (1) RETURNING id")
     assert row_count(conn, "public.jobs_log") == 0
     assert nothing_is_left(conn)
 
@@ -182,20 +182,20 @@ def test_test_data_that_cannot_be_removed_is_left_to_the_next_drill(conn, system
     conn.execute("CREATE TABLE receipts (installment_id bigint REFERENCES installments)")
     with connect(system) as theirs:
         check = "INSERT INTO receipts VALUES (%(installment)s) RETURNING 'overdue'"
-        result = hold(theirs, system, PLAN, check_sql=check)
+        result = run_the_drill(theirs, system, PLAN, check_sql=check)
         assert list(failed(result)) == ["test data removed"]
         assert "violates foreign key constraint" in failed(result)["test data removed"]
     assert row_count(conn, "installments") == 1
     conn.execute("DELETE FROM receipts")
     wait_for_its_session_to_end(conn)
-    again = hold(conn, system, PLAN)
+    again = run_the_drill(conn, system, PLAN)
     assert again.passed, again.failures
     assert again.steps[0].observed == f"end-to-end drill of {JOB}: its test data was removed"
     assert nothing_is_left(conn)
 
 
 def test_several_statements_create_and_remove_test_data(conn, system):
-    result = hold(
+    result = run_the_drill(
         conn,
         system,
         PLAN,
@@ -242,7 +242,7 @@ def test_after_a_kill_the_next_drill_removes_only_its_test_data(conn, system):
     conn.execute("INSERT INTO installments (payment_plan_id, amount, student_due_date) VALUES (1, 5, current_date + 9)")
     assert row_count(conn, "installments") == 2
     wait_for_its_session_to_end(conn)
-    result = hold(conn, system, PLAN)
+    result = run_the_drill(conn, system, PLAN)
     assert result.passed, result.failures
     assert result.steps[0].step == "left by a killed drill"
     assert conn.execute("SELECT amount FROM installments").fetchall() == [(5,)]
@@ -263,7 +263,7 @@ def test_two_at_once_each_check_their_own(system, conn, edge):
 
     def go():
         with connect(system) as own:
-            results.append(hold(own, system, BY_HTTP, min_records=0))
+            results.append(run_the_drill(own, system, BY_HTTP, min_records=0))
 
     threads = [threading.Thread(target=go) for _ in range(2)]
     for thread in threads:

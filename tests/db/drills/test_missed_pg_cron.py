@@ -58,7 +58,7 @@ def schedule(conn, text: str, *values) -> None:
     conn.execute(f"SELECT cron.{text}", values)
 
 
-def hold(conn, look=lambda: None, **given):
+def run_the_drill(conn, look=lambda: None, **given):
     """With a look each time that it waits for the channel."""
     options = DrillOptions(lambda _: timedelta(seconds=0.1), deliver=look)
     return run_missed_drill(conn, SETTINGS, JOB, options, off_pg_cron=True, **given)
@@ -93,7 +93,7 @@ def test_the_schedule_is_removed_during_the_drill_and_restored_unchanged(conn, s
     schedule(conn, "schedule('somebody-else', '5 * * * *', 'SELECT 2')")
     before = listed(conn)
     meanwhile = []
-    result = hold(conn, lambda: meanwhile.append(listed(conn)))
+    result = run_the_drill(conn, lambda: meanwhile.append(listed(conn)))
     assert meanwhile[0] == [job for job in before if job[0] == "somebody-else"]
     assert listed(conn) == before
     steps = {step.step: step for step in result.steps}
@@ -144,7 +144,7 @@ def test_after_a_kill_the_next_drill_restores_the_schedule(conn, server, next_on
     assert listed(conn) == []
     wait_for_its_session_to_end(conn)
     if next_one == "missed":
-        result = hold(conn)
+        result = run_the_drill(conn)
     else:
         options = DrillOptions(lambda _: timedelta(0), within=timedelta(0))
         result = run_failure_drill(conn, SETTINGS, "whatever", options)
@@ -155,7 +155,7 @@ def test_after_a_kill_the_next_drill_restores_the_schedule(conn, server, next_on
 
 def test_a_schedule_restored_by_hand_is_left_alone(conn):
     schedule(conn, "schedule(%s, '0 2 * * *', 'SELECT 1')", DAILY)
-    result = hold(conn, lambda: schedule(conn, "schedule(%s, '0 3 * * *', 'SELECT 1')", DAILY))
+    result = run_the_drill(conn, lambda: schedule(conn, "schedule(%s, '0 3 * * *', 'SELECT 1')", DAILY))
     assert failed(result)[-1] == "schedule restored"
     assert [job[1] for job in listed(conn)] == ["0 3 * * *"]
 
@@ -170,7 +170,7 @@ def test_a_drill_that_is_interrupted_restores_the_schedule(conn):
     schedule(conn, "schedule(%s, '0 2 * * *', 'SELECT 1')", DAILY)
     before = listed(conn)
     with pytest.raises(Interrupted):
-        hold(conn, interrupt)
+        run_the_drill(conn, interrupt)
     assert listed(conn) == before
 
 
@@ -187,7 +187,7 @@ def test_a_job_that_matches_no_or_several_schedules_is_refused(conn, names, name
         schedule(conn, "schedule(%s, '0 2 * * *', 'SELECT 1')", name)
     before = listed(conn)
     with pytest.raises(ConfigurationError, match=said):
-        hold(conn, cron_job=named)
+        run_the_drill(conn, cron_job=named)
     assert listed(conn) == before
 
 
@@ -195,7 +195,7 @@ def test_one_of_several_schedules_is_selected_by_its_name(conn):
     for name in (DAILY, f"{JOB}-twice"):
         schedule(conn, "schedule(%s, '0 2 * * *', 'SELECT 1')", name)
     before = listed(conn)
-    assert failed(hold(conn, cron_job=DAILY)) == [UNDELIVERED]
+    assert failed(run_the_drill(conn, cron_job=DAILY)) == [UNDELIVERED]
     assert listed(conn) == before
 
 
@@ -217,7 +217,7 @@ def test_a_login_without_superuser_removes_only_a_schedule_that_it_can_restore(c
     with connect(psycopg.conninfo.make_conninfo(server.conninfo(), user="billing")) as theirs:
         if refused:
             with pytest.raises(ConfigurationError, match=r"could not remove .* from pg_cron and restore it"):
-                hold(theirs)
+                run_the_drill(theirs)
         else:
-            assert failed(hold(theirs)) == [UNDELIVERED]
+            assert failed(run_the_drill(theirs)) == [UNDELIVERED]
     assert listed(conn) == before

@@ -50,7 +50,7 @@ def fresh(empty_database):
         yield conn
 
 
-def hold(conn, settings: Settings, job: str = "load"):
+def run_the_drill(conn, settings: Settings, job: str = "load"):
     """With an evaluation but no delivery: the steps after the evaluation do not matter here."""
     return run_failure_drill(
         conn,
@@ -102,7 +102,7 @@ def test_the_run_fits_in_many_kinds_of_tables(fresh, table):
     settings = Settings(channels=CHANNELS)
     migrate(made(fresh, **table), settings)
     fresh.execute("SET TimeZone = 'Pacific/Auckland'")
-    result = hold(fresh, settings)
+    result = run_the_drill(fresh, settings)
     assert [step.step for step in result.steps if not step.ok] == ["accepted by slack"], result.failures
     assert row_count(fresh) == 0
 
@@ -113,7 +113,7 @@ def test_the_run_uses_the_mapped_columns_and_words(fresh, words):
     columns = {MAPPED.get(name, name): kind for name, kind in PLAIN.items()}
     made(fresh, more="CREATE SCHEMA odd", table='odd."Job-Runs"', **dict.fromkeys(MAPPED), **columns)
     migrate(fresh, settings)
-    result = hold(fresh, settings)
+    result = run_the_drill(fresh, settings)
     assert [step.step for step in result.steps if not step.ok] == ["accepted by slack"], result.failures
     assert result.steps[0].expected == 'a row in odd."Job-Runs"'
     assert row_count(fresh, 'odd."Job-Runs"') == 0
@@ -181,7 +181,7 @@ def test_a_table_that_rejects_the_run_is_named_with_what_it_needs_and_nothing_is
     settings = Settings(channels=CHANNELS)
     migrate(made(fresh, **table), settings)
     with pytest.raises(SchemaProblem, match=said):
-        hold(fresh, settings)
+        run_the_drill(fresh, settings)
     assert (
         row_count(fresh) == row_count(fresh, "airflow_jobmon.events") == row_count(fresh, "airflow_jobmon.alerts") == 0
     )
@@ -200,7 +200,7 @@ def test_a_role_without_insert_gets_the_grant_to_run(fresh, postgres):
         connect(conninfo) as theirs,
         pytest.raises(SchemaProblem, match=r'GRANT SELECT, INSERT, DELETE ON public.jobs_log TO "a drill"'),
     ):
-        hold(theirs, settings)
+        run_the_drill(theirs, settings)
     fresh.execute('DROP OWNED BY "a drill"; DROP ROLE "a drill"')
 
 
@@ -219,4 +219,4 @@ def test_a_drill_does_not_wait_for_a_locked_table(fresh, empty_database, monkeyp
         with pytest.raises(
             SchemaProblem, match="another session holds a lock on it; try again later; nothing was changed"
         ):
-            hold(fresh, settings)
+            run_the_drill(fresh, settings)

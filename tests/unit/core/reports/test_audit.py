@@ -16,8 +16,8 @@ from airflow_jobmon.core.reports.audit import (
     NewError,
     archive_part,
     audit_report,
-    covering,
     drill_part,
+    jobs_reaching_every_channel,
 )
 
 AT = datetime(2026, 12, 1, 9, tzinfo=UTC)
@@ -112,7 +112,7 @@ channels = st.frozensets(st.sampled_from("abcdef"), max_size=4)
 
 @given(st.dictionaries(st.sampled_from(["x", "y", "z"]), channels), channels, st.sampled_from(["x", "other", None]))
 def test_the_chosen_jobs_reach_every_channel_and_none_is_chosen_twice(reached, usual, first):
-    chosen = covering(reached, usual, first)
+    chosen = jobs_reaching_every_channel(reached, usual, first)
     got = frozenset().union(*(reached.get(name, usual) for name in chosen))
     assert got >= usual.union(*reached.values())
     assert len(set(chosen)) == len(chosen)

@@ -122,7 +122,7 @@ def test_clock_changes_and_the_kept_page_are_named():
 def test_the_numbers_a_task_returns_stay_small_with_many_jobs():
     wrong = [finding(kind, "x" * 200) for kind in (Kind.FAILED, Kind.SLOW)]
     made = review([week(f"a-job-with-a-long-name-{n}", 90, 100, *wrong) for n in range(500)], at=AT, page=PAGE)
-    numbers = made.in_numbers()
+    numbers = made.as_short_json()
     assert len(json.dumps(numbers)) < 200_000
     assert len(numbers["details"]["jobs"]) + numbers["left_out"]["jobs"] == 500
     assert len(numbers["details"]["jobs"]) > 50
@@ -133,5 +133,5 @@ def test_the_numbers_a_task_returns_stay_small_with_many_jobs():
 
 
 def test_a_small_report_is_returned_in_full():
-    numbers = review([week("a", 90, 100)], at=AT, page=PAGE).in_numbers()
+    numbers = review([week("a", 90, 100)], at=AT, page=PAGE).as_short_json()
     assert ([job["job_name"] for job in numbers["details"]["jobs"]], numbers["left_out"]) == (["a"], {})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_jobmon.core.jobs.monitored_job import MonitoredJob
 from airflow_jobmon.core.model.days import DayStats
 from airflow_jobmon.core.model.health import Health, Kind
-from airflow_jobmon.core.rules.trends import REACH, degradation
+from airflow_jobmon.core.rules.trends import REACH, find_trends
 
 TODAY = date(2025, 11, 13)
 JOB = MonitoredJob(name="load")
@@ -47,7 +47,7 @@ def history(
 
 
 def kinds(days: list[DayStats], job: MonitoredJob = JOB, today: date = TODAY) -> list[Kind]:
-    return [found.kind for found in degradation(days, job, today=today)]
+    return [found.kind for found in find_trends(days, job, today=today)]
 
 
 def test_a_steady_job_has_no_findings():
@@ -55,7 +55,7 @@ def test_a_steady_job_has_no_findings():
 
 
 def test_a_job_without_history_has_no_finding():
-    assert degradation([], JOB, today=TODAY) == ()
+    assert find_trends([], JOB, today=TODAY) == ()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_doubled_duration_is_found_from_the_fourth_day_on(changed_days, found)
 
 def test_a_finding_says_what_was_observed_what_was_expected_and_over_which_days():
     days = history(lambda ago, day: day_of(day, seconds=21 if ago <= 7 else 10))
-    (found,) = degradation(days, JOB, today=TODAY)
+    (found,) = find_trends(days, JOB, today=TODAY)
     assert found.message == (
         "successes took 21 s (median of 7 days, 2025-11-06 to 2025-11-12); "
         "10 s is usual on these weekdays (2025-09-25 to 2025-10-22)"
@@ -118,7 +118,7 @@ def test_few_records_may_vary():
 
 @pytest.mark.parametrize(("days", "found"), [(2, []), (3, [Kind.ZERO_RECORDS]), (30, [Kind.ZERO_RECORDS])])
 def test_days_in_a_row_without_records_are_found_where_there_usually_are_some(days, found):
-    findings = degradation(history(lambda ago, day: day_of(day, records=0 if ago <= days else 50)), JOB, today=TODAY)
+    findings = find_trends(history(lambda ago, day: day_of(day, records=0 if ago <= days else 50)), JOB, today=TODAY)
     assert [one.kind for one in findings] == found
     assert [(one.observed, one.threshold) for one in findings] == [(days, 3)] * len(findings)
 
