@@ -101,7 +101,7 @@ def warm_up(conn: Connection) -> None:
 
 
 def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) -> Iterator[Evaluated]:
-    """Evaluate every job whose newest runs changed or whose time has come since its last evaluation, batch by batch.
+    """Evaluate every job that is due or whose newest runs changed since its last evaluation, batch by batch.
 
     No lock is held between batches. A job that was evaluated meanwhile is left out.
     """
@@ -115,7 +115,7 @@ def sweep(conn: Connection, settings: Settings, *, now: datetime | None = None) 
 
 
 def evaluate_due(conn: Connection, settings: Settings) -> Evaluated:
-    """Evaluate the jobs whose time has come, at most one batch: an index lookup, cheap where there is none."""
+    """Evaluate the jobs that are due, at most one batch; if none is, this costs one index lookup."""
     return _sum(_evaluate_in_batches(conn, settings, due_jobs(conn, BATCH), None))
 
 

@@ -19,7 +19,7 @@ _IN_ORDER = PLANNED_ONCE | {"enable_sort": "off"}
 
 
 def learn_schedules(conn: psycopg.Connection[Any], names: Sequence[str], *, now: datetime) -> int:
-    """Learn the schedules of those of these jobs whose own is unknown or out of date; returns how many were examined.
+    """Learn the schedule of each of these jobs that has none yet or an outdated one; returns how many were examined.
 
     No lock is held meanwhile: two processes that do this at once learn the same, and a schedule that a crash loses is
     learned again.

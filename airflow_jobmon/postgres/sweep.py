@@ -33,7 +33,7 @@ def changed_jobs(conn: Connection, *, now: datetime | None = None) -> list[JobTo
 
 
 def due_jobs(conn: Connection, limit: int) -> list[JobToEvaluate]:
-    """Jobs whose health may have changed by the passing of time, the longest due first."""
+    """Jobs that are due for evaluation although their runs have not changed, the longest due first."""
     return (
         conn.cursor(row_factory=class_row(JobToEvaluate))
         .execute(load_queries("sweep")["due_jobs"], {"limit": limit})

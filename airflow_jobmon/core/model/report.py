@@ -12,7 +12,7 @@ from airflow_jobmon.core.model.health import Health
 from airflow_jobmon.core.times import iso
 
 _ROOM = 150_000
-"""Characters of JSON for the lists in a report's numbers, shared evenly among those that are not empty."""
+"""Characters of JSON for the lists in a report's details, shared evenly among those that are not empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence, how it is meant (the health whose colour it takes), and what to know or to do next."""
+    """A sentence, the health that sets its colour, and what to know or to do next."""
 
     tone: Health
     text: str

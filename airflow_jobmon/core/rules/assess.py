@@ -197,7 +197,7 @@ def _low_success_rate(facts: JobFacts, job: MonitoredJob, now: datetime) -> Find
 
 
 def _trends(facts: JobFacts, job: MonitoredJob) -> Iterator[Finding]:
-    """The stored trends, except one that a newer run has ended, or whose rule was switched off since."""
+    """The stored trends, except those that a newer run has ended or whose rule has been turned off since."""
     for found in facts.trends:
         newest = facts.last_success
         updated = newest is not None and newest.started_at > found.since and bool(newest.records_updated)

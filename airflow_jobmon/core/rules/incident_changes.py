@@ -161,7 +161,7 @@ def _is_preexisting(finding: Finding, inputs: JobInputs, context: EvaluationCont
             old = context.now - at > RECENT
             return not inputs.has_event and (old or context.predates_installation(at, facts.last_finished))
         case Kind.MISSED | Kind.STUCK:
-            # Where the log showed a newer run then, deleted since, this was not wrong then.
+            # If the log had a newer run at the installation, deleted since, this was not wrong then.
             newest, newest_start = facts.newest, context.newest_start_at_installation
             deleted = newest is not None and newest_start is not None and newest.started_at < newest_start
             return context.predates_installation(at, newest) and not deleted
@@ -174,7 +174,7 @@ def _is_preexisting(finding: Finding, inputs: JobInputs, context: EvaluationCont
 def _happened_again(finding: Finding, failures: Sequence[Run], inputs: JobInputs) -> bool:
     """Whether a recorded finding occurred again; a low rate has no occurrences.
 
-    An event may be evaluated after the sweep has counted its run as one loaded from long ago.
+    A sweep may have counted the run of an event as an old one before the event is evaluated.
     """
     if finding.kind is Kind.FAILED:
         return bool(failures) or inputs.has_event
@@ -216,7 +216,7 @@ def _resolved(
 
 
 def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime) -> datetime:
-    """When the run that cures this kind did so; `now` where no run did (it was deleted, or the expectation changed)."""
+    """When a run ended the problem; `now` if none did (the failed run was deleted, or the expectation changed)."""
     newest, success = facts.newest, facts.last_success
     if kind is Kind.MISSED:
         cured = facts.came_at or (newest.started_at if newest else now)

@@ -40,7 +40,7 @@ class Fit:
 
     @property
     def cost(self) -> float:
-        """What it leaves unexplained, in runs and slots; an hour off the usual lateness counts as one."""
+        """The runs and slots that the schedule leaves unexplained; an hour off the usual lateness counts as one."""
         usual = sorted(self.lateness)[len(self.lateness) // 2] if self.lateness else timedelta(0)
         uneven = sum((min(abs(late - usual), _LATE) for late in self.lateness), timedelta(0)) / timedelta(hours=1)
         return self.missed + self.extra + self.since_then + uneven
@@ -53,14 +53,14 @@ class Fit:
 
     @property
     def _is_punctual(self) -> bool:
-        """Runs at random times would be late by anything up to the limit."""
+        """Whether lateness varies little; runs at random times would be late by anything up to the limit."""
         ordered = sorted(self.lateness)
         most, least = ordered[int(0.9 * (len(ordered) - 1))], ordered[int(0.1 * len(ordered))]
         return most - least <= 0.6 * min(_LATE, read_cron(self.expression).gap_at_least / 2)
 
     @property
     def is_over(self) -> bool:
-        """The job kept to it once, but the newest runs do not."""
+        """Whether the job once kept to this schedule, and its newest runs do not."""
         return self.at_the_end >= _FEWEST_OTHERS
 
 

@@ -43,7 +43,7 @@ _TAIL = timedelta(days=3)
 class History:
     """When the newest runs of one job started (UTC, in order), and how long the successful ones took.
 
-    cut: there are older runs besides these.
+    cut: the job has older runs that are not included.
     """
 
     job_name: str
