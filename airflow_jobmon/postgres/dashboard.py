@@ -87,7 +87,7 @@ def registration(conn: Connection[Any], job_name: str) -> tuple[str, MonitoredJo
 
 
 def recent_runs(conn: Connection[Any], job_name: str, *, limit: int) -> list[Run]:
-    """Newest first, archived runs included."""
+    """The newest runs of a job, newest first, archived ones included."""
     with conn.cursor(row_factory=class_row(Run)) as cursor:
         given = {"job_name": job_name, "limit": limit}
         return cursor.execute(load_queries("dashboard")["recent_runs"], given).fetchall()

@@ -151,7 +151,7 @@ def known_channels(conn: Connection[Any]) -> tuple[set[str], set[str]]:
 
 
 def _evaluate_soon(conn: Connection[Any], names: list[str]) -> None:
-    """The entries of these jobs changed, so their stored health is out of date."""
+    """Make these jobs due for evaluation: their entries changed, so their stored health is out of date."""
     if names:
         queries = load_queries("registry")
         conn.execute(queries["evaluate_soon"], {"names": names})

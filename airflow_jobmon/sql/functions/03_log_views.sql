@@ -1,7 +1,7 @@
 -- The views that everything else reads: `runs`, the runs in the job log, and `history`, those and the archived ones.
 
--- Every row of the job log in our columns. Moments that other programs cannot hold (infinity, before Christ) would keep
--- them from reading all other runs: as an end they are null here, and the views leave out what starts at one.
+-- Every row of the job log in our columns. Times that other programs cannot represent (infinity, BC) would keep
+-- them from reading all other runs: such an end is null here, and the views leave out runs with such a start.
 CREATE OR REPLACE FUNCTION airflow_jobmon.logged_rows(jobs_log regclass, mapped jsonb) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format(

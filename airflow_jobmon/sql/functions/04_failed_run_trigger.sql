@@ -30,7 +30,7 @@ DECLARE
     payload text;
     queued_bytes bigint;
 BEGIN
-    -- Old rows that are loaded in bulk are not news. The trigger's WHEN could say so, at a cost for every run that
+    -- Old rows that are loaded in bulk do not alert. The trigger's WHEN could say so, at a cost for every run that
     -- succeeds.
     IF TG_OP = 'INSERT' AND coalesce(%5$s, %4$s, now()) <= now() - interval '24 hours' THEN
         RETURN NULL;

@@ -1,7 +1,7 @@
 -- Ties our schema to the user's table: the views of it, the trigger functions, and the triggers.
 
--- Everything but the triggers, and the settings it was made from; returns the full name of the table. Takes no lock that
--- a job could wait for.
+-- Creates everything but the triggers, stores the settings it was made from, and returns the full name of the table.
+-- Takes no lock that a job could wait for.
 CREATE OR REPLACE FUNCTION airflow_jobmon.attach(jobs_log_table text, columns jsonb, status_words jsonb)
 RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -1,7 +1,7 @@
 -- Incidents, alerts and deliveries for the command line.
 
 -- name: alerts
--- A row per alert and channel. An alert that had no channel when it was created is a row, too.
+-- One row per alert and channel; an alert that had no channel when it was created has one row.
 SELECT alert.id, alert.created_at, alert.job_name, alert.kind, alert.event, alert.severity,
        delivery.channel, delivery.state, delivery.attempts,
        CASE WHEN delivery.state = 'pending' THEN delivery.next_attempt_at END AS next_attempt_at,

@@ -1,11 +1,11 @@
 -- Moves runs from the job log to the archive.
 
 -- name: movable_jobs
--- The jobs that have runs from before `before`, and for each the time from which on its runs stay: `before`, or earlier
--- the start of its newest success, since all that came after it decides its health. A job without a success keeps its
+-- The jobs that have runs from before `before`, and for each the time from which its runs stay: `before`, or, if that is
+-- earlier, the start of its newest success, since every run after it decides its health. A job without a success keeps its
 -- failures in a row, as far back as `facts` counts them, or its newest run. No run that an open incident counts is moved.
--- Starts only, and no tie decides, so this asks less of each job than the fragment newest_runs; the walks end after
--- 2000 runs as there, and for the same reason by a subquery.
+-- Only starts matter here, and ties do not, so this reads less of each job than the fragment newest_runs; the walks end
+-- after 2000 runs as there, and for the same reason by a subquery.
 -- Two arrays as text: they are sent back with every batch, and for ten thousand jobs, reading them into Python and
 -- writing them again would take longer than the batch.
 WITH RECURSIVE logged AS (
@@ -92,7 +92,7 @@ SELECT job_name, runs, oldest, newest
 FROM airflow_jobmon.archive_count(%(relation)s::text::regclass, %(job_names)s::text::text[], %(befores)s::text::timestamptz[])
 
 -- name: staying
--- Older runs by the first reason why they stay; '' for those that do not stay for a reason of their own.
+-- Older runs, counted by the first reason why they stay; '' if none of these reasons applies.
 SELECT CASE
         WHEN r.status = 'running' THEN 'still running'
         WHEN r.status NOT IN ('success', 'failed') AND r.completed_at IS NULL THEN 'of an unknown status and without an end'

@@ -41,7 +41,7 @@ SELECT
     (SELECT checked_at FROM airflow_jobmon.full_checks) AS checked_at
 
 -- name: names
--- Of all jobs that were evaluated or registered.
+-- The names of all jobs that were evaluated or registered.
 SELECT job_name FROM airflow_jobmon.job_state UNION SELECT name FROM airflow_jobmon.jobs
 
 -- name: registration
@@ -49,7 +49,7 @@ SELECT job_name FROM airflow_jobmon.job_state UNION SELECT name FROM airflow_job
 SELECT source, config FROM airflow_jobmon.jobs WHERE name = %(job_name)s
 
 -- name: recent_runs
--- Newest first, archived runs included.
+-- The newest runs of one job, archived ones included.
 SELECT id, job_name, started_at, completed_at, status, records_updated,
     left(error_message, 2000) AS error_message
 FROM airflow_jobmon.history
@@ -58,7 +58,7 @@ ORDER BY started_at DESC
 LIMIT %(limit)s
 
 -- name: recent_alerts
--- A row per alert and channel; an alert that had no channel is a row, too.
+-- One row per alert and channel; an alert that had no channel has one row.
 SELECT alert.id, alert.created_at, alert.kind, alert.event, delivery.channel, delivery.state, delivery.sent_at,
     left(delivery.last_error, 300) AS last_error
 FROM (

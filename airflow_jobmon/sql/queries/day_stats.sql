@@ -17,5 +17,5 @@ FROM unnest(%(names)s::text[]) AS j (name),
 ORDER BY j.name, d.day
 
 -- name: seal
--- One step.
+-- One step of sealing.
 SELECT airflow_jobmon.seal()

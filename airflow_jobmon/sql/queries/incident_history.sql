@@ -7,7 +7,7 @@ FROM airflow_jobmon.incidents
 WHERE id = %(id)s
 
 -- name: alerts
--- A row per alert and channel; an alert without a channel is a row, too.
+-- One row per alert and channel; an alert without a channel has one row.
 SELECT alert.created_at, alert.event, alert.details ->> 'message' AS message, delivery.channel, delivery.state, delivery.sent_at,
     delivery.attempts, delivery.last_error
 FROM airflow_jobmon.alerts AS alert
@@ -16,7 +16,7 @@ WHERE alert.incident_id = %(id)s
 ORDER BY alert.id, delivery.channel
 
 -- name: silences
--- Of any name, in force while the incident was open.
+-- All silences that were in force while the incident was open, whatever their name.
 SELECT name, starts_at, ends_at, reason, silenced_by, lifted_by
 FROM airflow_jobmon.silences
 WHERE ends_at > %(since)s AND starts_at < coalesce(%(until)s, clock_timestamp())

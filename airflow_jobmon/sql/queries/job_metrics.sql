@@ -50,7 +50,7 @@ FROM (
 ) successes
 
 -- name: recent_runs
--- The ten newest.
+-- The ten newest runs.
 SELECT id, job_name, started_at, completed_at, status, records_updated,
     left(error_message, 4000) AS error_message
 FROM airflow_jobmon.runs
@@ -59,7 +59,7 @@ ORDER BY started_at DESC, completed_at DESC NULLS FIRST, id DESC
 LIMIT 10
 
 -- name: recent_failures
--- Of the last seven days.
+-- Failed runs of the last seven days.
 SELECT id, job_name, started_at, completed_at, status, records_updated,
     left(error_message, 4000) AS error_message
 FROM airflow_jobmon.runs

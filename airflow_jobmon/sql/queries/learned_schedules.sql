@@ -1,5 +1,5 @@
 -- name: due
--- The unregistered ones of these jobs whose schedule is to be learned now: at first sight, and later where they ran
+-- The unregistered jobs among these whose schedule is to be learned now: when first seen, and later if they have run
 -- since, at most twice a day, or at once after a run that started past its deadline, as its schedule may have changed.
 -- Not while a run is past its deadline and has not started: the missed deadline would move. A limited number at a time,
 -- since each takes a millisecond, and ten thousand jobs may run in the same minute.

@@ -68,7 +68,7 @@ UPDATE airflow_jobmon.deliveries SET message_id = %(id)s, attempts = attempts + 
 WHERE channel = %(channel)s AND alert_id = ANY (%(alert_ids)s)
 
 -- name: pause_channel
--- Never shorter than it is paused already.
+-- Never shortens a pause.
 UPDATE airflow_jobmon.channels SET paused_until = greatest(paused_until, clock_timestamp() + %(pause)s)
 WHERE name = %(channel)s
 
@@ -181,7 +181,8 @@ SELECT name FROM airflow_jobmon.channels
 WHERE name <> %(channel)s AND last_sent_at > clock_timestamp() - interval '30 days'
 
 -- name: claim_dead_channel
--- One row if other channels are to be notified now that this one is dead: once, then after it worked, or after a day.
+-- One row if other channels are to be notified now that this one is dead: once, and again if it worked in between, or
+-- after a day.
 UPDATE airflow_jobmon.channels SET dead_told_at = clock_timestamp()
 WHERE name = %(channel)s AND coalesce(dead_told_at, '-infinity') < clock_timestamp() - interval '24 hours'
 RETURNING name

@@ -16,7 +16,7 @@ WHERE CASE WHEN %(named)s::text IS NULL
 ORDER BY jobid
 
 -- name: lock
--- Two drills must not remove it twice, nor restore it twice.
+-- Two drills must not both remove it, nor both restore it.
 SELECT pg_advisory_xact_lock(hashtextextended('airflow_jobmon drill ' || %(database)s || ' ' || %(command)s, 0))
 
 -- name: unschedule

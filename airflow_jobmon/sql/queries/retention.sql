@@ -15,7 +15,7 @@ WHERE (alert_id, channel) IN (
 )
 
 -- name: alerts
--- With their deliveries; never an alert with a pending delivery.
+-- Alerts with their deliveries, but never an alert with a pending delivery.
 DELETE FROM airflow_jobmon.alerts WHERE id IN (
     SELECT a.id FROM airflow_jobmon.alerts a
     WHERE a.created_at < clock_timestamp() - %(keep)s
@@ -63,7 +63,7 @@ DELETE FROM airflow_jobmon.silences WHERE id IN (
 )
 
 -- name: drills
--- With what they left behind, but never a drill that has not ended.
+-- Drills with the records of what they left behind, but never a drill that has not ended.
 DELETE FROM airflow_jobmon.drills WHERE id IN (
     SELECT d.id FROM airflow_jobmon.drills d
     WHERE d.began_at < clock_timestamp() - %(keep)s AND d.ended_at IS NOT NULL

@@ -1,7 +1,7 @@
 -- The stored health of jobs.
 
 -- name: stored_health
--- Of all jobs, or of one. That of all is as old as the last check of all jobs.
+-- The health of all jobs, or of one. The health of all jobs is as old as the last check of all.
 SELECT job_name, health, verdict, fresh AND (full_fresh OR %(job_name)s::text IS NOT NULL) AS fresh, awaited,
     CASE WHEN %(job_name)s::text IS NULL THEN all_checked_at ELSE checked_at END AS checked_at
 FROM airflow_jobmon.stored_verdicts

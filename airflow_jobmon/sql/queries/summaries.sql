@@ -21,8 +21,8 @@ FROM (
 ORDER BY failed.last_at DESC, failed.job_name
 
 -- name: missed
--- Missed runs of the period: when a run started after all, and when the incident was resolved, which is so without a run
--- where the job was disabled or got another schedule.
+-- Missed runs of the period: when a run started after all, and when the incident was resolved, which happens without a
+-- run if the job was disabled or got another schedule.
 SELECT i.job_name, i.opened_at AS due_at,
     (SELECT min(r.started_at) FROM airflow_jobmon.runs r
         WHERE r.job_name = i.job_name AND NOT r.drill AND r.started_at > i.opened_at AND r.started_at <= i.resolved_at
@@ -34,14 +34,14 @@ WHERE i.kind = 'missed' AND i.opened_at <= %(at)s
 ORDER BY i.opened_at, i.job_name
 
 -- name: open_incidents
--- The longest open first.
+-- Open incidents, the longest open first.
 SELECT i.job_name, i.kind, i.severity, i.opened_at AS since, i.message, i.acknowledged_by
 FROM airflow_jobmon.incidents i
 WHERE i.resolved_at IS NULL
 ORDER BY i.opened_at, i.job_name, i.kind
 
 -- name: silences
--- The active ones.
+-- Active silences.
 SELECT name, ends_at, reason, silenced_by FROM airflow_jobmon.silences WHERE ends_at > clock_timestamp()
 
 -- name: undelivered

@@ -1,5 +1,5 @@
 -- name: changed_jobs
--- Jobs whose newest runs are not those they were evaluated from last, or whose time to be evaluated has come.
+-- Jobs that are due, or whose newest runs are not those that their last evaluation read.
 -- A loose scan of the index on (job_name, started_at) reads the newest run of each job, one probe a job. Where that run
 -- is not plain (in progress, failed, or one of several that started at the same moment), the job's newest runs are
 -- looked up as `facts` looks them up.
@@ -77,5 +77,5 @@ WHERE newest_runs.newest_run IS DISTINCT FROM job.evaluated_run
 ORDER BY name
 
 -- name: due_jobs
--- Bounded by the statement's time: the clock's, which moves on while the statement runs, cannot bound the index scan.
+-- Compares with now(): clock_timestamp(), which moves on while the statement runs, could not bound the index scan.
 SELECT job_name AS name, checked_at FROM airflow_jobmon.job_state WHERE judge_at < now() ORDER BY judge_at LIMIT %(limit)s
