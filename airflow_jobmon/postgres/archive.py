@@ -17,18 +17,18 @@ from airflow_jobmon.postgres.queries import load_queries
 Connection = psycopg.Connection[Any]
 
 BUSY = (LockNotAvailable, DeadlockDetected, SerializationFailure)
-"""What a batch raises where another session holds its rows or tables; it may be tried again."""
+"""What a batch raises if another session locks its rows or tables; it may be tried again."""
 
 START = (0, 0)
 """Before the first row of any table."""
 
 Place = tuple[int, int]
-"""Where a row stands in its table: block, and number in it."""
+"""The place of a row in its table: the block, and its number in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MovableJobs:
-    """The jobs with runs to move: how many, their names, and from when on runs of each stay, as arrays of Postgres."""
+    """The jobs with runs to move: their number, their names, and when the runs of each begin to stay, as SQL arrays."""
 
     count: int
     job_names: str
@@ -49,7 +49,7 @@ class LogTable:
 
 @dataclass(frozen=True, slots=True)
 class RowRange:
-    """The rows of some jobs in one table that stand after `first` and before `past`."""
+    """The rows of some jobs in one table, between the places `first` and `past`."""
 
     table: LogTable
     jobs: MovableJobs
@@ -86,7 +86,7 @@ class MovableRuns:
 
 
 def movable_jobs(conn: Connection, before: datetime, job: str | None = None) -> MovableJobs:
-    """The jobs (or only `job`) with runs that started before `before`, and from when on the runs of each stay.
+    """The jobs (or only `job`) with runs that started before `before`, and the time from which the runs of each stay.
 
     The runs that decide a job's health stay: its newest success and all after it, its failures in a row, and those that
     an open incident counts. New runs only move that time forward, so the answer holds for as long as archiving takes.
@@ -120,7 +120,7 @@ def move(conn: Connection, row_range: RowRange, most: int) -> Batch:
 
 
 def next_place(conn: Connection, row_range: RowRange) -> Place | None:
-    """Where the first row of this range stands that `move` would move."""
+    """The place of the first row in this range that `move` would move."""
     row = conn.execute(load_queries("archive")["next_place"], row_range.parameters).fetchone()
     return _place(row[0]) if row and row[0] else None
 
@@ -133,7 +133,7 @@ def count(conn: Connection, table: LogTable, jobs: MovableJobs) -> list[MovableR
 
 
 def staying(conn: Connection, jobs: MovableJobs, before: datetime) -> dict[str, int]:
-    """How many older runs of these jobs stay, by reason; reads all that are older."""
+    """How many older runs of these jobs stay, by reason; reads every older run."""
     rows = conn.execute(load_queries("archive")["staying"], {**jobs.parameters, "before": before}).fetchall()
     return dict(rows)
 

@@ -70,7 +70,7 @@ class DrillJournal:
             yield cursor.execute(self._sql["abandoned"], {"id": self.id, "cleans": cleans}).fetchall()
 
     def close(self, drill: AbandonedDrill) -> None:
-        """End an abandoned drill of which nothing is left."""
+        """End an abandoned drill that has left nothing behind."""
         other = DrillJournal(self.conn, drill.id)
         other.forget_leftovers()
         other.end((), passed=False)

@@ -88,7 +88,7 @@ class FactsRow(NamedTuple):
         )
 
     def newest_finished(self) -> Run | None:
-        """Where the newest run is not finished."""
+        """The newest finished run; None if the newest run itself is finished."""
         if self.finished_id is None:
             return None
         return Run(
@@ -102,7 +102,7 @@ class FactsRow(NamedTuple):
         )
 
     def newest_success(self) -> Run | None:
-        """Where the last finished run failed."""
+        """The newest success; None if the last finished run succeeded."""
         if self.success_id is None:
             return None
         return Run(
@@ -115,8 +115,8 @@ class FactsRow(NamedTuple):
             error_message=self.success_error_message,
         )
 
-    def came_at(self) -> datetime | None:
-        """When the first run started after the stored deadline, where that passed before the newest run started."""
+    def first_start_after_due(self) -> datetime | None:
+        """When the first run after the stored deadline started; None if no run has started after it."""
         if self.due_at is None or not self.starts:
             return None
         return next((start for start in self.starts if start > self.due_at), None)
@@ -169,12 +169,12 @@ class PendingFacts:
             failing_since=row.failing_since,
             longest_success=row.longest_success,
             window=window,
-            came_at=row.came_at(),
+            first_start_after_due=row.first_start_after_due(),
             newest_run=row.newest_run,
         )
 
     def uncounted_failures(self, job_name: str) -> list[Run]:
-        """Recent failed runs that no incident counted, where the stored health was evaluated from other runs."""
+        """Recent failed runs that no incident counted; read only if the stored health was evaluated from other runs."""
         return [
             Run(
                 failure["id"],
@@ -188,7 +188,7 @@ class PendingFacts:
         ]
 
     def passed_deadline(self, job_name: str) -> PassedDeadline | None:
-        """The stored deadline, where it passed before the newest run started."""
+        """The stored deadline, if it passed before the newest run started."""
         row = self._rows[job_name]
         return PassedDeadline(row.due_at, tuple(row.starts)) if row.due_at is not None and row.starts else None
 

@@ -88,13 +88,13 @@ class IncidentRepository:
         return self._request("names_with_incidents", scalar_row, set)()
 
     def claim_events(self, limit: int) -> list[Run]:
-        """Take the failed runs of the oldest events that no other evaluation has claimed."""
+        """Claim the oldest events that no other evaluation has claimed; return their failed runs."""
         return self._request("claim_events", class_row(Run), list, limit=limit)()
 
     def lock_states(
         self, names: Sequence[str], checked_at: Sequence[datetime | None] | None = None
     ) -> Pending[dict[str, JobState]]:
-        """Lock these jobs for evaluation, in order of name; a new job is known from now on.
+        """Lock these jobs for evaluation, in order of name; a new job gets its first state here.
 
         checked_at: when each of them was last evaluated; one that was evaluated since is left out. None locks all.
         """
@@ -111,11 +111,11 @@ class IncidentRepository:
         return self._request("installation", class_row(Installation), _only_installation)
 
     def request_open_incidents(self, names: Sequence[str]) -> Pending[dict[str, dict[str, OpenIncident]]]:
-        """By job, by kind."""
+        """The open incidents, by job and kind."""
         return self._request("open_incidents", namedtuple_row, _incidents_by_job, names=list(names))
 
     def request_silences(self) -> Pending[list[Silence]]:
-        """Those that have not ended by the database's clock, or ended recently: the evaluation's clock decides."""
+        """Silences that have not ended by the database's clock, or ended recently: the evaluation's clock decides."""
         return self._request("silences", class_row(Silence), list)
 
     def request_uncounted(self, runs: Sequence[Run]) -> Pending[set[RunKey]]:
@@ -138,7 +138,7 @@ class IncidentRepository:
         return self._request("draw_ids", scalar_row, list, count=count) if count else list
 
     def failures_in_a_row(self, runs: Sequence[Run]) -> dict[str, dict[str, int]]:
-        """How many failures in a row each of these failed runs was the last of, by job and run id."""
+        """For each of these failed runs, how many runs in a row had failed up to it, by job and run id."""
         if not runs:
             return {}
         return self._request("failures_in_a_row", namedtuple_row, _counts_by_job, **_arrays(runs))()

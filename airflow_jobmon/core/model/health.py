@@ -122,10 +122,10 @@ class JobFacts:
     longest_success: the longest recent success; only read while a run of an unregistered job is running.
     learned_schedule: what its starts show, for an unregistered job.
     window: None where it was not counted.
-    trends: what got worse by whole days, found earlier.
+    trends: findings about rising durations and the like, stored earlier.
     scheduled_since: when its schedule last changed in the registry, or it was last enabled again; None: never.
-    came_at: when the first run after the stored deadline started, where that passed before the newest run started.
-    newest_run: an opaque key of the newest runs, which shows later whether they still are the newest.
+    first_start_after_due: when the first run after the stored deadline started; None if no run has started after it.
+    newest_run: an opaque key of the newest runs, which shows later whether these are still the newest.
     """
 
     job_name: str
@@ -140,7 +140,7 @@ class JobFacts:
     window: Window | None = None
     trends: tuple[Finding, ...] = ()
     scheduled_since: datetime | None = None
-    came_at: datetime | None = None
+    first_start_after_due: datetime | None = None
     newest_run: str = ""
 
 

@@ -219,7 +219,7 @@ def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime
     """When a run ended the problem; `now` if none did (the failed run was deleted, or the expectation changed)."""
     newest, success = facts.newest, facts.last_success
     if kind is Kind.MISSED:
-        cured = facts.came_at or (newest.started_at if newest else now)
+        cured = facts.first_start_after_due or (newest.started_at if newest else now)
     elif kind is Kind.STUCK:
         cured = newest.completed_at or now if newest else now
     else:

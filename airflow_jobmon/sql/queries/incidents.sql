@@ -73,7 +73,7 @@ JOIN airflow_jobmon.runs r
     ON r.job_name = given.job_name AND r.started_at = given.started_at AND r.id = given.run_id AND r.status = 'failed'
 
 -- name: failures_in_a_row
--- How many failures in a row each of these failed runs was the last of, among the newest 2,000 runs of its job.
+-- For each of these failed runs, how many runs in a row had failed up to it, among the newest 2,000 runs of its job.
 -- As in `facts`, a run that ended later than it does not count.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(%(job_names)s::text[], %(run_ids)s::text[], %(started_at)s::timestamptz[])
