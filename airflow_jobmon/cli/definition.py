@@ -410,7 +410,7 @@ QUERY = ActionCommand(
           airflow jobmon query weekly_review --sql      one query, to paste into Metabase or Supabase
           airflow jobmon query --sql > queries.sql      all queries, for psql
 
-        Exit codes: 0 answered (also with no rows), 1 could not answer, or the job is unknown.
+        Exit codes: 0 printed (also with no rows), 1 could not run, or the job is unknown.
         """
     ),
     args=(

@@ -119,16 +119,16 @@ def _no_answer(installation: CheckedInstallation, seconds: float) -> CheckResult
     if installation.conninfo is None:
         return wrong(
             f"connection {installation.conn_id!r} was not found within {seconds:.0f} s: Airflow's metadata database or "
-            "the secrets backend that stores it does not answer",
+            "the secrets backend that stores it does not respond",
             f"repair that; until then, set the connection as AIRFLOW_CONN_{installation.conn_id.upper()}",
         )
     return wrong(
-        f"no answer within {seconds:.0f} s",
+        f"no response within {seconds:.0f} s",
         "check the load of the server and the network to it, then run the doctor again",
     )
 
 
 def _no_answer_from_airflow(seconds: float) -> CheckResult:
     return not_checked(
-        f"no answer from Airflow's metadata database within {seconds:.0f} s", check_metadata_db.RUN_ELSEWHERE
+        f"no response from Airflow's metadata database within {seconds:.0f} s", check_metadata_db.RUN_ELSEWHERE
     )

@@ -142,7 +142,7 @@ def accepted_by(delivery: Delivery, sent_from: datetime, limit: timedelta) -> St
         observed = f"not accepted in {format_duration(limit)}: {said or 'no response yet'}; still retrying"
     else:
         observed = (
-            f"no attempt in {format_duration(limit)}: nothing delivers to this channel; run: airflow jobmon doctor"
+            f"no attempt in {format_duration(limit)}: no process delivers to this channel; run: airflow jobmon doctor"
         )
     arrived = delivery.state == "sent" and not late and not said
     return Step(f"accepted by {delivery.channel}", f"within {format_duration(limit)}", observed, arrived, seconds)

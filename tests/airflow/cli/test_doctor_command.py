@@ -122,7 +122,7 @@ def test_a_server_that_never_answers_is_abandoned(database, airflow_home, airflo
     assert (first.check, first.state, first.seen) == (
         "connection",
         CheckState.WRONG,
-        "no answer within 1 s",
+        "no response within 1 s",
     )
     assert {result.seen for result in others} == {"'connection' did not finish"}
 
@@ -145,7 +145,7 @@ def test_a_metadata_database_that_never_answers_does_not_affect_the_database_che
         restart_orm(settings)
     assert results["trigger"].state is CheckState.OK
     assert results["airflow database"].state is CheckState.NOT_CHECKED
-    assert results["airflow database"].seen == "no answer from Airflow's metadata database within 6 s"
+    assert results["airflow database"].seen == "no response from Airflow's metadata database within 6 s"
     assert results["triggerer"].state is CheckState.NOT_CHECKED
 
 

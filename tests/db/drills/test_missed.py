@@ -142,7 +142,7 @@ def test_without_a_deliverer_every_channel_is_named(conn, servers):
     assert [step.step for step in result.steps if not step.ok] == [
         f"accepted by {name}" for name in ("hook", "mail", "slack")
     ]
-    assert "no attempt in 0.2s: nothing delivers to this channel" in result.failures
+    assert "no attempt in 0.2s: no process delivers to this channel" in result.failures
 
 
 def test_the_drill_uses_the_channels_of_the_job(conn, watched):

@@ -48,7 +48,7 @@ def delivery(state: str, after: float | None = None, *, attempts: int = 1, error
         pytest.param(
             delivery("pending", attempts=0),
             False,
-            "no attempt in 1m: nothing delivers to this channel; run: airflow jobmon doctor",
+            "no attempt in 1m: no process delivers to this channel; run: airflow jobmon doctor",
             id="no deliverer",
         ),
         pytest.param(delivery("silenced", error="until noon"), False, "silenced: until noon", id="silenced"),
