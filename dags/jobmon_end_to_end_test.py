@@ -1,6 +1,6 @@
 """Tests the real job from end to end: creates an overdue installment, runs the job, and checks the result.
 
-Trigger it by hand. The form asks for an HTTP connection that calls the job, as an edge function is called; its extras
+Trigger it manually. The form asks for an HTTP connection that calls the job, as an edge function is called; its extras
 are sent as headers, so put a key there: {"Authorization": "Bearer ..."}. If the field is empty, the job is called by
 SQL. The run is a real one. The test data is always removed at the end.
 

@@ -1,4 +1,4 @@
-"""The weekly review: each job's success rate (against 95 and 98 %), durations and records, beside the week before.
+"""The weekly review: each job's success rate (against 95 and 98 %), durations and records, for this week and the last.
 
 It lists action items, and the clock changes of the coming week that affect a schedule. Set `KEEP_AT` to also keep it as
 a page with charts; if a browser can open that directory, set its address as `PAGE_URL`, and messages link to the page.

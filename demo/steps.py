@@ -92,7 +92,7 @@ class Steps:
         self._expect("recovers", BY_DAG, Expected(sample.INSTALLMENTS, "Job Failed", resolved=True), moment)
 
     def fails_while_listening(self) -> None:
-        self.screen.title("Another job fails while `airflow jobmon listen` runs beside Airflow")
+        self.screen.title("Another job fails while `airflow jobmon listen` runs alongside Airflow")
         sample.move_agency(self.conn, "Lindenhof Sprachreisen", "Europe/Berlni")
         error = sample.run_job(self.conn, sample.REMINDERS)
         self.screen.step(f"a time zone has a typo, and {sample.REMINDERS} fails: {error}")

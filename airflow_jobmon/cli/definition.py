@@ -164,7 +164,7 @@ LISTEN = ActionCommand(
     description=_text(
         """
         Watch the job log and deliver alerts from this process, within milliseconds, even while the scheduler is down.
-        Logs one line per event to stderr. Any number of these may run at once, also beside the triggerer.
+        Logs one line per event to stderr. Any number of these may run at once, also alongside the triggerer.
         """
     ),
     epilog=_text(

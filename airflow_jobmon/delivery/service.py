@@ -1,4 +1,4 @@
-"""Delivers until it is stopped: what `airflow jobmon listen` runs beside its watcher."""
+"""Delivers until it is stopped: what `airflow jobmon listen` runs alongside its watcher."""
 
 from __future__ import annotations
 

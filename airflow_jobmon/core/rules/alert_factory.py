@@ -71,9 +71,9 @@ def resolved_alert(
     )
 
 
-def recovered_alert(failed: Run, cured_by: Run, job: MonitoredJob, base_url: str | None) -> Alert:
-    """A failure that a later run had cured before it was evaluated."""
-    ended, cured_at = failed.completed_at or failed.started_at, cured_by.completed_at or cured_by.started_at
+def recovered_alert(failed: Run, success: Run, job: MonitoredJob, base_url: str | None) -> Alert:
+    """A failure that recovered before it was evaluated, by a later success."""
+    ended, recovered_at = failed.completed_at or failed.started_at, success.completed_at or success.started_at
     return Alert(
         event=AlertEvent.OPENED,
         kind=Kind.FAILED.value,
@@ -81,9 +81,9 @@ def recovered_alert(failed: Run, cured_by: Run, job: MonitoredJob, base_url: str
         severity=Health.CRITICAL,
         at=ended,
         message=f"run of {to_the_second(failed.started_at)} failed and recovered: "
-        f"the run of {to_the_second(cured_by.started_at)} succeeded {roughly(cured_at - ended)} later",
+        f"the run of {to_the_second(success.started_at)} succeeded {roughly(recovered_at - ended)} later",
         error=failed.error_message,
-        facts=(("Failed", to_the_second(ended)), ("Recovered", to_the_second(cured_at))),
+        facts=(("Failed", to_the_second(ended)), ("Recovered", to_the_second(recovered_at))),
         logs_url=job.logs_url or job_page(base_url, job.name),
         runbook_url=job.runbook_url or runbook_section(base_url, Kind.FAILED),
         recovered=True,

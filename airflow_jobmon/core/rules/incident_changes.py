@@ -199,7 +199,7 @@ def _alert(
 def _resolved(
     kind: Kind, incident: OpenIncident, transition: Transition, inputs: JobInputs, context: EvaluationContext
 ) -> IncidentChange:
-    resolved_at = _cured_at(kind, incident, inputs.facts, context.now)
+    resolved_at = _resolution_time(kind, incident, inputs.facts, context.now)
     alert = None
     if transition.alert is not None:
         alert = resolved_alert(incident, resolved_at, inputs.facts, inputs.job, context.base_url)
@@ -215,16 +215,16 @@ def _resolved(
     )
 
 
-def _cured_at(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime) -> datetime:
+def _resolution_time(kind: Kind, incident: OpenIncident, facts: JobFacts, now: datetime) -> datetime:
     """When a run ended the problem; `now` if none did (the failed run was deleted, or the expectation changed)."""
     newest, success = facts.newest, facts.last_success
     if kind is Kind.MISSED:
-        cured = facts.first_start_after_due or (newest.started_at if newest else now)
+        at = facts.first_start_after_due or (newest.started_at if newest else now)
     elif kind is Kind.STUCK:
-        cured = newest.completed_at or now if newest else now
+        at = newest.completed_at or now if newest else now
     else:
-        cured = _end(success) if success else now
-    return cured if incident.opened_at < cured <= now else now
+        at = _end(success) if success else now
+    return at if incident.opened_at < at <= now else now
 
 
 def _recovered(overtaken: Sequence[Run], inputs: JobInputs, context: EvaluationContext) -> Iterator[IncidentChange]:

@@ -14,7 +14,7 @@ ORDER BY alert.id DESC, delivery.channel
 LIMIT %(limit)s
 
 -- name: retry_dead
--- Due now, with attempts counted anew. A message that no recipient received is given up, so that its alerts are
+-- Due now, with attempts counted from 0. A message that no recipient received is given up, so that its alerts are
 -- regrouped; one that some recipients received is opened again unchanged, for the others.
 WITH dead AS (
     SELECT alert_id, channel, message_id

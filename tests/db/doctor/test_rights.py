@@ -152,7 +152,7 @@ def test_row_level_security_applies_to_a_view_owner_without_bypassrls(conn, owne
             "CREATE POLICY p ON public.jobs_log USING (true); "
             "CREATE POLICY q ON public.jobs_log AS RESTRICTIVE USING (job_name LIKE 'a%')",
             "p USING (true), q USING",
-            id="a restrictive one beside",
+            id="a restrictive one too",
         ),
     ],
 )

@@ -68,7 +68,7 @@ def at_random(name: str, at: datetime, until: datetime) -> Iterator[Planned]:
 
 @pytest.fixture(scope="module")
 def old_template(postgres) -> Iterator[str]:
-    """A database with an old log beside which we were installed just now."""
+    """A database with an old log, in which the package was just installed."""
     with psycopg.connect(postgres.conninfo(), autocommit=True) as admin:
         admin.execute("CREATE DATABASE day_one TEMPLATE template0")
     with connect(postgres.conninfo("day_one")) as conn:

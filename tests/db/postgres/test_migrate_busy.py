@@ -1,4 +1,4 @@
-"""`migrate` beside others: jobs that write, other migrations, and builds that were interrupted."""
+"""`migrate` while others work: jobs that write, other migrations, and builds that were interrupted."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def fail(conn, minutes_ago: float = 1, error: str = "disk full", job: str = "loa
     return run_id
 
 
-def hush(conn, name: str = "load", until: timedelta = HOUR):
+def silence_job(conn, name: str = "load", until: timedelta = HOUR):
     return silence(conn, name, until, reason="upgrade", by="anna")
 
 
@@ -61,7 +61,7 @@ def sent(conn) -> list[tuple[str, str, str]]:
 
 
 def test_an_incident_that_opens_in_a_silence_is_recorded_and_sent_by_the_sweep_after_its_end(conn):
-    hush(conn)
+    silence_job(conn)
     fail(conn)
     assert sent(conn) == [("load", "opened", "silenced")]
     assert evaluate_changed(conn, SETTINGS).alerts == 0
@@ -80,7 +80,7 @@ def test_an_incident_that_opens_in_a_silence_is_recorded_and_sent_by_the_sweep_a
 
 
 def test_nothing_is_repeated_in_a_silence_however_long_and_whatever_the_errors(conn):
-    hush(conn)
+    silence_job(conn)
     for minutes, error in ((50, "disk full"), (40, "no route"), (30, "disk full"), (1, "timeout")):
         fail(conn, minutes, error)
         evaluate_jobs(conn, SETTINGS, now=ago(minutes=minutes - 20))
@@ -89,7 +89,7 @@ def test_nothing_is_repeated_in_a_silence_however_long_and_whatever_the_errors(c
 
 
 def test_an_incident_that_opened_and_resolved_in_a_silence_is_never_sent(conn):
-    hush(conn)
+    silence_job(conn)
     fail(conn, 5)
     log_run(conn, "load", started_at=ago(minutes=2))
     evaluate_changed(conn, SETTINGS)
@@ -100,7 +100,7 @@ def test_an_incident_that_opened_and_resolved_in_a_silence_is_never_sent(conn):
 
 
 def test_an_incident_that_resolved_before_the_sweep_after_its_silence_is_never_sent(conn):
-    hush(conn)
+    silence_job(conn)
     fail(conn, 5)
     let_it_end(conn)
     log_run(conn, "load", started_at=ago(minutes=2))
@@ -109,7 +109,7 @@ def test_an_incident_that_resolved_before_the_sweep_after_its_silence_is_never_s
 
 
 def test_a_failure_that_recovered_before_its_evaluation_is_recorded_in_a_silence_and_never_sent(conn):
-    hush(conn)
+    silence_job(conn)
     log_run(conn, "load", "failed", started_at=ago(minutes=5))
     log_run(conn, "load", started_at=ago(minutes=2))
     evaluate_events(conn, SETTINGS)
@@ -120,7 +120,7 @@ def test_a_failure_that_recovered_before_its_evaluation_is_recorded_in_a_silence
 
 def test_an_incident_notified_before_a_silence_repeats_at_its_end(conn):
     fail(conn, 5)
-    hush(conn)
+    silence_job(conn)
     evaluate_changed(conn, SETTINGS)
     let_it_end(conn)
     evaluate_changed(conn, SETTINGS)
@@ -129,14 +129,14 @@ def test_an_incident_notified_before_a_silence_repeats_at_its_end(conn):
 
 def test_resolved_in_a_silence_is_recorded_and_not_sent_even_if_opened_was_sent_before(conn):
     fail(conn, 5)
-    hush(conn)
+    silence_job(conn)
     log_run(conn, "load", started_at=ago(minutes=2))
     evaluate_changed(conn, SETTINGS)
     assert sent(conn) == [("load", "opened", "pending"), ("load", "resolved", "silenced")]
 
 
 def test_resolved_after_a_silence_goes_only_to_channels_that_were_notified(conn):
-    hush(conn)
+    silence_job(conn)
     fail(conn, 5)
     let_it_end(conn)
     evaluate_changed(conn, Settings(channels=("mail",)))
@@ -152,7 +152,7 @@ def test_a_warning_is_sent_at_the_end_of_a_silence_only_if_the_silence_held_it_b
     apply_jobs(conn, [MonitoredJob(name=name, max_duration="1s") for name in ("early", "late")], source="test")
     log_run(conn, "early", seconds=5)
     evaluate_changed(conn, SETTINGS)
-    hush(conn, "*")
+    silence_job(conn, "*")
     log_run(conn, "late", seconds=5)
     evaluate_changed(conn, SETTINGS)
     let_it_end(conn)
@@ -165,7 +165,7 @@ def test_a_warning_is_sent_at_the_end_of_a_silence_only_if_the_silence_held_it_b
 
 
 def test_after_a_silence_is_lifted_early_the_next_sweep_alerts_for_open_incidents(conn):
-    hush(conn)
+    silence_job(conn)
     fail(conn)
     evaluate_changed(conn, SETTINGS)
     lifted = unsilence(conn, "load", by="bert")
@@ -177,8 +177,8 @@ def test_after_a_silence_is_lifted_early_the_next_sweep_alerts_for_open_incident
 
 
 def test_a_job_with_several_silences_stays_silenced_until_the_last_one_ends(conn):
-    hush(conn, "l*", 2 * HOUR)
-    hush(conn)
+    silence_job(conn, "l*", 2 * HOUR)
+    silence_job(conn)
     fail(conn)
     unsilence(conn, "load", by="anna")
     evaluate_changed(conn, SETTINGS)
@@ -189,9 +189,9 @@ def test_a_job_with_several_silences_stays_silenced_until_the_last_one_ends(conn
 
 
 def test_silencing_a_name_again_moves_its_end_and_creates_no_second_silence(conn):
-    first = hush(conn)
+    first = silence_job(conn)
     fail(conn)
-    second = hush(conn, until=timedelta(minutes=5))
+    second = silence_job(conn, until=timedelta(minutes=5))
     assert (first.ended_at, second.ended_at) == (None, first.ends_at)
     assert second.ends_at < first.ends_at
     assert (first.open_incidents, second.open_incidents) == (0, 1)
@@ -201,22 +201,22 @@ def test_silencing_a_name_again_moves_its_end_and_creates_no_second_silence(conn
 
 
 def test_a_silence_may_be_created_before_its_job_exists(conn):
-    assert hush(conn, "new-*").jobs == 0
+    assert silence_job(conn, "new-*").jobs == 0
     fail(conn, job="new-load")
     fail(conn, job="load")
     assert sent(conn) == [("new-load", "opened", "silenced"), ("load", "opened", "pending")]
-    assert hush(conn, "new-*").jobs == 1
+    assert silence_job(conn, "new-*").jobs == 1
 
 
 def test_drills_are_sent_in_a_silence_too(conn):
-    hush(conn)
+    silence_job(conn)
     log_run(conn, "load", "failed", error_message="TEST ALERT - ignore")
     evaluate_events(conn, SETTINGS)
     assert sent(conn) == [("load", "test", "pending")]
 
 
 def test_lifting_a_name_that_was_never_silenced_is_an_error_that_names_the_silences_over_it(conn):
-    hush(conn, "lo*")
+    silence_job(conn, "lo*")
     with pytest.raises(
         UnknownSilence, match=r"no silence of 'load'; it is silenced by 'lo\*' until .*: lift that silence"
     ):
@@ -226,9 +226,9 @@ def test_lifting_a_name_that_was_never_silenced_is_an_error_that_names_the_silen
 
 
 def test_silences_are_listed_by_the_job_they_match_and_ended_ones_on_request(conn):
-    hush(conn, "lo*")
-    hush(conn, "load", 2 * HOUR)
-    hush(conn, "other")
+    silence_job(conn, "lo*")
+    silence_job(conn, "load", 2 * HOUR)
+    silence_job(conn, "other")
     unsilence(conn, "other", by="bert")
     assert [row["name"] for row in list_silences(conn)] == ["load", "lo*"]
     assert [row["name"] for row in list_silences(conn, job="lost")] == ["lo*"]
@@ -239,7 +239,7 @@ def test_silences_are_listed_by_the_job_they_match_and_ended_ones_on_request(con
 
 @pytest.mark.parametrize("until", [timedelta(0), ago(days=1)])
 def test_a_silence_that_has_ended_already_holds_nothing_back(conn, until):
-    hush(conn, until=until)
+    silence_job(conn, until=until)
     fail(conn)
     assert sent(conn) == [("load", "opened", "pending")]
 
@@ -253,7 +253,7 @@ def test_the_database_matches_names_as_evaluations_do(conn, glob, name):
 
 def test_lifting_waits_for_an_evaluation_that_still_saw_the_silence(conn, database):
     """Lifting cannot see what the evaluation is about to record as silenced; no alert would be sent for an hour."""
-    hush(conn)
+    silence_job(conn)
     log_run(conn, "load", status="failed", started_at=ago(minutes=1), error_message="disk full")
 
     def evaluate():
@@ -287,7 +287,7 @@ def test_a_lock_on_a_jobs_state_does_not_make_evaluations_wait_behind_a_silence(
     with connect(database) as holder, holder.transaction():
         holder.execute("SELECT FROM airflow_jobmon.job_state WHERE job_name = 'load' FOR UPDATE")
         with pytest.raises(BusyProblem, match="locked by other sessions for 100ms, so nothing was changed"):
-            hush(conn)
+            silence_job(conn)
         fail(conn, job="another")
     assert list_silences(conn) == []
     assert [job for job, *_ in sent(conn)] == ["load", "another"]
@@ -309,8 +309,8 @@ def test_silencing_and_lifting_during_evaluations_loses_no_alert(conn, database)
     for thread in threads:
         thread.start()
     for _ in range(10):
-        hush(conn, "job-*")
-        hush(conn, "job-1*", 2 * HOUR)
+        silence_job(conn, "job-*")
+        silence_job(conn, "job-1*", 2 * HOUR)
         unsilence(conn, "job-*", by="anna")
         unsilence(conn, "job-1*", by="anna")
     done.set()
@@ -326,7 +326,7 @@ def test_silencing_and_lifting_during_evaluations_loses_no_alert(conn, database)
 
 def test_silences_are_deleted_long_after_their_end(conn):
     for name in ("old", "new"):
-        hush(conn, name)
+        silence_job(conn, name)
     conn.execute(
         "UPDATE airflow_jobmon.silences SET ends_at = now() - CASE name WHEN 'old' THEN interval '401 days'"
         " ELSE interval '399 days' END"
@@ -340,7 +340,7 @@ def test_the_operator_role_may_silence_and_acknowledge(conn):
     conn.execute(schema.grants())
     try:
         conn.execute("SET ROLE jobmon_operator")
-        assert hush(conn).open_incidents == 1
+        assert silence_job(conn).open_incidents == 1
         unsilence(conn, "load", by="anna")
         acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
         withdraw(conn, IncidentSelector(name="load"))
@@ -390,7 +390,7 @@ def test_the_first_acknowledgement_stays_and_undoing_it_lets_the_incident_repeat
 
 
 def test_an_incident_acknowledged_in_a_silence_is_not_sent_at_its_end_unless_that_is_undone(conn):
-    hush(conn)
+    silence_job(conn)
     fail(conn)
     acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
     let_it_end(conn)
@@ -404,7 +404,7 @@ def test_an_incident_acknowledged_in_a_silence_is_not_sent_at_its_end_unless_tha
 def test_a_new_error_that_a_silence_held_back_is_sent_at_its_end_despite_an_earlier_acknowledgement(conn):
     fail(conn, 5)
     acknowledge(conn, IncidentSelector(name="load"), by="anna", note=None)
-    hush(conn)
+    silence_job(conn)
     fail(conn, 3, "wrong password")
     fail(conn, 2, "wrong password")
     let_it_end(conn)

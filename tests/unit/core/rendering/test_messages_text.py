@@ -69,7 +69,7 @@ def test_a_password_in_a_url_never_shows(password, salt):
     "piece", ["://a:", "://", "@", "?token=", "password=", "bearer ", "a:b@", "://a:b", '"secret":']
 )
 def test_masking_stays_fast_on_a_megabyte_of_half_matches(piece):
-    """By a bound that only a search which begins anew at every character exceeds: that takes many minutes."""
+    """The bound is generous: only a search that starts again at every character exceeds it, by many minutes."""
     text = piece * (1_000_000 // len(piece))
     start = time.perf_counter()
     one_line(text)
