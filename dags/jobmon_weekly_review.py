@@ -1,7 +1,8 @@
-"""The weekly review: each job's success rate (against 95 and 98 %), durations and records, for this week and the last.
+"""The weekly review: each job's success rate, durations and records of the last seven days, against the seven before.
 
-It lists action items, and the clock changes of the coming week that affect a schedule. Set `KEEP_AT` to also keep it as
-a page with charts; if a browser can open that directory, set its address as `PAGE_URL`, and messages link to the page.
+Success rates are compared with 95 and 98 %. The review lists action items, and the clock changes of the coming week
+that affect a schedule. Set `KEEP_AT` to also keep it as a page with charts; if a browser can open that directory, set
+its address as `PAGE_URL`, and messages link to the page.
 """
 
 from __future__ import annotations
