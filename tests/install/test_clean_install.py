@@ -62,7 +62,7 @@ def test_the_connection_form_has_the_fields_of_resend(seen):
 @pytest.mark.parametrize(
     ("command", "shows"),
     [
-        pytest.param(["providers", "list"], ["airflow-provider-jobmon", "Watches jobs"], id="providers list"),
+        pytest.param(["providers", "list"], ["airflow-provider-jobmon", "Monitors jobs"], id="providers list"),
         pytest.param(["config", "list", "--section", "jobmon"], ["[jobmon]", "sweep_interval"], id="config list"),
         pytest.param(["plugins"], ["jobmon"], id="plugins"),
         pytest.param(["jobmon", "--help"], ["migrate", "check", "listen", "deliver", "incidents"], id="jobmon --help"),

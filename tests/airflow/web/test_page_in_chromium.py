@@ -153,7 +153,7 @@ def test_everything_is_reachable_by_keyboard(tab, server):
     for _ in range(30):
         tab.press("Tab")
         reached.append(tab.see("document.activeElement.textContent.trim() || document.activeElement.id"))
-    assert reached[0] == "Skip to the content"
+    assert reached[0] == "Skip to content"
     for name in ("Airflow", "nightly-invoices", "q", "load"):
         assert name in reached
     assert any(found.startswith("Critical") for found in reached)
