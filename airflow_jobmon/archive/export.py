@@ -19,7 +19,7 @@ from airflow_jobmon.archive.folder import Folder, OpenFolder
 from airflow_jobmon.archive.part_file import verify_part, write_part
 from airflow_jobmon.core.times import iso
 from airflow_jobmon.errors import ArchiveProblem, JobmonError, StorageProblem
-from airflow_jobmon.postgres.archive import Batch, Place, RowRange, next_place
+from airflow_jobmon.postgres.archive import Batch, RowRange, next_place, read_place
 from airflow_jobmon.postgres.exports import WITHDRAWN, ExportJournal, ExportPart, JournaledExport
 
 Connection = psycopg.Connection[Any]
@@ -85,7 +85,7 @@ class Exporter:
             self.journal.part_verified(number, runs=len(written.rows), size=written.size, sha256=written.sha256)
             staying, moved = self.journal.delete_rows(row_range.table.relation, number, written.rows)
             if not staying:
-                return Batch(len(written.rows), _place(written.rows[-1][0]), moved)
+                return Batch(len(written.rows), read_place(written.rows[-1][0]), moved)
             self._progress(f"{len(staying)} runs changed or are locked; they stay for the next export")
             excluded += staying
         raise ArchiveProblem(
@@ -169,8 +169,3 @@ def _finish(journal: ExportJournal, folder: Folder) -> str | None:
     if states <= {"deleted"}:
         journal.finish()
     return manifest
-
-
-def _place(tid: str) -> Place:
-    block, _, number = tid.strip("()").partition(",")
-    return int(block), int(number)

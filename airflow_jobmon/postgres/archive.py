@@ -116,13 +116,13 @@ def move(conn: Connection, row_range: RowRange, most: int) -> Batch:
         cursor.execute(load_queries("archive")["move"], given)
     row = cursor.fetchone()
     assert row is not None  # noqa: S101 - the function returns one row, always
-    return Batch(row["picked"], _place(row["last"]) if row["last"] else None, row["moved"])
+    return Batch(row["picked"], read_place(row["last"]) if row["last"] else None, row["moved"])
 
 
 def next_place(conn: Connection, row_range: RowRange) -> Place | None:
     """The place of the first row in this range that `move` would move."""
     row = conn.execute(load_queries("archive")["next_place"], row_range.parameters).fetchone()
-    return _place(row[0]) if row and row[0] else None
+    return read_place(row[0]) if row and row[0] else None
 
 
 def count(conn: Connection, table: LogTable, jobs: MovableJobs) -> list[MovableRuns]:
@@ -138,6 +138,7 @@ def staying(conn: Connection, jobs: MovableJobs, before: datetime) -> dict[str, 
     return dict(rows)
 
 
-def _place(tid: str) -> Place:
+def read_place(tid: str) -> Place:
+    """A ctid as Postgres writes it, `(block,number)`."""
     block, _, number = tid.strip("()").partition(",")
     return int(block), int(number)

@@ -44,17 +44,7 @@ SELECT job.*,
 FROM newest_runs job
 LEFT JOIN airflow_jobmon.jobs registered ON registered.name = job.name
 LEFT JOIN airflow_jobmon.job_state state ON state.job_name = job.name
-LEFT JOIN LATERAL (
-    SELECT max(walked.completed_at - walked.started_at) AS longest_success
-    FROM (
-        SELECT started_at, completed_at, status
-        FROM airflow_jobmon.history
-        WHERE job_name = job.name AND NOT drill AND registered.name IS NULL AND job.newest_status = 'running'
-        ORDER BY started_at DESC
-        LIMIT (SELECT 1000)
-    ) walked
-    WHERE walked.status = 'success'
-) longest ON true
+-- include: longest_success
 LEFT JOIN LATERAL (
     -- As a limit, which is 0 before anything is counted; a condition would be checked after the count.
     SELECT finished, succeeded
@@ -112,17 +102,7 @@ WITH job AS (
 SELECT job.*, longest.longest_success, counted.finished, counted.succeeded
 FROM newest_runs job
 LEFT JOIN airflow_jobmon.jobs registered ON registered.name = job.name
-LEFT JOIN LATERAL (
-    SELECT max(walked.completed_at - walked.started_at) AS longest_success
-    FROM (
-        SELECT started_at, completed_at, status
-        FROM airflow_jobmon.history
-        WHERE job_name = job.name AND NOT drill AND registered.name IS NULL AND job.newest_status = 'running'
-        ORDER BY started_at DESC
-        LIMIT (SELECT 1000)
-    ) walked
-    WHERE walked.status = 'success'
-) longest ON true
+-- include: longest_success
 CROSS JOIN LATERAL (
     SELECT count(*) AS finished, count(*) FILTER (WHERE status = 'success') AS succeeded
     FROM log
